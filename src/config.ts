@@ -1,0 +1,204 @@
+import { parseArgs } from 'node:util';
+import { DriverError } from './errors.ts';
+
+/** How a setting's text is read: each kind checks its text and says what it takes. */
+type Kind<T> = { readonly takes: string; readonly read: (text: string) => T | undefined };
+
+const text: Kind<string> = { takes: 'text', read: (value) => value };
+const absolutePath: Kind<string> = {
+  takes: 'an absolute path',
+  read: (value) => (value.startsWith('/') && !value.includes('\0') ? value : undefined),
+};
+const flag: Kind<boolean> = {
+  takes: 'true or false',
+  read: (value) => ({ true: true, false: false })[value.toLowerCase()],
+};
+const oneOf = <const T extends string>(...values: readonly T[]): Kind<T> => ({
+  takes: values.join(', '),
+  read: (value) => values.find((known) => known === value),
+});
+const whole = (min: number, max: number, unit: string): Kind<number> => ({
+  takes: `a whole number of ${unit}, ${min} to ${max}`,
+  read: (value) => {
+    const number = /^\d+$/.test(value) ? Number(value) : Number.NaN;
+    return number >= min && number <= max ? number : undefined;
+  },
+});
+const seconds = (min: number, max: number): Kind<number> => ({
+  takes: `seconds, ${min} to ${max}`,
+  read: (value) => {
+    const number = /^\d+(\.\d+)?$/.test(value) ? Number(value) : Number.NaN;
+    return number >= min && number <= max ? number : undefined;
+  },
+});
+
+interface Setting<T> {
+  readonly env: string;
+  readonly kind: Kind<T>;
+  readonly fallback: string;
+  readonly help: string;
+}
+const setting = <T>(env: string, kind: Kind<T>, fallback: string, help: string): Setting<T> => ({
+  env,
+  kind,
+  fallback,
+  help,
+});
+
+/**
+ * The one table of settings. The flag is the key in kebab case; docs/settings.md and --help are made from here.
+ * Region, credentials and endpoints are not here: they come from the AWS SDK's standard chain.
+ */
+export const settingsTable = {
+  socket: setting('DVE_SOCKET', absolutePath, '/run/docker/plugins/ebs.sock', 'Unix socket to listen on.'),
+  root: setting(
+    'DVE_ROOT',
+    absolutePath,
+    '/var/lib/docker-volume-ebs',
+    'Directory for mountpoints (volumes/) and the journal (state/).',
+  ),
+  cluster: setting(
+    'DVE_CLUSTER',
+    text,
+    'default',
+    'Names are unique within a cluster, and only volumes tagged with it are ever touched.',
+  ),
+  instanceId: setting('DVE_INSTANCE_ID', text, '', 'This EC2 instance; empty asks IMDSv2.'),
+  availabilityZone: setting('DVE_AVAILABILITY_ZONE', text, '', 'Its availability zone; empty asks IMDSv2.'),
+  size: setting('DVE_SIZE', whole(1, 65536, 'GiB'), '16', 'Size of a new volume when its options give none.'),
+  type: setting(
+    'DVE_TYPE',
+    oneOf('gp3', 'gp2', 'io1', 'io2', 'st1', 'sc1', 'standard'),
+    'gp3',
+    'EBS volume type of a new volume when its options give none.',
+  ),
+  encrypted: setting('DVE_ENCRYPTED', flag, 'false', 'Encrypt new volumes whose options do not say.'),
+  kmsKeyId: setting('DVE_KMS_KEY_ID', text, '', 'KMS key for encrypted new volumes; empty is the account default.'),
+  fsType: setting(
+    'DVE_FS_TYPE',
+    oneOf('ext4', 'xfs', 'btrfs'),
+    'ext4',
+    'Filesystem of a new volume when its options give none.',
+  ),
+  mountOptions: setting('DVE_MOUNT_OPTIONS', text, '', 'Mount options, comma-separated, when a volume has none.'),
+  subdirectory: setting(
+    'DVE_SUBDIRECTORY',
+    text,
+    'data',
+    'Directory inside the volume that containers get; / is the filesystem root with its lost+found.',
+  ),
+  tags: setting('DVE_TAGS', text, '', 'Tags for new volumes besides our own: key=value,key=value.'),
+  linger: setting(
+    'DVE_LINGER',
+    seconds(0, 3600),
+    '2',
+    'How long an unmounted volume stays attached, so that the next mount is immediate.',
+  ),
+  onRemove: setting(
+    'DVE_ON_REMOVE',
+    oneOf('delete', 'snapshot', 'retain'),
+    'delete',
+    'What removing a volume does to the EBS volume: delete it, snapshot it first, or keep it under another tag.',
+  ),
+  mountTimeout: setting(
+    'DVE_MOUNT_TIMEOUT',
+    seconds(1, 3600),
+    '110',
+    'After this a create or mount answers with what it waits for, and the work goes on (Docker gives up after 120 s).',
+  ),
+  attachTimeout: setting(
+    'DVE_ATTACH_TIMEOUT',
+    seconds(1, 3600),
+    '90',
+    'An attachment still not usable after this is undone and tried under another device name.',
+  ),
+  fencePolicy: setting(
+    'DVE_FENCE_POLICY',
+    oneOf('instance-not-running', 'never'),
+    'instance-not-running',
+    'When a volume may be taken from another instance: once EC2 proves that it does not run, or never.',
+  ),
+  logLevel: setting(
+    'DVE_LOG_LEVEL',
+    oneOf('trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'),
+    'info',
+    'Least severe log lines to write (JSON on standard output).',
+  ),
+  deviceRoot: setting('DVE_DEVICE_ROOT', absolutePath, '/dev', 'Where device nodes appear.'),
+  sysfsRoot: setting('DVE_SYSFS_ROOT', absolutePath, '/sys', 'Where the kernel describes block devices.'),
+  bootIdFile: setting(
+    'DVE_BOOT_ID_FILE',
+    absolutePath,
+    '/proc/sys/kernel/random/boot_id',
+    'File whose content changes with every boot.',
+  ),
+} as const;
+
+type Table = typeof settingsTable;
+export type SettingName = keyof Table;
+/** The settings, read and checked. Times are in seconds, as they are written. */
+export type Settings = { readonly [K in SettingName]: Table[K] extends Setting<infer T> ? T : never };
+
+const names = Object.keys(settingsTable) as SettingName[];
+
+/** The command-line flag of a setting, without its dashes: "mountTimeout" is "mount-timeout". */
+export const flagOf = (name: SettingName): string => name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
+
+/**
+ * Reads all settings: flag over environment over default. An empty environment variable counts as unset.
+ * @throws DriverError INVALID_OPTION naming the flag or variable, its value and what it takes.
+ */
+export function loadSettings(argv: readonly string[], env: NodeJS.ProcessEnv): Settings {
+  const flags = readFlags(argv);
+  const settings: Partial<Record<SettingName, unknown>> = {};
+  for (const name of names) settings[name] = readSetting(name, flags[flagOf(name)], env);
+  return settings as Settings;
+}
+
+function readFlags(argv: readonly string[]): Record<string, unknown> {
+  const options = Object.fromEntries(names.map((name) => [flagOf(name), { type: 'string' as const }]));
+  try {
+    return parseArgs({ args: [...argv], options, strict: true }).values;
+  } catch (error) {
+    throw new DriverError('INVALID_OPTION', {
+      tried: 'read the command line',
+      why: error instanceof Error ? error.message : String(error),
+      todo: 'See docker-volume-ebs serve --help',
+      cause: error,
+    });
+  }
+}
+
+function readSetting(name: SettingName, flagValue: unknown, env: NodeJS.ProcessEnv): unknown {
+  const { env: variable, kind, fallback } = settingsTable[name];
+  const fromFlag = typeof flagValue === 'string';
+  const given = fromFlag ? flagValue : env[variable] || fallback;
+  const value = kind.read(given);
+  if (value !== undefined) return value;
+  throw new DriverError('INVALID_OPTION', {
+    tried: `use ${fromFlag ? `--${flagOf(name)}` : variable}=${JSON.stringify(given)}`,
+    why: `it takes ${kind.takes}`,
+    todo: 'Correct it and start again',
+  });
+}
+
+/** The settings as lines for --help. */
+export function settingsHelp(): string {
+  return names
+    .map((name) => {
+      const { env, kind, fallback, help } = settingsTable[name];
+      const preset = fallback === '' ? '' : ` [${fallback}]`;
+      return `  --${flagOf(name)} (${env})${preset}\n      ${help} Takes ${kind.takes}.`;
+    })
+    .join('\n');
+}
+
+/** The settings as the table of docs/settings.md. */
+export function settingsMarkdown(): string {
+  const rows = names.map((name) => {
+    const { env, kind, fallback, help } = settingsTable[name];
+    const preset = fallback === '' ? '' : `\`${fallback}\``;
+    return `| \`${env}\` | \`--${flagOf(name)}\` | ${preset} | ${help} Takes ${kind.takes}. |`;
+  });
+  return ['| variable | flag | default | meaning |', '| --- | --- | --- | --- |', ...rows].join('\n');
+}

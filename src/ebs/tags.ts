@@ -1,0 +1,26 @@
+/** The tag keys we write on EBS volumes (DESIGN: one name, one EBS volume, in one cluster). */
+export const tagKeys = {
+  /** What consoles show. */
+  displayName: 'Name',
+  cluster: 'docker-volume-ebs:cluster',
+  /** The volume's name in its encoded form (see volumes/names.ts): what look-ups filter on. */
+  name: 'docker-volume-ebs:name',
+  /** Which try with a ClientToken made this volume; see volumes/create.ts. */
+  generation: 'docker-volume-ebs:generation',
+  /** Written once mkfs succeeded: from then on a blank-looking disk is refused, never formatted again. */
+  formatted: 'docker-volume-ebs:filesystem',
+  /** The attach time of the attachment its holder declares finished; a one-way promise. */
+  clean: 'docker-volume-ebs:clean',
+  /** The name of a volume that was removed but kept (onRemove = retain). */
+  retained: 'docker-volume-ebs:retained',
+  fsType: 'docker-volume-ebs:fs-type',
+  mountOptions: 'docker-volume-ebs:mount-options',
+  mkfsOptions: 'docker-volume-ebs:mkfs-options',
+  subdirectory: 'docker-volume-ebs:subdirectory',
+  uid: 'docker-volume-ebs:uid',
+  gid: 'docker-volume-ebs:gid',
+  mode: 'docker-volume-ebs:mode',
+} as const;
+
+/** Keys with this prefix are ours; users may not set them. */
+export const tagPrefix = 'docker-volume-ebs:';

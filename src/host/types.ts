@@ -1,0 +1,79 @@
+/** What the rooms above see of this machine. */
+
+export const filesystemTypes = ['ext4', 'xfs', 'btrfs'] as const;
+export type FilesystemType = (typeof filesystemTypes)[number];
+
+/** A disk as this kernel has it. */
+export interface BlockDevice {
+  /** Below the device root, as "/dev/nvme1n1". */
+  readonly path: string;
+  /** "major:minor" as mountinfo writes it. */
+  readonly number: string;
+  /** NVMe: the EBS volume id the controller reports. Xen disks have none. */
+  readonly serialVolumeId: string | undefined;
+  readonly sizeBytes: number;
+}
+
+/** What a disk holds, decided without writing to it. */
+export type DiskContent =
+  | { readonly kind: 'blank' }
+  | { readonly kind: 'filesystem'; readonly type: string; readonly uuid: string | undefined }
+  /** Anything else: a partition table, LUKS, LVM, swap, or bytes that nobody knows. `what` says so for people. */
+  | { readonly kind: 'other'; readonly what: string };
+
+/** A line of /proc/self/mountinfo. */
+export interface MountEntry {
+  readonly id: number;
+  readonly parentId: number;
+  /** "major:minor" of the mounted filesystem (an anonymous number for btrfs). */
+  readonly number: string;
+  /** The directory of the filesystem that is mounted ("/" unless a bind mount of a part). */
+  readonly root: string;
+  readonly mountpoint: string;
+  readonly options: readonly string[];
+  readonly type: string;
+  readonly source: string;
+  readonly superOptions: readonly string[];
+}
+
+export interface DirectoryOwner {
+  readonly uid: number | undefined;
+  readonly gid: number | undefined;
+  /** Permission bits, 0 to 0o7777. */
+  readonly mode: number | undefined;
+}
+
+/**
+ * This machine: block devices, filesystems, mounts. Every method throws DriverError (HOST_FAILED, NOT_BLANK,
+ * FILESYSTEM_DAMAGED, WRONG_DEVICE, TARGET_BUSY); paths are absolute.
+ */
+export interface Host {
+  /** Changes with every boot of this machine. */
+  readonly bootId: string;
+  /** The attached disk of an EBS volume; NVMe by its serial, Xen by the EC2 device name. WRONG_DEVICE if another volume answers there. */
+  findDevice(volumeId: string, ec2Device: string): Promise<BlockDevice | undefined>;
+  /** Waits until {@link findDevice} finds it, watching the device directory; throws the signal's reason when aborted. */
+  waitForDevice(volumeId: string, ec2Device: string, signal: AbortSignal): Promise<BlockDevice>;
+  /** Device names, in EC2's form ("/dev/xvdf"), that the kernel already uses, whether or not EC2 knows. */
+  usedDeviceNames(): Promise<Set<string>>;
+  readContent(device: BlockDevice): Promise<DiskContent>;
+  /** Formats a disk; the caller has proved it blank. `options` are extra mkfs arguments. */
+  makeFilesystem(device: BlockDevice, type: FilesystemType, options: readonly string[]): Promise<void>;
+  /** Makes a filesystem consistent without loss, or throws FILESYSTEM_DAMAGED saying what a person must run. */
+  checkFilesystem(device: BlockDevice, type: FilesystemType): Promise<void>;
+  /** Mounts at `target`, which is made if absent. Grows the filesystem first if its disk is larger. */
+  mount(device: BlockDevice, target: string, type: FilesystemType, options: readonly string[]): Promise<void>;
+  /** Unmounts `target` and removes the empty directory. Succeeds when nothing is mounted there. TARGET_BUSY if in use. */
+  unmount(target: string): Promise<void>;
+  /** The mounts this process sees. */
+  mounts(): Promise<MountEntry[]>;
+  /** True while any mount namespace has the disk mounted, or a program holds it exclusively. */
+  isDeviceBusy(device: BlockDevice): Promise<boolean>;
+  /** Makes a mounted filesystem refuse all I/O at once, writing nothing more (what is lost is what was not synced). */
+  shutdownFilesystem(mountpoint: string): Promise<void>;
+  /**
+   * The directory inside a mounted volume that callers get; made with `owner` if absent. Refuses (HOST_FAILED) a path
+   * that leaves the volume, through a symbolic link for example. Gives its absolute path.
+   */
+  openSubdirectory(mountpoint: string, subdirectory: string, owner: DirectoryOwner): Promise<string>;
+}
