@@ -9,10 +9,11 @@ const absolutePath: Kind<string> = {
   takes: 'an absolute path',
   read: (value) => (value.startsWith('/') && !value.includes('\0') ? value : undefined),
 };
-const flag: Kind<boolean> = {
-  takes: 'true or false',
-  read: (value) => ({ true: true, false: false })[value.toLowerCase()],
-};
+const truths = new Map([
+  ['true', true],
+  ['false', false],
+]);
+const flag: Kind<boolean> = { takes: 'true or false', read: (value) => truths.get(value.toLowerCase()) };
 const oneOf = <const T extends string>(...values: readonly T[]): Kind<T> => ({
   takes: values.join(', '),
   read: (value) => values.find((known) => known === value),
@@ -162,12 +163,15 @@ function readFlags(argv: readonly string[]): Record<string, unknown> {
   } catch (error) {
     throw new DriverError('INVALID_OPTION', {
       tried: 'read the command line',
-      why: error instanceof Error ? error.message : String(error),
+      why: sentence(error instanceof Error ? error.message : String(error)),
       todo: 'See docker-volume-ebs serve --help',
       cause: error,
     });
   }
 }
+
+/** parseArgs writes several lines, each with its full stop. */
+const sentence = (message: string) => message.replaceAll('\n', ' ').replace(/\.$/, '');
 
 function readSetting(name: SettingName, flagValue: unknown, env: NodeJS.ProcessEnv): unknown {
   const { env: variable, kind, fallback } = settingsTable[name];

@@ -14,7 +14,7 @@ export interface Attachment {
   /** The EC2 device name, as "/dev/xvdba"; not necessarily the name the kernel gives the disk. */
   readonly device: string;
   readonly state: AttachmentState;
-  /** RFC 3339 as EC2 gave it (milliseconds kept): part of the fencing token, so compared as text. */
+  /** RFC 3339 in whole seconds: part of the fencing token, so compared as text. */
   readonly attachTime: string;
   readonly deleteOnTermination: boolean;
 }

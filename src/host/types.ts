@@ -18,8 +18,12 @@ export interface BlockDevice {
 export type DiskContent =
   | { readonly kind: 'blank' }
   | { readonly kind: 'filesystem'; readonly type: string; readonly uuid: string | undefined }
-  /** Anything else: a partition table, LUKS, LVM, swap, or bytes that nobody knows. `what` says so for people. */
-  | { readonly kind: 'other'; readonly what: string };
+  /**
+   * Anything else: a partition table, LUKS, LVM, swap, or bytes that nobody knows. `what` says so for people. `noise`
+   * is true when every part looked at is random-looking and no signature is known: so reads an encrypted EBS volume
+   * that was never written (its unwritten blocks are decrypted too), but encrypted data without a header does as well.
+   */
+  | { readonly kind: 'other'; readonly what: string; readonly noise?: boolean };
 
 /** A line of /proc/self/mountinfo. */
 export interface MountEntry {
@@ -54,10 +58,15 @@ export interface Host {
   findDevice(volumeId: string, ec2Device: string): Promise<BlockDevice | undefined>;
   /** Waits until {@link findDevice} finds it, watching the device directory; throws the signal's reason when aborted. */
   waitForDevice(volumeId: string, ec2Device: string, signal: AbortSignal): Promise<BlockDevice>;
+  /** Waits until {@link findDevice} no longer finds it; throws the signal's reason when aborted. */
+  waitForDeviceGone(volumeId: string, ec2Device: string, signal: AbortSignal): Promise<void>;
   /** Device names, in EC2's form ("/dev/xvdf"), that the kernel already uses, whether or not EC2 knows. */
   usedDeviceNames(): Promise<Set<string>>;
   readContent(device: BlockDevice): Promise<DiskContent>;
-  /** Formats a disk; the caller has proved it blank. `options` are extra mkfs arguments. */
+  /**
+   * Formats a disk; the caller has proved it blank (or noise, on a volume that EC2 proves new). Looks again first:
+   * NOT_BLANK for anything else. `options` are extra mkfs arguments.
+   */
   makeFilesystem(device: BlockDevice, type: FilesystemType, options: readonly string[]): Promise<void>;
   /** Makes a filesystem consistent without loss, or throws FILESYSTEM_DAMAGED saying what a person must run. */
   checkFilesystem(device: BlockDevice, type: FilesystemType): Promise<void>;

@@ -37,4 +37,6 @@ export interface VolumeDriver {
   /** NO_SUCH_VOLUME if EC2 says there is none. Volumes held here are answered from memory. */
   get(name: string): Promise<VolumeInfo>;
   list(): Promise<ListedVolume[]>;
+  /** What the volume is waiting for, as a clause for people; undefined when nothing. */
+  waitingFor(name: string): string | undefined;
 }

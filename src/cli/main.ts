@@ -1,0 +1,74 @@
+#!/usr/bin/env node
+/** Gives the exit status. */
+type Command = (argv: readonly string[]) => Promise<number>;
+
+interface Entry {
+  readonly summary: string;
+  /** Loads what only this command needs. */
+  readonly load: () => Promise<Command>;
+}
+
+const commands: Readonly<Record<string, Entry>> = {
+  serve: {
+    summary: 'Run the volume driver daemon',
+    load: async () => (await import('./serve.ts')).serveCommand,
+  },
+  sandbox: {
+    summary: 'Run an EC2 and a metadata service on this machine, with loop devices for disks',
+    load: async () => (await import('./sandbox.ts')).sandboxCommand,
+  },
+  demo: {
+    summary: 'Show the driver at work in a sandbox',
+    load: async () => (await import('./demo.ts')).demoCommand,
+  },
+  help: { summary: 'Show this text', load: async () => help },
+  version: { summary: 'Show the version', load: async () => version },
+};
+
+const aliases = new Map([
+  ['--help', 'help'],
+  ['-h', 'help'],
+  ['--version', 'version'],
+  ['-v', 'version'],
+]);
+
+async function help(): Promise<number> {
+  const lines = Object.entries(commands).map(([name, { summary }]) => `  ${name.padEnd(9)}${summary}`);
+  process.stdout.write(
+    `Usage: docker-volume-ebs COMMAND [OPTIONS]\n\n${lines.join('\n')}\n\nA command says more with --help.\n`,
+  );
+  return 0;
+}
+
+async function version(): Promise<number> {
+  const { default: about } = await import('../../package.json', { with: { type: 'json' } });
+  process.stdout.write(`${about.version}\n`);
+  return 0;
+}
+
+async function main([given = '', ...argv]: readonly string[]): Promise<number> {
+  const name = aliases.get(given) ?? given;
+  const entry = Object.hasOwn(commands, name) ? commands[name] : undefined;
+  if (entry === undefined) {
+    const problem = name === '' ? 'no command given' : `unknown command ${JSON.stringify(name)}`;
+    return complain(`${problem}. See docker-volume-ebs help.`, 2);
+  }
+  try {
+    return await (await entry.load())(argv);
+  } catch (error) {
+    return complain(error instanceof Error ? error.message : String(error), isBadUsage(error) ? 2 : 1);
+  }
+}
+
+/** A setting or option that is wrong: our own error, or that of node:util's parseArgs. */
+function isBadUsage(error: unknown): boolean {
+  const code = error instanceof Error && 'code' in error ? String(error.code) : '';
+  return code === 'INVALID_OPTION' || code.startsWith('ERR_PARSE_ARGS_');
+}
+
+function complain(message: string, status: number): number {
+  process.stderr.write(`docker-volume-ebs: ${message}\n`);
+  return status;
+}
+
+process.exit(await main(process.argv.slice(2)));

@@ -1,0 +1,30 @@
+import { loadSettings, settingsHelp } from '../config.ts';
+import { runDaemon } from '../daemon.ts';
+import { createLogger } from '../log.ts';
+
+/**
+ * Runs the daemon until it is told to stop; gives the exit status.
+ * @throws DriverError INVALID_OPTION for a setting that is wrong, and what {@link runDaemon} throws.
+ */
+export async function serveCommand(argv: readonly string[]): Promise<number> {
+  if (argv.includes('--help') || argv.includes('-h')) {
+    process.stdout.write(help());
+    return 0;
+  }
+  const settings = loadSettings(argv, process.env);
+  await runDaemon(settings, {
+    log: createLogger(settings),
+    // Loaded once the socket answers: the EC2 client is most of the time a start takes.
+    openDriver: async (...given) => (await import('../volumes/driver.ts')).openDriver(...given),
+  });
+  return 0;
+}
+
+const help = () => `Usage: docker-volume-ebs serve [OPTIONS]
+
+Runs the volume driver daemon. Each option can be given by its flag or by its variable; the flag wins.
+Region, credentials and endpoint come from the AWS SDK's standard chain (AWS_REGION, AWS_PROFILE,
+AWS_ENDPOINT_URL_EC2, the instance's role).
+
+${settingsHelp()}
+`;

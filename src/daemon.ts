@@ -1,0 +1,95 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { FastifyInstance } from 'fastify';
+import type { Logger } from 'pino';
+import type { Settings } from './config.ts';
+import { listenOn } from './dvdi/socket.ts';
+import { createWire } from './dvdi/wire.ts';
+import type { VolumeDriver } from './volumes/types.ts';
+
+/** A driver that runs until it is closed; what it has in hand then is taken up again by the next start. */
+export type OpenDriver = VolumeDriver & { close(): Promise<void> };
+
+export interface DaemonParts {
+  /** Opens the driver. It is called once the socket answers, and need not wait for EC2 or the metadata service. */
+  readonly openDriver: (settings: Settings, log: Logger) => OpenDriver | Promise<OpenDriver>;
+  readonly log: Logger;
+}
+
+/** Docker kills a plugin 10 s after SIGTERM (moby daemon/pkg/plugin, shutdownTimeout): 8 s for callers, the rest for us. */
+const drainMs = 8_000;
+const closeMs = 1_500;
+
+/**
+ * Runs the daemon until SIGTERM or SIGINT: listens, then opens the driver; at the end finishes the calls in hand, closes
+ * the driver and removes the socket. A second signal, and any error nobody handles, end the process at once.
+ * @throws DriverError where the socket cannot be had, or what opening the driver throws.
+ */
+export async function runDaemon(settings: Settings, { openDriver, log }: DaemonParts): Promise<void> {
+  crashOnStrayErrors(log);
+  const stopped = stopSignal(log);
+  const opened = Promise.withResolvers<OpenDriver>();
+  const wire = createWire({ driver: opened.promise, log, mountTimeoutMs: settings.mountTimeout * 1000 });
+  await wire.ready();
+  const socket = await listenOn(wire.server, settings.socket);
+  log.info({ socket: settings.socket, pid: process.pid }, 'listening');
+  let driver: OpenDriver | undefined;
+  try {
+    driver = await Promise.race([openDriver(settings, log), stopped.then(() => undefined)]);
+    if (driver !== undefined) opened.resolve(driver);
+    log.info({ signal: await stopped }, 'stopping');
+  } finally {
+    socket.withdraw();
+    // Without a driver nobody can be answered: a closed connection makes dockerd try again, an error makes it forget.
+    await drain(wire, log, driver === undefined ? 0 : drainMs);
+    if (driver !== undefined) await close(driver, log);
+    socket.release();
+  }
+  log.info('stopped');
+}
+
+/** Lets calls in hand finish. Later ones on kept connections are answered too, and their connections closed. */
+async function drain(wire: FastifyInstance, log: Logger, ms: number): Promise<void> {
+  const cut = setTimeout(() => {
+    log.warn('connections are still open: closing them; calls in hand are left to the next start');
+    wire.server.closeAllConnections();
+  }, ms);
+  await wire.close();
+  clearTimeout(cut);
+}
+
+async function close(driver: OpenDriver, log: Logger): Promise<void> {
+  const done = driver.close().then(
+    () => true,
+    (error: unknown) => {
+      log.error({ err: error }, 'closing the driver failed');
+      return true;
+    },
+  );
+  if (!(await Promise.race([done, sleep(closeMs, false)])))
+    log.warn('the driver is not closed: leaving it to the next start');
+}
+
+/** The first SIGTERM or SIGINT. As PID 1 a process gets neither unless it handles them. */
+function stopSignal(log: Logger): Promise<string> {
+  const { promise, resolve } = Promise.withResolvers<string>();
+  let asked = false;
+  const handle = (signal: 'SIGTERM' | 'SIGINT') => {
+    if (asked) {
+      log.warn({ signal }, 'stopping at once');
+      process.exit(signal === 'SIGTERM' ? 143 : 130);
+    }
+    asked = true;
+    resolve(signal);
+  };
+  process.on('SIGTERM', handle);
+  process.on('SIGINT', handle);
+  return promise;
+}
+
+/** State after an error nobody handled is unknown; a supervisor starts us anew, and the journal says where we were. */
+function crashOnStrayErrors(log: Logger): void {
+  process.on('uncaughtException', (error, origin) => {
+    log.fatal({ err: error, origin }, 'stopping: an error that nobody handled');
+    process.exit(1);
+  });
+}

@@ -1,0 +1,29 @@
+import { type Static, Type } from 'typebox';
+
+/**
+ * What callers send. Unknown fields are let through: clients add their own. dockerd sends `Opts: null` for no options;
+ * dvdcli and Cloud Foundry send no ID.
+ */
+const Name = Type.String({ minLength: 1 });
+
+export const Anything = Type.Object({});
+export const Named = Type.Object({ Name });
+export const Mounting = Type.Object({
+  Name,
+  ID: Type.Optional(Type.Unsafe<string | null>({ type: 'string', nullable: true })),
+});
+export const Creating = Type.Object({
+  Name,
+  // Not Type.Record: its pattern does not match keys with a newline, whose values would go unchecked.
+  Opts: Type.Optional(
+    Type.Unsafe<Record<string, string> | null>({
+      type: 'object',
+      nullable: true,
+      additionalProperties: { type: 'string' },
+    }),
+  ),
+});
+
+export type Named = Static<typeof Named>;
+export type Mounting = Static<typeof Mounting>;
+export type Creating = Static<typeof Creating>;

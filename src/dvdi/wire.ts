@@ -1,0 +1,136 @@
+import Fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify';
+import type { Logger } from 'pino';
+import type { VolumeDriver } from '../volumes/types.ts';
+import { workFor } from './caller.ts';
+import { type Endpoint, endpoints } from './endpoints.ts';
+import { asDriverError, contentType, malformed, noSuchEndpoint, refuseConnection } from './envelope.ts';
+
+export interface WireOptions {
+  /** Calls that need the driver wait for a promised one; Activate and Capabilities do not. */
+  readonly driver: VolumeDriver | Promise<VolumeDriver>;
+  readonly log: Logger;
+  /** When a create or mount that is not done is answered with STILL_WORKING. */
+  readonly mountTimeoutMs: number;
+  /** How long a request may take to arrive; what answering takes does not count. */
+  readonly receiveTimeoutMs?: number;
+}
+
+const maxBodyBytes = 1024 * 1024;
+const emptyBody = 'the request has no body (the Docker Engine repeats a call without it when the plugin has restarted)';
+
+/**
+ * The Docker volume plugin protocol over HTTP, not yet listening. It speaks to every known client: dockerd sends no
+ * Content-Type and at times an empty Host (moby pkg/plugins), dvdcli no ID; what they send in headers means nothing.
+ */
+export function createWire(options: WireOptions): FastifyInstance {
+  const { receiveTimeoutMs = 30_000 } = options;
+  const app = Fastify({
+    logger: false,
+    bodyLimit: maxBodyBytes,
+    // Get answered with an error makes dockerd forget the volume: while stopping, calls are still answered.
+    return503OnClosing: false,
+    exposeHeadRoutes: false,
+    ajv: { customOptions: { coerceTypes: false, removeAdditional: false, useDefaults: false, allErrors: false } },
+    schemaErrorFormatter: ([first]) => new Error(`${nameOf(first?.instancePath)} ${first?.message}`),
+    clientErrorHandler: refuseConnection,
+    frameworkErrors: (error, request, reply) => fail(options.log, error, request, reply),
+    requestTimeout: receiveTimeoutMs,
+    http: {
+      requireHostHeader: false,
+      headersTimeout: receiveTimeoutMs,
+      connectionsCheckingInterval: Math.min(receiveTimeoutMs, 5_000),
+    },
+  });
+  app.removeAllContentTypeParsers();
+  app.addContentTypeParser('*', { parseAs: 'buffer' }, (_request, bytes: Buffer, done) => parse(bytes, done));
+  app.addHook('onRequest', async ({ raw }) => {
+    // A malformed one would be refused with 415 before the parser sees the body.
+    delete raw.headers['content-type'];
+  });
+  app.setReplySerializer((payload) => JSON.stringify(payload));
+  app.addHook('onSend', async (_request, reply) => {
+    reply.header('content-type', contentType);
+  });
+  app.addHook('onResponse', async (request, reply) => {
+    if (reply.statusCode < 400) options.log.debug(fields(request, reply), 'answered');
+  });
+  app.setNotFoundHandler((request) => {
+    throw noSuchEndpoint(request.method, request.url);
+  });
+  app.setErrorHandler((error, request, reply) => fail(options.log, error, request, reply));
+  for (const endpoint of endpoints) addEndpoint(app, endpoint, options);
+  return app;
+}
+
+function parse(bytes: Buffer, done: (error: Error | null, body?: unknown) => void): void {
+  try {
+    const text = new TextDecoder('utf-8', { fatal: true }).decode(bytes).trim();
+    done(null, text === '' ? undefined : JSON.parse(text));
+  } catch (error) {
+    done(malformed('read the request', `its body is not JSON: ${(error as Error).message}`, error));
+  }
+}
+
+/** A JSON pointer as people write it: "/Opts/size" is "Opts.size". */
+const nameOf = (pointer = '') => (pointer === '' ? 'the body' : pointer.slice(1).replaceAll('/', '.'));
+
+function addEndpoint(app: FastifyInstance, endpoint: Endpoint, options: WireOptions): void {
+  app.route<{ Body: object }>({
+    method: 'POST',
+    url: endpoint.path,
+    schema: { body: endpoint.body },
+    preValidation: async (request) => {
+      if (request.body !== undefined && request.body !== null) return;
+      if (!endpoint.mayBeEmpty) throw malformed(endpoint.verb, emptyBody);
+      request.body = {};
+    },
+    handler: async (request, reply) => ({ ...(await answer(endpoint, request, reply, options)), Err: '' }),
+  });
+}
+
+async function answer(
+  endpoint: Endpoint,
+  request: FastifyRequest,
+  reply: FastifyReply,
+  { driver: given, log, mountTimeoutMs }: WireOptions,
+): Promise<object> {
+  let driverNow: VolumeDriver | undefined;
+  const driver = async () => (driverNow = await given);
+  const volume = volumeOf(request);
+  if (!endpoint.long || volume === undefined) return endpoint.answer(driver, request.body, {});
+  const patience = {
+    ms: mountTimeoutMs,
+    volume,
+    tried: endpoint.verb,
+    waitingFor: () => (driverNow === undefined ? 'the driver to start' : driverNow.waitingFor(volume)),
+    endedLate: ({ error }: { error?: unknown }) => {
+      const late = { ...fields(request, reply), err: error };
+      if (error === undefined) log.info(late, 'done after its caller had gone');
+      else log.warn(late, 'failed after its caller had gone');
+    },
+  };
+  return workFor(reply.raw, patience, async (signal) => endpoint.answer(driver, request.body, { signal }));
+}
+
+function fail(log: Logger, error: unknown, request: FastifyRequest, reply: FastifyReply): void {
+  const endpoint = endpoints.find(({ path }) => path === request.routeOptions.url);
+  const failure = asDriverError(error, endpoint?.verb ?? 'answer the request', volumeOf(request));
+  reply.code(failure.status);
+  const line = { ...fields(request, reply), code: failure.code };
+  if (failure.code === 'INTERNAL') log.error({ ...line, err: failure }, failure.message);
+  else log.warn({ ...line, cause: causeText(failure) }, failure.message);
+  reply.send({ Err: failure.message });
+}
+
+const causeText = ({ cause }: Error) => (cause instanceof Error ? cause.message : undefined);
+
+function volumeOf({ body }: FastifyRequest): string | undefined {
+  if (typeof body !== 'object' || body === null || !('Name' in body)) return undefined;
+  return typeof body.Name === 'string' && body.Name !== '' ? body.Name : undefined;
+}
+
+/** What every log line about a request says: "/VolumeDriver.Mount" is op "mount". */
+function fields(request: FastifyRequest, reply: FastifyReply): object {
+  const op = request.routeOptions.url?.split('.')[1]?.toLowerCase() ?? request.url;
+  return { op, volume: volumeOf(request), status: reply.statusCode, ms: Math.round(reply.elapsedTime) };
+}

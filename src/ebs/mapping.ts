@@ -1,0 +1,135 @@
+import type * as sdk from '@aws-sdk/client-ec2';
+import { DriverError } from '../errors.ts';
+import type {
+  Attachment,
+  AttachmentState,
+  EbsVolume,
+  Instance,
+  InstanceDisk,
+  InstanceState,
+  Tags,
+  VolumeState,
+} from './types.ts';
+
+const volumeStates: readonly VolumeState[] = ['creating', 'available', 'in-use', 'deleting', 'deleted', 'error'];
+const attachmentStates: readonly AttachmentState[] = ['attaching', 'attached', 'detaching', 'detached', 'busy'];
+const instanceStates: readonly InstanceState[] = [
+  'pending',
+  'running',
+  'shutting-down',
+  'terminated',
+  'stopping',
+  'stopped',
+];
+
+/**
+ * A volume of EC2's answer as ours. What only newer volume types have is undefined where EC2 sends nothing.
+ * @throws DriverError EC2_REJECTED when the answer lacks what every volume has, or has a state we do not know.
+ */
+export function toVolume(volume: sdk.Volume): EbsVolume {
+  const answer = reader(`volume ${volume.VolumeId ?? '(without an id)'}`);
+  return {
+    id: answer.text('id', volume.VolumeId),
+    zone: answer.text('availability zone', volume.AvailabilityZone),
+    state: answer.oneOf('state', volumeStates, volume.State),
+    createdAt: answer.time('creation time', volume.CreateTime),
+    type: answer.text('type', volume.VolumeType),
+    sizeGib: answer.count('size', volume.Size),
+    iops: volume.Iops,
+    throughput: volume.Throughput,
+    encrypted: volume.Encrypted ?? false,
+    kmsKeyId: volume.KmsKeyId || undefined,
+    // EC2 sends an empty element for a volume not made from a snapshot.
+    snapshotId: volume.SnapshotId || undefined,
+    multiAttach: volume.MultiAttachEnabled ?? false,
+    attachments: (volume.Attachments ?? []).map(toAttachment),
+    tags: toTags(volume.Tags),
+  };
+}
+
+/**
+ * An attachment of EC2's answer as ours. One to a resource that AWS manages has neither instance nor device name there;
+ * its device is then "".
+ * @throws DriverError EC2_REJECTED when the answer lacks what every attachment has, or has a state we do not know.
+ */
+export function toAttachment(attachment: sdk.VolumeAttachment): Attachment {
+  const answer = reader(`the attachment of ${attachment.VolumeId ?? 'a volume without an id'}`);
+  const instanceId = attachment.InstanceId || undefined;
+  return {
+    volumeId: answer.text('volume id', attachment.VolumeId),
+    instanceId,
+    device: instanceId === undefined ? (attachment.Device ?? '') : answer.text('device name', attachment.Device),
+    state: answer.oneOf('state', attachmentStates, attachment.State),
+    attachTime: answer.second('attach time', attachment.AttachTime),
+    deleteOnTermination: attachment.DeleteOnTermination ?? false,
+  };
+}
+
+/**
+ * An instance of EC2's answer as ours; disks that are not EBS volumes are left out.
+ * @throws DriverError EC2_REJECTED when the answer lacks what every instance has, or has a state we do not know.
+ */
+export function toInstance(instance: sdk.Instance): Instance {
+  const answer = reader(`instance ${instance.InstanceId ?? '(without an id)'}`);
+  return {
+    id: answer.text('id', instance.InstanceId),
+    state: answer.oneOf('state', instanceStates, instance.State?.Name),
+    zone: answer.text('availability zone', instance.Placement?.AvailabilityZone),
+    type: answer.text('type', instance.InstanceType),
+    launchTime: answer.time('launch time', instance.LaunchTime),
+    stateReason: instance.StateReason?.Code || undefined,
+    hibernationConfigured: instance.HibernationOptions?.Configured ?? false,
+    tags: toTags(instance.Tags),
+    disks: (instance.BlockDeviceMappings ?? []).flatMap(toDisk),
+  };
+}
+
+function toDisk({ DeviceName, Ebs }: sdk.InstanceBlockDeviceMapping): InstanceDisk[] {
+  if (Ebs === undefined) return [];
+  const answer = reader(`the disk ${DeviceName ?? 'without a device name'} of an instance`);
+  return [
+    {
+      device: answer.text('device name', DeviceName),
+      volumeId: answer.text('volume id', Ebs.VolumeId),
+      state: answer.oneOf('state', attachmentStates, Ebs.Status),
+      attachTime: answer.second('attach time', Ebs.AttachTime),
+    },
+  ];
+}
+
+function toTags(tags: readonly sdk.Tag[] | undefined): Tags {
+  return Object.fromEntries((tags ?? []).map(({ Key, Value }) => [Key ?? '', Value ?? '']));
+}
+
+/** Tags in the SDK's shape. */
+export function toSdkTags(tags: Tags): sdk.Tag[] {
+  return Object.entries(tags).map(([Key, Value]) => ({ Key, Value }));
+}
+
+/** The error for an answer that cannot be used because a part of it is missing. */
+export function answerLacks(subject: string, part: string, code: 'EC2_REJECTED' | 'EC2_UNAVAILABLE' = 'EC2_REJECTED') {
+  return new DriverError(code, {
+    tried: `read what EC2 says about ${subject}`,
+    why: `its answer lacks ${part}`,
+    todo: 'Try again; if this goes on, check that the EC2 endpoint is really EC2',
+  });
+}
+
+/** Reads mandatory fields; an empty element counts as a missing one, as the SDK gives "" or NaN for it. */
+function reader(subject: string) {
+  const need = <T>(part: string, value: T | undefined, fits: (value: T) => boolean): T => {
+    if (value === undefined || !fits(value)) throw answerLacks(subject, `a usable ${part}`);
+    return value;
+  };
+  const time = (part: string, value: Date | undefined): Date =>
+    need(part, value, (date) => !Number.isNaN(date.getTime()));
+  return {
+    text: (part: string, value: string | undefined) => need(part, value, (text) => text !== ''),
+    count: (part: string, value: number | undefined) => need(part, value, (number) => number > 0),
+    oneOf: <T extends string>(part: string, known: readonly T[], value: string | undefined) =>
+      need(part, value as T | undefined, (text) => known.includes(text)),
+    time: (part: string, value: Date | undefined) => time(part, value).toISOString(),
+    /** Whole seconds: AttachVolume may answer with milliseconds that later reads leave out, and these are compared as text. */
+    second: (part: string, value: Date | undefined) => `${time(part, value).toISOString().slice(0, 19)}Z`,
+  };
+}

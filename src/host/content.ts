@@ -1,0 +1,83 @@
+import { constants } from 'node:fs';
+import { type FileHandle, open } from 'node:fs/promises';
+import { DriverError } from '../errors.ts';
+import { contentOfSignatures, parseBlkidExport } from './blkid.ts';
+import { firstNonZero, isNoise, type Range, sampleRanges } from './samples.ts';
+import { deviceNumber } from './sysfs.ts';
+import { hostFailed, nameOf, runTool, wordsOf } from './tools.ts';
+import type { BlockDevice, DiskContent } from './types.ts';
+
+/**
+ * What a disk holds, read without writing. Blank needs two witnesses that agree: libblkid knows no signature, and every
+ * part we read ourselves is zero. blkid alone is no witness: it says "nothing" of a disk it cannot read, too
+ * (hetznercloud/csi-driver#1346 lost data so).
+ * @throws DriverError HOST_FAILED when a part cannot be read; WRONG_DEVICE when another disk is at the path by now.
+ */
+export async function readContent(device: BlockDevice): Promise<DiskContent> {
+  const tried = `read what ${nameOf(device)} holds`;
+  const sampled = await readSamples(device, tried);
+  const signatures = await probe(device, tried);
+  // blkid's atari false alarm in random bytes is no partition table.
+  if (sampled.noise && (signatures === undefined || isAtari(signatures))) {
+    return { kind: 'other', what: 'nothing but random-looking data', noise: true };
+  }
+  if (signatures !== undefined) return signatures;
+  if (sampled.dataAt === undefined) return { kind: 'blank' };
+  return { kind: 'other', what: `data that is not zero at offset ${sampled.dataAt}` };
+}
+
+const isAtari = (content: DiskContent): boolean =>
+  content.kind === 'other' && content.what === 'a partition table (atari)';
+
+async function probe(device: BlockDevice, tried: string): Promise<DiskContent | undefined> {
+  const result = await runTool('blkid', ['-p', '-o', 'export', device.path], tried);
+  const found = parseBlkidExport(result.stdout);
+  if (result.code === 0 && found.size > 0) return contentOfSignatures(found);
+  if (result.code === 2 && found.size === 0) return undefined;
+  if (result.code === 8) return { kind: 'other', what: 'signatures of several kinds of data (blkid cannot decide)' };
+  throw hostFailed(tried, new Error(`blkid failed: ${wordsOf(result)}`), `Run blkid -p ${device.path} to see why`);
+}
+
+interface Sampled {
+  /** The first offset that is not zero. */
+  readonly dataAt: number | undefined;
+  readonly noise: boolean;
+}
+
+async function readSamples(device: BlockDevice, tried: string): Promise<Sampled> {
+  let file: FileHandle | undefined;
+  try {
+    file = await open(device.path, constants.O_RDONLY);
+    await checkSameDisk(file, device, tried);
+    const handle = file;
+    const parts = await Promise.all(sampleRanges(device.sizeBytes).map((range) => readPart(handle, range)));
+    const dataAt = parts.find((part) => part.dataAt !== undefined)?.dataAt;
+    return { dataAt, noise: parts.every((part) => part.noise) };
+  } catch (error) {
+    throw hostFailed(tried, error, `See dmesg for I/O errors of ${device.path}; nothing was written to it`);
+  } finally {
+    await file?.close();
+  }
+}
+
+async function readPart(file: FileHandle, { offset, length }: Range): Promise<Sampled> {
+  const { bytesRead, buffer } = await file.read(Buffer.alloc(length), 0, length, offset);
+  if (bytesRead !== length) throw new Error(`only ${bytesRead} of ${length} bytes could be read at offset ${offset}`);
+  const index = firstNonZero(buffer);
+  return { dataAt: index < 0 ? undefined : offset + index, noise: index >= 0 && isNoise(buffer) };
+}
+
+async function checkSameDisk(file: FileHandle, device: BlockDevice, tried: string): Promise<void> {
+  const stats = await file.stat();
+  if (!stats.isBlockDevice() || deviceNumber(stats.rdev) !== device.number) {
+    throw new DriverError('WRONG_DEVICE', {
+      tried,
+      why: `another disk is at ${device.path} by now`,
+      todo: 'Try again: the disk is looked for anew',
+    });
+  }
+  const { bytesRead } = await file.read(Buffer.alloc(1), 0, 1, device.sizeBytes);
+  if (device.sizeBytes <= 0 || bytesRead > 0) {
+    throw new Error(`it does not end after the ${device.sizeBytes} bytes that it was said to have`);
+  }
+}

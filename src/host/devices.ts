@@ -1,0 +1,149 @@
+import { readdir, readlink } from 'node:fs/promises';
+import { basename, join } from 'node:path';
+import { DriverError, isCode } from '../errors.ts';
+import { blockDeviceNumber, type DeviceRoots, ifThere, readDisk, readNvmeDisks } from './sysfs.ts';
+import { hostFailed, runTool } from './tools.ts';
+import type { BlockDevice } from './types.ts';
+import { watchDirectory } from './watch.ts';
+
+const pollMs = 500;
+const deviceName = /^(?:sd|xvd)([a-z]{1,2})\d*$/;
+
+/**
+ * The disk of an EBS volume: on NVMe by the controller's serial, on Xen by the EC2 device name. Undefined while the
+ * kernel has no such disk or no node for it.
+ * @throws DriverError WRONG_DEVICE when the device name leads to another volume's disk; HOST_FAILED.
+ */
+export async function findDevice(
+  roots: DeviceRoots,
+  volumeId: string,
+  ec2Device: string,
+): Promise<BlockDevice | undefined> {
+  try {
+    const disks = await readNvmeDisks(roots.sysfsRoot);
+    const disk = disks.get(volumeId);
+    if (disk !== undefined) return await readDevice(roots, disk, volumeId);
+    return await findNamed(roots, disks, volumeId, ec2Device);
+  } catch (error) {
+    throw hostFailed(`look for the disk of ${volumeId}`, error, `Check that ${roots.sysfsRoot} is readable`);
+  }
+}
+
+async function findNamed(
+  roots: DeviceRoots,
+  disks: ReadonlyMap<string, string>,
+  volumeId: string,
+  ec2Device: string,
+): Promise<BlockDevice | undefined> {
+  const byId = `disk/by-id/nvme-Amazon_Elastic_Block_Store_${volumeId.replace('-', '')}`;
+  for (const name of [byId, ...kernelNames(ec2Device)]) {
+    const path = join(roots.deviceRoot, name);
+    if ((await blockDeviceNumber(path)) === undefined) continue;
+    const link = await readlink(path).catch(() => undefined);
+    const disk = link === undefined ? name : basename(link);
+    const other = [...disks].find(([, known]) => known === disk)?.[0];
+    if (other !== undefined) throw wrongDevice(volumeId, path, disk, other);
+    // Where EBS disks are NVMe, a disk without the right serial is something else: the volume is still to come.
+    if (disks.size === 0 && !disk.startsWith('nvme')) return await readDevice(roots, disk, undefined);
+  }
+  return undefined;
+}
+
+function wrongDevice(volumeId: string, path: string, disk: string, other: string): DriverError {
+  return new DriverError('WRONG_DEVICE', {
+    tried: `use ${path} as the disk of ${volumeId}`,
+    why: `it leads to ${disk}, whose serial is that of ${other}`,
+    todo: `Remove the stale link ${path} (udevadm trigger --subsystem-match=block renews the links) and try again`,
+  });
+}
+
+/** The node names a kernel without NVMe may give an EC2 device name: AWS's guide has sdf appear as xvdf or sdf. */
+function kernelNames(ec2Device: string): string[] {
+  const name = ec2Device.replace(/^\/dev\//, '');
+  const suffix = /^(?:sd|xvd)([a-z]{1,2}\d*)$/.exec(name)?.[1];
+  return suffix === undefined ? [] : [`xvd${suffix}`, `sd${suffix}`];
+}
+
+async function readDevice(
+  { deviceRoot, sysfsRoot }: DeviceRoots,
+  disk: string,
+  serialVolumeId: string | undefined,
+): Promise<BlockDevice | undefined> {
+  const path = join(deviceRoot, disk);
+  const number = await blockDeviceNumber(path);
+  const described = await readDisk(sysfsRoot, disk);
+  // A node with another number is a leftover of an earlier disk of this name; its own node is still to come.
+  if (number === undefined || (described.number !== undefined && described.number !== number)) return undefined;
+  return { path, number, serialVolumeId, sizeBytes: described.sizeBytes ?? (await askSize(path)) };
+}
+
+async function askSize(path: string): Promise<number> {
+  const tried = `read the size of ${path}`;
+  const { stdout } = await runTool('blockdev', ['--getsize64', path], tried);
+  const size = Number(stdout.trim() || Number.NaN);
+  if (Number.isSafeInteger(size)) return size;
+  throw hostFailed(tried, new Error('blockdev gave no number'), `Run blockdev --getsize64 ${path} to see why`);
+}
+
+/**
+ * Waits until {@link findDevice} finds the disk. A link to another volume's disk is waited out: udev renews it once the
+ * new disk is there.
+ * @throws the signal's reason when aborted; DriverError HOST_FAILED.
+ */
+export function waitForDevice(
+  roots: DeviceRoots,
+  volumeId: string,
+  ec2Device: string,
+  signal: AbortSignal,
+): Promise<BlockDevice> {
+  return watchUntil(roots, signal, () => findOwn(roots, volumeId, ec2Device));
+}
+
+/**
+ * Waits until the kernel has no disk of this volume any more, or another volume's under its name.
+ * @throws the signal's reason when aborted; DriverError HOST_FAILED.
+ */
+export async function waitForDeviceGone(
+  roots: DeviceRoots,
+  volumeId: string,
+  ec2Device: string,
+  signal: AbortSignal,
+): Promise<void> {
+  const isGone = async (): Promise<true | undefined> =>
+    (await findOwn(roots, volumeId, ec2Device)) === undefined ? true : undefined;
+  await watchUntil(roots, signal, isGone);
+}
+
+const findOwn = (roots: DeviceRoots, volumeId: string, ec2Device: string): Promise<BlockDevice | undefined> =>
+  findDevice(roots, volumeId, ec2Device).catch((error: unknown) => {
+    if (isCode(error, 'WRONG_DEVICE')) return undefined;
+    throw error;
+  });
+
+async function watchUntil<T>(roots: DeviceRoots, signal: AbortSignal, look: () => Promise<T | undefined>): Promise<T> {
+  signal.throwIfAborted();
+  const changes = watchDirectory(roots.deviceRoot);
+  try {
+    for (;;) {
+      const found = await look();
+      if (found !== undefined) return found;
+      await changes.next(pollMs, signal);
+    }
+  } finally {
+    changes.close();
+  }
+}
+
+/**
+ * Names in EC2's form that this kernel or its udev has given away, each in both spellings (/dev/sdf and /dev/xvdf),
+ * since EC2 and Xen take them for one. Partitions count for their disk.
+ */
+export async function usedDeviceNames(deviceRoot: string): Promise<Set<string>> {
+  try {
+    const names = (await ifThere(readdir(deviceRoot))) ?? [];
+    const letters = names.flatMap((name) => deviceName.exec(name)?.[1] ?? []);
+    return new Set(letters.flatMap((letter) => [`/dev/sd${letter}`, `/dev/xvd${letter}`]));
+  } catch (error) {
+    throw hostFailed('list the device names in use', error, `Check that ${deviceRoot} is readable`);
+  }
+}

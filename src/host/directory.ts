@@ -1,0 +1,94 @@
+import { constants } from 'node:fs';
+import { type FileHandle, mkdir, open, readdir, realpath } from 'node:fs/promises';
+import { join } from 'node:path';
+import { errnoOf, hostFailed } from './tools.ts';
+import type { DirectoryOwner } from './types.ts';
+
+const openDirectory = constants.O_RDONLY | constants.O_DIRECTORY | constants.O_NOFOLLOW;
+const defaultMode = 0o755;
+
+/**
+ * The directory of a mounted volume that callers get: "" and "/" are the mountpoint itself; missing parts are made, the
+ * last one with `owner`. A directory that is there keeps its owner. Containers write to the volume, so nothing in it is
+ * trusted: every part is opened without following links, from the directory opened before it.
+ * @throws DriverError HOST_FAILED for "..", a symbolic link, a file, or another filesystem on the way.
+ */
+export async function openSubdirectory(
+  mountpoint: string,
+  subdirectory: string,
+  owner: DirectoryOwner,
+): Promise<string> {
+  const tried = `open the directory ${JSON.stringify(subdirectory)} of the volume at ${mountpoint}`;
+  try {
+    const parts = splitSubdirectory(subdirectory);
+    const root = await realpath(mountpoint);
+    if (parts.length === 0) return root;
+    await walk(root, parts, owner);
+    const path = join(root, ...parts);
+    if ((await realpath(path)) !== path) throw new Error('a part of it was replaced meanwhile');
+    return path;
+  } catch (error) {
+    const todo = `Look at ${mountpoint} on this host, or choose another directory with the subdirectory option`;
+    throw hostFailed(tried, error, todo);
+  }
+}
+
+function splitSubdirectory(subdirectory: string): string[] {
+  const parts = subdirectory.split('/').filter((part) => part !== '' && part !== '.');
+  if (subdirectory.includes('\0') || parts.includes('..')) {
+    throw new Error('a directory inside a volume has no ".." and no NUL character in its name');
+  }
+  return parts;
+}
+
+async function walk(root: string, parts: readonly string[], owner: DirectoryOwner): Promise<void> {
+  let directory = await open(root, openDirectory);
+  try {
+    const { dev } = await directory.stat();
+    for (const [index, part] of parts.entries()) {
+      const next = await openPart(directory, part, index === parts.length - 1 ? owner : undefined);
+      await directory.close();
+      directory = next;
+      if ((await next.stat()).dev !== dev) throw new Error(`${part} is on another filesystem`);
+    }
+  } finally {
+    await directory.close();
+  }
+}
+
+/** Opens a part relative to its parent's descriptor (Node has no openat), making it if it is absent. */
+async function openPart(parent: FileHandle, part: string, owner: DirectoryOwner | undefined): Promise<FileHandle> {
+  const path = `/proc/self/fd/${parent.fd}/${part}`;
+  // Mode 0 marks a directory that is not finished: a crash before the owner is set leaves it to the next caller.
+  await mkdir(path, 0).catch((error: unknown) => {
+    if (errnoOf(error) !== 'EEXIST') throw error;
+  });
+  const directory = await openNoFollow(path, part);
+  try {
+    if (await isUnfinished(directory)) await finish(directory, owner);
+    return directory;
+  } catch (error) {
+    await directory.close();
+    throw error;
+  }
+}
+
+async function openNoFollow(path: string, part: string): Promise<FileHandle> {
+  try {
+    return await open(path, openDirectory);
+  } catch (error) {
+    if (!['ENOTDIR', 'ELOOP'].includes(errnoOf(error) ?? '')) throw error;
+    throw new Error(`${JSON.stringify(part)} in it is a symbolic link or a file, not a directory`, { cause: error });
+  }
+}
+
+async function isUnfinished(directory: FileHandle): Promise<boolean> {
+  const { mode } = await directory.stat();
+  return (mode & 0o7777) === 0 && (await readdir(`/proc/self/fd/${directory.fd}`)).length === 0;
+}
+
+async function finish(directory: FileHandle, owner: DirectoryOwner | undefined): Promise<void> {
+  const { uid, gid } = await directory.stat();
+  await directory.chown(owner?.uid ?? uid, owner?.gid ?? gid);
+  await directory.chmod(owner?.mode ?? defaultMode);
+}

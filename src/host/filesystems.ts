@@ -1,0 +1,83 @@
+import { DriverError } from '../errors.ts';
+import { isDeviceBusy } from './busy.ts';
+import { readContent } from './content.ts';
+import { hostFailed, nameOf, runTool, wordsOf } from './tools.ts';
+import type { BlockDevice, FilesystemType } from './types.ts';
+
+/** No force flags: mkfs.xfs and mkfs.btrfs then refuse a disk they recognise something on. Discarding a new EBS volume gains nothing. */
+const makers: Readonly<Record<FilesystemType, readonly string[]>> = {
+  // Inode tables and journal are zeroed by the kernel after the first mount: seconds, not minutes, on a large disk.
+  ext4: ['-q', '-m', '0', '-E', 'lazy_itable_init=1,lazy_journal_init=1,nodiscard'],
+  xfs: ['-q', '-K'],
+  btrfs: ['-q', '--nodiscard'],
+};
+
+/**
+ * Formats a disk after looking once more that there is nothing on it: mkfs.ext4 itself asks nobody when there is no
+ * terminal and overwrites what it finds (measured, e2fsprogs 1.47).
+ * @throws DriverError NOT_BLANK naming what is there; HOST_FAILED with mkfs's own words.
+ */
+export async function makeFilesystem(
+  device: BlockDevice,
+  type: FilesystemType,
+  options: readonly string[],
+): Promise<void> {
+  const tried = `format ${nameOf(device)} with ${type}`;
+  const content = await readContent(device);
+  if (content.kind !== 'blank' && !(content.kind === 'other' && content.noise === true)) {
+    throw new DriverError('NOT_BLANK', {
+      tried,
+      why: `it holds ${content.kind === 'other' ? content.what : `a filesystem (${content.type})`}`,
+      todo: `Look at it with blkid -p ${device.path}; only if nobody needs it, empty it with wipefs -a ${device.path} and dd, and try again`,
+    });
+  }
+  const program = `mkfs.${type}`;
+  const result = await runTool(program, [...makers[type], ...options, device.path], tried);
+  if (result.code === 0) return;
+  const why = new Error(`${program} failed: ${wordsOf(result)}`);
+  throw hostFailed(tried, why, `Correct the mkfs options, or run ${program} ${device.path} by hand, and try again`);
+}
+
+/**
+ * Makes an ext4 consistent before it is mounted: e2fsck -p replays the journal and mends only what loses nothing. XFS
+ * and btrfs need nothing: their log is replayed by the mount, which also finds damage, and xfs_repair -L or btrfs
+ * check --repair would lose data.
+ * A disk that is mounted elsewhere in this kernel (a container that still runs) is left alone: its filesystem is live.
+ * @throws DriverError FILESYSTEM_DAMAGED saying what a person must run; HOST_FAILED.
+ */
+export async function checkFilesystem(device: BlockDevice, type: FilesystemType): Promise<void> {
+  if (type !== 'ext4' || (await isDeviceBusy(device))) return;
+  const tried = `check the ext4 filesystem on ${nameOf(device)}`;
+  const result = await runTool('e2fsck', ['-p', device.path], tried);
+  const verdict = judgeE2fsck(result.code, `${result.stdout}\n${result.stderr}`);
+  if (verdict === 'fine') return;
+  if (verdict === 'damaged') throw damaged(device, type, tried, wordsOf(result));
+  throw hostFailed(tried, new Error(wordsOf(result)), `Run e2fsck -p ${device.path} by hand to see why, and try again`);
+}
+
+/**
+ * What e2fsck's exit code says; its bits add up (e2fsck(8)). 1: mended. 2: mended, reboot if this is the root
+ * filesystem, which ours never is. 4: damage left. 8, 16, 32, 128: e2fsck itself failed, by damage only if it says so.
+ */
+export function judgeE2fsck(code: number, output: string): 'fine' | 'damaged' | 'failed' {
+  if ((code & 4) !== 0) return 'damaged';
+  if ((code & ~3) === 0) return 'fine';
+  return /superblock|super-block|corrupt|inconsisten|unsupported|bad magic/i.test(output) ? 'damaged' : 'failed';
+}
+
+const repairs: Readonly<Record<FilesystemType, (path: string) => string>> = {
+  ext4: (path) => `e2fsck -f ${path}`,
+  xfs: (path) =>
+    `xfs_repair -n ${path} to see the damage and xfs_repair ${path} (never with -L before support says so)`,
+  btrfs: (path) => `btrfs check --readonly ${path} and mount -o rescue=all,ro to save what can be read`,
+};
+
+/** FILESYSTEM_DAMAGED with the commands for a person, the snapshot first. */
+export function damaged(device: BlockDevice, type: FilesystemType, tried: string, why: string): DriverError {
+  const volume = device.serialVolumeId ?? 'the volume';
+  return new DriverError('FILESYSTEM_DAMAGED', {
+    tried,
+    why,
+    todo: `Take a snapshot of ${volume} first (aws ec2 create-snapshot), then run ${repairs[type](device.path)} by hand`,
+  });
+}

@@ -1,0 +1,52 @@
+import { readFile } from 'node:fs/promises';
+import type { Settings } from '../config.ts';
+import { isDeviceBusy } from './busy.ts';
+import { readContent } from './content.ts';
+import { findDevice, usedDeviceNames, waitForDevice, waitForDeviceGone } from './devices.ts';
+import { openSubdirectory } from './directory.ts';
+import { checkFilesystem, makeFilesystem } from './filesystems.ts';
+import { mountDevice, readMounts, unmountTarget } from './mounts.ts';
+import { shutdownFilesystem } from './shutdown.ts';
+import { hostFailed } from './tools.ts';
+import type { Host } from './types.ts';
+
+export interface HostOptions {
+  /** Told what went wrong without failing the call, as a filesystem that could not be grown. */
+  readonly onWarning?: (message: string) => void;
+}
+
+/**
+ * This machine, through its device nodes, sysfs and util-linux.
+ * @throws DriverError HOST_FAILED when the boot id cannot be read.
+ */
+export async function openHost(
+  settings: Pick<Settings, 'deviceRoot' | 'sysfsRoot' | 'bootIdFile'>,
+  { onWarning = () => {} }: HostOptions = {},
+): Promise<Host> {
+  return {
+    bootId: await readBootId(settings.bootIdFile),
+    findDevice: (volumeId, ec2Device) => findDevice(settings, volumeId, ec2Device),
+    waitForDevice: (volumeId, ec2Device, signal) => waitForDevice(settings, volumeId, ec2Device, signal),
+    waitForDeviceGone: (volumeId, ec2Device, signal) => waitForDeviceGone(settings, volumeId, ec2Device, signal),
+    usedDeviceNames: () => usedDeviceNames(settings.deviceRoot),
+    readContent,
+    makeFilesystem,
+    checkFilesystem,
+    mount: (device, target, type, options) => mountDevice(device, target, type, options, onWarning),
+    unmount: unmountTarget,
+    mounts: readMounts,
+    isDeviceBusy,
+    shutdownFilesystem,
+    openSubdirectory,
+  };
+}
+
+async function readBootId(file: string): Promise<string> {
+  try {
+    const bootId = (await readFile(file, 'utf8')).trim();
+    if (bootId === '') throw new Error(`${file} is empty`);
+    return bootId;
+  } catch (error) {
+    throw hostFailed('read the boot id of this machine', error, 'Set DVE_BOOT_ID_FILE to a file that is readable');
+  }
+}

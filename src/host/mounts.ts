@@ -1,0 +1,166 @@
+import { mkdir, readFile, realpath, rmdir } from 'node:fs/promises';
+import { basename, dirname, join } from 'node:path';
+import { DriverError } from '../errors.ts';
+import { damaged } from './filesystems.ts';
+import { growMounted, hasOutgrown } from './grow.ts';
+import { parseMountinfo } from './mountinfo.ts';
+import { blockDeviceNumber, ifThere } from './sysfs.ts';
+import { errnoOf, hostFailed, nameOf, runTool, wordsOf } from './tools.ts';
+import type { BlockDevice, FilesystemType, MountEntry } from './types.ts';
+
+const mountinfo = '/proc/self/mountinfo';
+
+/**
+ * The mounts this process sees. Read until two readings agree: the file comes in pieces, and kernels before 5.8 skip
+ * entries when a mount goes between two of them.
+ * @throws DriverError HOST_FAILED
+ */
+export async function readMounts(): Promise<MountEntry[]> {
+  try {
+    let text = await readFile(mountinfo, 'utf8');
+    for (let attempt = 0; attempt < 3; attempt += 1) {
+      const again = await readFile(mountinfo, 'utf8');
+      if (again === text) break;
+      text = again;
+    }
+    return parseMountinfo(text);
+  } catch (error) {
+    throw hostFailed('read the mount table', error, `Check that ${mountinfo} is readable`);
+  }
+}
+
+/** The path as mountinfo writes it. The last part is not followed: it may be the root of a filesystem that is shut down. */
+async function resolveTarget(target: string): Promise<string | undefined> {
+  const parent = await ifThere(realpath(dirname(target)));
+  return parent === undefined ? undefined : join(parent, basename(target));
+}
+
+async function mountsAt(target: string): Promise<MountEntry[]> {
+  const path = await resolveTarget(target);
+  return path === undefined ? [] : (await readMounts()).filter((entry) => entry.mountpoint === path);
+}
+
+// btrfs shows an anonymous number, so its source is asked as well.
+const isMountOf = async (entry: MountEntry, device: BlockDevice): Promise<boolean> =>
+  entry.number === device.number ||
+  (entry.source.startsWith('/') && (await blockDeviceNumber(entry.source)) === device.number);
+
+/**
+ * Mounts a disk at `target`, which is made if absent and removed again if the mount fails. Success when the disk is
+ * mounted there already. Afterwards grows a filesystem that its disk has outgrown; a failure to grow is a warning.
+ * @throws DriverError TARGET_BUSY when something else is mounted there; FILESYSTEM_DAMAGED; HOST_FAILED with mount's words.
+ */
+export async function mountDevice(
+  device: BlockDevice,
+  target: string,
+  type: FilesystemType,
+  options: readonly string[],
+  onWarning: (message: string) => void,
+): Promise<void> {
+  const tried = `mount ${nameOf(device)} at ${target}`;
+  try {
+    await mkdir(target, { recursive: true });
+    if (await isMountedAlready(device, target, tried)) return;
+    const readOnly = options.includes('ro');
+    const outgrown = !readOnly && (await hasOutgrown(device, type));
+    await runMount(device, target, type, options, tried);
+    if (outgrown) {
+      await growMounted(device, target, type).catch((error: Error) =>
+        onWarning(`the filesystem on ${nameOf(device)} stays smaller than its disk: ${error.message}`),
+      );
+    }
+  } catch (error) {
+    throw hostFailed(tried, error, `Check ${target} and ${device.path} on this host and try again`);
+  }
+}
+
+async function isMountedAlready(device: BlockDevice, target: string, tried: string): Promise<boolean> {
+  const top = (await mountsAt(target)).at(-1);
+  if (top === undefined) return false;
+  if (await isMountOf(top, device)) return true;
+  throw new DriverError('TARGET_BUSY', {
+    tried,
+    why: `${top.source} (${top.type}) is mounted there`,
+    todo: `Unmount it (umount ${target}) if it does not belong there, and try again`,
+  });
+}
+
+async function runMount(
+  device: BlockDevice,
+  target: string,
+  type: FilesystemType,
+  options: readonly string[],
+  tried: string,
+): Promise<void> {
+  // A volume made from a snapshot has the UUID of its source, which may be mounted on this node too.
+  const all = type === 'xfs' && !options.includes('nouuid') ? [...options, 'nouuid'] : options;
+  // Without -w mount falls back to read-only on a write-protected disk, and callers would find out by EROFS.
+  const mode = options.includes('ro') ? [] : ['-w'];
+  const list = all.length === 0 ? [] : ['-o', all.join(',')];
+  try {
+    const result = await runTool('mount', [...mode, '-t', type, ...list, '--', device.path, target], tried);
+    if (result.code !== 0) throw mountFailure(device, type, tried, wordsOf(result), list);
+  } catch (error) {
+    await removeEmpty(target);
+    throw error;
+  }
+}
+
+function mountFailure(
+  device: BlockDevice,
+  type: FilesystemType,
+  tried: string,
+  words: string,
+  list: readonly string[],
+): DriverError {
+  if (/structure needs cleaning|bad message|can't read superblock|xfs_repair/i.test(words)) {
+    return damaged(device, type, tried, words);
+  }
+  const options = list.length === 0 ? '' : ` the mount options (${list[1]}) and`;
+  return new DriverError('HOST_FAILED', {
+    tried,
+    why: words,
+    todo: `Check${options} the last lines of dmesg, which name the reason, and try again`,
+  });
+}
+
+/**
+ * Unmounts everything stacked at `target` and removes the directory if it is empty. Success when nothing is mounted.
+ * Removing the directory also ends copies of the mount at the same place in other mount namespaces (Linux ≥ 3.18), as
+ * of a monitoring container that sees the whole host; a container's own mount of the volume is at another place and stays.
+ * @throws DriverError TARGET_BUSY; HOST_FAILED.
+ */
+export async function unmountTarget(target: string): Promise<void> {
+  const tried = `unmount ${target}`;
+  try {
+    for (let left = await mountsAt(target); left.length > 0; left = await mountsAt(target)) {
+      const result = await runTool('umount', ['--', target], tried);
+      if (result.code !== 0 && (await mountsAt(target)).length >= left.length) {
+        throw unmountFailure(target, tried, wordsOf(result));
+      }
+    }
+    await removeEmpty(target);
+  } catch (error) {
+    throw hostFailed(tried, error, `Run umount ${target} by hand to see why, and try again`);
+  }
+}
+
+function unmountFailure(target: string, tried: string, words: string): DriverError {
+  const busy = /busy/i.test(words);
+  return new DriverError(busy ? 'TARGET_BUSY' : 'HOST_FAILED', {
+    tried,
+    why: busy ? 'a process on this host still uses it' : words,
+    todo: busy
+      ? `Find the process with lsof +f -- ${target}, end it, and try again`
+      : `Run umount ${target} by hand to see why, and try again`,
+  });
+}
+
+/** Removes a directory only if it is empty; one with entries stays, since they belong to somebody. */
+async function removeEmpty(target: string): Promise<void> {
+  try {
+    await ifThere(rmdir(target));
+  } catch (error) {
+    if (!['ENOTEMPTY', 'EBUSY'].includes(errnoOf(error) ?? '')) throw error;
+  }
+}

@@ -1,0 +1,51 @@
+import { type DestinationStream, destination, type Logger, pino } from 'pino';
+import type { Settings } from './config.ts';
+
+/** Fields that never reach the log, wherever a logged object holds them at its top or one level down. */
+const secrets = [
+  'accessKeyId',
+  'secretAccessKey',
+  'sessionToken',
+  'credentials',
+  'authorization',
+  'Authorization',
+  'password',
+  'token',
+  '["x-amz-security-token"]',
+  '["x-aws-ec2-metadata-token"]',
+];
+
+/**
+ * The daemon's log: a line of JSON each on standard output, written before the call returns, so that a crash loses
+ * none. Every line carries the node; where the settings do not know it, call `log.setBindings({ node })` once it is known,
+ * before making child loggers.
+ */
+export function createLogger(
+  { logLevel, instanceId }: Pick<Settings, 'logLevel' | 'instanceId'>,
+  stream: DestinationStream = destination({ fd: 1, sync: true }),
+): Logger {
+  return pino(
+    {
+      level: logLevel,
+      base: instanceId === '' ? {} : { node: instanceId },
+      formatters: { level: (label) => ({ level: label }) },
+      timestamp: pino.stdTimeFunctions.isoTime,
+      serializers: { err: serializeError },
+      redact: { paths: secrets.flatMap((key) => [key, key.startsWith('[') ? `*${key}` : `*.${key}`]) },
+    },
+    stream,
+  );
+}
+
+/** An error with its code and its chain of causes. Other properties are left out: SDK errors carry whole requests. */
+export function serializeError(error: unknown, depth = 0): object {
+  if (!(error instanceof Error)) return { message: String(error) };
+  const { name, message, stack, cause } = error;
+  return {
+    type: name,
+    ...('code' in error && error.code !== undefined ? { code: String(error.code) } : {}),
+    message,
+    stack,
+    ...(cause !== undefined && depth < 8 ? { cause: serializeError(cause, depth + 1) } : {}),
+  };
+}

@@ -1,0 +1,86 @@
+import { carryOutAttach, carryOutDetach } from '../attaching.ts';
+import { Ec2Error, invalid } from '../ec2-error.ts';
+import { type AttachmentRecord, type InstanceRecord, timestamp, type VolumeRecord } from '../model.ts';
+import { volumesOf } from '../power.ts';
+import { flag, requiredText, text } from '../query.ts';
+import type { Action, World } from '../world.ts';
+import { instanceKind, one, volumeKind } from './lookup.ts';
+import { attachmentShape } from './shapes.ts';
+
+/** /dev/sda to /dev/sdz and /dev/xvda to /dev/xvddz, with partition digits where EC2 allows them. */
+const deviceName = /^(\/dev\/)?(sd[a-z](\d{1,2})?|xvd[a-d]?[a-z])$/;
+const rootDevices = new Set(['/dev/xvda', '/dev/sda1', '/dev/sda', 'xvda', 'sda1', 'sda']);
+
+export const attachVolume: Action = ({ query, fault }, world) => {
+  const { state } = world.store;
+  const volume = one(volumeKind, state, requiredText(query, 'VolumeId'));
+  const instance = one(instanceKind, state, requiredText(query, 'InstanceId'));
+  const device = requiredText(query, 'Device');
+  checkVolumeFree(volume);
+  checkInstanceTakes(world, instance, device);
+  if (volume.zone !== instance.zone) {
+    const zones = `'${volume.id}' is in ${volume.zone}, '${instance.id}' in ${instance.zone}`;
+    throw new Ec2Error('InvalidVolume.ZoneMismatch', `The volume is not in the same availability zone: ${zones}`);
+  }
+  const attachment: AttachmentRecord = {
+    instanceId: instance.id,
+    device,
+    state: 'attaching',
+    attachTime: timestamp(),
+    deleteOnTermination: false,
+  };
+  volume.attachment = attachment;
+  volume.state = 'in-use';
+  world.store.save();
+  carryOutAttach(world, volume, attachment, fault('stuck-attaching'));
+  return attachmentShape(volume.id, attachment);
+};
+
+function checkVolumeFree({ id, state, attachment }: VolumeRecord): void {
+  if (attachment !== undefined) throw new Ec2Error('VolumeInUse', `${id} is already attached to an instance`);
+  if (state !== 'available') throw new Ec2Error('IncorrectState', `Volume '${id}' is in the '${state}' state.`);
+}
+
+function checkInstanceTakes(world: World, instance: InstanceRecord, device: string): void {
+  if (instance.state !== 'running' && instance.state !== 'stopped') {
+    throw new Ec2Error('IncorrectState', `Instance '${instance.id}' is not 'running'.`);
+  }
+  if (!deviceName.test(device)) throw invalid(`Value (${device}) for parameter device is invalid.`);
+  const attached = volumesOf(world, instance.id);
+  if (rootDevices.has(device) || attached.some(({ attachment }) => attachment?.device === device)) {
+    throw invalid(`Invalid value '${device}' for unixDevice. Attachment point ${device} is already in use`);
+  }
+  const limit = world.instanceTypes.find(({ name }) => name === instance.type)?.maxAttachments ?? 27;
+  if (attached.length >= limit) {
+    throw new Ec2Error('AttachmentLimitExceeded', `Instance ${instance.id} has reached its limit of ${limit} volumes`);
+  }
+}
+
+export const detachVolume: Action = ({ query, fault }, world) => {
+  const volume = one(volumeKind, world.store.state, requiredText(query, 'VolumeId'));
+  const attachment = matchingAttachment(volume, text(query, 'InstanceId'), text(query, 'Device'));
+  const force = flag(query, 'Force');
+  const instance = one(instanceKind, world.store.state, attachment.instanceId);
+  // A second plain detach changes nothing; a forced one overtakes a plain one that waits for the guest.
+  if (attachment.state === 'detaching' && !force) return attachmentShape(volume.id, attachment);
+  attachment.state = 'detaching';
+  world.store.save();
+  const tear = force || instance.state === 'stopped';
+  carryOutDetach(world, volume, attachment, { tear, stuck: fault('stuck-detaching') });
+  return attachmentShape(volume.id, attachment);
+};
+
+function matchingAttachment(
+  volume: VolumeRecord,
+  instanceId: string | undefined,
+  device: string | undefined,
+): AttachmentRecord {
+  const { id, state, attachment } = volume;
+  if (attachment === undefined) throw new Ec2Error('IncorrectState', `Volume '${id}' is in the '${state}' state.`);
+  const sameInstance = instanceId === undefined || instanceId === attachment.instanceId;
+  if (sameInstance && (device === undefined || device === attachment.device)) return attachment;
+  throw new Ec2Error(
+    'InvalidAttachment.NotFound',
+    `The volume '${id}' is not attached to instance '${instanceId ?? attachment.instanceId}' as device '${device ?? attachment.device}'.`,
+  );
+}

@@ -1,0 +1,41 @@
+import type { Action } from '../world.ts';
+import { attachVolume, detachVolume } from './attachments.ts';
+import { createVolume } from './create-volume.ts';
+import { describeInstanceStatus, describeInstances } from './describe-instances.ts';
+import { rebootInstances, startInstances, stopInstances, terminateInstances } from './instance-power.ts';
+import { describeVolumesModifications, modifyVolume } from './modifications.ts';
+import { describeAvailabilityZones, describeInstanceTypes, describeRegions } from './region.ts';
+import { runInstances } from './run-instances.ts';
+import { createSnapshot, deleteSnapshot, describeSnapshots } from './snapshots.ts';
+import { createTags, deleteTags, describeTags } from './tags.ts';
+import { deleteVolume, describeVolumeStatus, describeVolumes } from './volumes.ts';
+
+/** Every EC2 action the sandbox answers, by its name on the wire. */
+export const actions: ReadonlyMap<string, Action> = new Map<string, Action>(
+  Object.entries({
+    AttachVolume: attachVolume,
+    CreateSnapshot: createSnapshot,
+    CreateTags: createTags,
+    CreateVolume: createVolume,
+    DeleteSnapshot: deleteSnapshot,
+    DeleteTags: deleteTags,
+    DeleteVolume: deleteVolume,
+    DescribeAvailabilityZones: describeAvailabilityZones,
+    DescribeInstanceStatus: describeInstanceStatus,
+    DescribeInstanceTypes: describeInstanceTypes,
+    DescribeInstances: describeInstances,
+    DescribeRegions: describeRegions,
+    DescribeSnapshots: describeSnapshots,
+    DescribeTags: describeTags,
+    DescribeVolumeStatus: describeVolumeStatus,
+    DescribeVolumes: describeVolumes,
+    DescribeVolumesModifications: describeVolumesModifications,
+    DetachVolume: detachVolume,
+    ModifyVolume: modifyVolume,
+    RebootInstances: rebootInstances,
+    RunInstances: runInstances,
+    StartInstances: startInstances,
+    StopInstances: stopInstances,
+    TerminateInstances: terminateInstances,
+  }),
+);

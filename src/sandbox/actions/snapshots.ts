@@ -1,0 +1,93 @@
+import { Ec2Error } from '../ec2-error.ts';
+import { applyFilters, type FilterFields, readFilters } from '../filters.ts';
+import { accountId, newId, type SnapshotRecord, timestamp, type VolumeRecord } from '../model.ts';
+import { page } from '../paging.ts';
+import { requiredText, text, texts } from '../query.ts';
+import type { Action, World } from '../world.ts';
+import { one, snapshotKind, some, tagsForNew, volumeKind } from './lookup.ts';
+import { snapshotShape } from './shapes.ts';
+
+/** EBS: 15 s between two snapshots of a volume, and five at a time. */
+const intervalMs = 15_000;
+const maxPending = 5;
+
+export const createSnapshot: Action = async ({ query }, world) => {
+  const volume = one(volumeKind, world.store.state, requiredText(query, 'VolumeId'));
+  if (volume.state !== 'available' && volume.state !== 'in-use') {
+    throw new Ec2Error('IncorrectState', `Volume '${volume.id}' is in the '${volume.state}' state.`);
+  }
+  if (world.timing.throttled) checkRate(world, volume.id);
+  const snapshot: SnapshotRecord = {
+    id: newId('snap'),
+    volumeId: volume.id,
+    volumeSizeGib: volume.sizeGib,
+    description: text(query, 'Description') ?? '',
+    startTime: timestamp(),
+    encrypted: volume.encrypted,
+    kmsKeyId: volume.kmsKeyId,
+    state: 'pending',
+    tags: tagsForNew(query, 'snapshot'),
+  };
+  await copyContent(world, volume, snapshot.id);
+  world.store.state.snapshots.push(snapshot);
+  world.store.save();
+  const total = world.timing.draw('snapshot');
+  world.tasks.start(`snapshot ${snapshot.id}`, async () => {
+    await world.tasks.sleep(total);
+    snapshot.state = 'completed';
+    world.store.save();
+  });
+  return snapshotShape(snapshot);
+};
+
+function checkRate(world: World, volumeId: string): void {
+  const ofVolume = world.store.state.snapshots.filter((snapshot) => snapshot.volumeId === volumeId);
+  if (ofVolume.some(({ startTime }) => Date.now() - Date.parse(startTime) < intervalMs)) {
+    const message = 'The maximum per volume CreateSnapshot request rate has been exceeded. Use an increasing delay.';
+    throw new Ec2Error('SnapshotCreationPerVolumeRateExceeded', message);
+  }
+  if (ofVolume.filter(({ state }) => state === 'pending').length >= maxPending) {
+    throw new Ec2Error('ConcurrentSnapshotLimitExceeded', `Maximum of ${maxPending} pending snapshots reached`);
+  }
+}
+
+/** Copies what the volume holds at this moment, even while it is being written to. */
+async function copyContent(world: World, volume: VolumeRecord, snapshotId: string): Promise<void> {
+  const owner = volume.attachment?.instanceId;
+  const save = (): Promise<void> => world.files.saveSnapshot(volume.file, snapshotId);
+  const inTurn = (): Promise<void> =>
+    world.order.run(volume.id, async () => {
+      const machine = owner === undefined ? undefined : world.machines.find(owner);
+      await (machine === undefined ? save() : machine.whileStill(volume.id, save));
+    });
+  await (owner === undefined ? inTurn() : world.order.run(owner, inTurn));
+}
+
+const snapshotFilters: FilterFields<SnapshotRecord> = {
+  description: ({ description }) => [description],
+  encrypted: ({ encrypted }) => [String(encrypted)],
+  'owner-id': () => [accountId],
+  progress: ({ state }) => [state === 'completed' ? '100%' : '0%'],
+  'snapshot-id': ({ id }) => [id],
+  'start-time': ({ startTime }) => [startTime],
+  status: ({ state }) => [state],
+  'volume-id': ({ volumeId }) => [volumeId],
+  'volume-size': ({ volumeSizeGib }) => [String(volumeSizeGib)],
+};
+
+/** Owner and RestorableBy are not looked at: every snapshot here is the account's own. */
+export const describeSnapshots: Action = ({ query, view }) => {
+  const ids = texts(query, 'SnapshotId');
+  const matching = applyFilters(some(snapshotKind, view, ids), readFilters(query), snapshotFilters);
+  const { items, nextToken } = page(matching, query, ids.length);
+  return { snapshotSet: items.map(snapshotShape), nextToken };
+};
+
+export const deleteSnapshot: Action = async ({ query }, world) => {
+  const { state } = world.store;
+  const snapshot = one(snapshotKind, state, requiredText(query, 'SnapshotId'));
+  state.snapshots = state.snapshots.filter((each) => each !== snapshot);
+  world.store.save();
+  await world.files.removeSnapshot(snapshot.id);
+  return { return: true };
+};

@@ -1,0 +1,110 @@
+import { carryOutDetach, endAttachment } from './attaching.ts';
+import { type InstanceRecord, timestamp, type VolumeRecord } from './model.ts';
+import type { World } from './world.ts';
+
+/** The volumes attached to an instance, in whatever state the attachment is. */
+export const volumesOf = (world: World, instanceId: string): VolumeRecord[] =>
+  world.store.state.volumes.filter((volume) => volume.attachment?.instanceId === instanceId);
+
+/** What a machine finds plugged in when it boots: attachments that are on their way out do not come back. */
+const disksAtBoot = (world: World, instanceId: string): VolumeRecord[] =>
+  volumesOf(world, instanceId).filter(({ attachment }) => attachment?.state === 'attached');
+
+/** Why EC2 says an instance stopped (StateReason codes as the API documents them). */
+const reasons = {
+  stopped: { code: 'Client.UserInitiatedShutdown', message: 'Client.UserInitiatedShutdown: User initiated shutdown' },
+  hibernated: {
+    code: 'Client.UserInitiatedHibernate',
+    message: 'Client.UserInitiatedHibernate: User initiated hibernate',
+  },
+};
+
+/** Boots an instance that is "pending". */
+export function carryOutStart(world: World, instance: InstanceRecord): void {
+  world.tasks.start(`start ${instance.id}`, async () => {
+    await world.tasks.sleep(world.timing.draw('start'));
+    await world.order.run(instance.id, async () => {
+      if (instance.state !== 'pending') return;
+      await bootNow(world, instance);
+    });
+  });
+}
+
+/** Boots a machine, or wakes it from hibernation. The caller has the instance's turn. */
+export async function bootNow(world: World, instance: InstanceRecord): Promise<void> {
+  const machine = world.machines.of(instance);
+  instance.state = 'running';
+  world.store.save();
+  if (machine.powered) await machine.thaw();
+  else await machine.powerOn(disksAtBoot(world, instance.id));
+}
+
+/** Ends an instance that is "stopping": it runs on until its time is over, then its power is cut (or it hibernates). */
+export function carryOutStop(
+  world: World,
+  instance: InstanceRecord,
+  how: { readonly force: boolean; readonly hibernate: boolean },
+): void {
+  instance.stateReason = how.hibernate ? reasons.hibernated : reasons.stopped;
+  instance.stateTransitionReason = `User initiated (${timestamp().replace('T', ' ').slice(0, 19)} GMT)`;
+  world.store.save();
+  world.tasks.start(`stop ${instance.id}`, async () => {
+    if (!how.force) await world.tasks.sleep(world.timing.draw('stop'));
+    await world.order.run(instance.id, async () => {
+      if (instance.state !== 'stopping') return;
+      const machine = world.machines.of(instance);
+      await (how.hibernate ? machine.freeze() : machine.cutPower());
+      finishDetaching(world, instance.id);
+      instance.state = 'stopped';
+      world.store.save();
+    });
+  });
+}
+
+/** Nothing on a machine without power can keep a disk from being detached. */
+function finishDetaching(world: World, instanceId: string): void {
+  for (const volume of volumesOf(world, instanceId)) {
+    const { attachment } = volume;
+    if (attachment?.state === 'detaching') carryOutDetach(world, volume, attachment, { tear: true, stuck: undefined });
+  }
+}
+
+/** A reboot as a power cut sees it: a new boot with the same disks, the state stays "running". */
+export function carryOutReboot(world: World, instance: InstanceRecord): void {
+  world.tasks.start(`reboot ${instance.id}`, () =>
+    world.order.run(instance.id, async () => {
+      if (instance.state !== 'running') return;
+      const machine = world.machines.of(instance);
+      await machine.cutPower();
+      await machine.powerOn(disksAtBoot(world, instance.id));
+    }),
+  );
+}
+
+/** Ends an instance that is "shutting-down" for good: its attachments vanish, what it was to take along is deleted. */
+export function carryOutTerminate(world: World, instance: InstanceRecord): void {
+  instance.stateReason = reasons.stopped;
+  world.store.save();
+  world.tasks.start(`terminate ${instance.id}`, async () => {
+    await world.tasks.sleep(world.timing.draw('stop'));
+    await world.order.run(instance.id, async () => {
+      await world.machines.of(instance).cutPower();
+      for (const volume of volumesOf(world, instance.id)) {
+        const goesToo = volume.attachment?.deleteOnTermination === true;
+        endAttachment(world, volume);
+        if (goesToo) await forgetVolume(world, volume);
+      }
+      instance.state = 'terminated';
+      instance.terminatedAt = timestamp();
+      world.store.save();
+    });
+  });
+}
+
+/** Removes a volume and its content. */
+export async function forgetVolume(world: World, volume: VolumeRecord): Promise<void> {
+  const { state } = world.store;
+  state.volumes = state.volumes.filter((each) => each !== volume);
+  world.store.save();
+  await world.files.remove(volume.file);
+}

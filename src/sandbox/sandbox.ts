@@ -1,0 +1,212 @@
+import { join } from 'node:path';
+import { newInstance, nextZone } from './actions/run-instances.ts';
+import { CallLog } from './calls.ts';
+import { lockDirectory, prepareDirectory } from './directory.ts';
+import { serveDockerSocket } from './docker-socket.ts';
+import { Ec2Server } from './ec2-server.ts';
+import { Exclusive } from './exclusive.ts';
+import { Faults } from './faults.ts';
+import { answerFaults } from './faults-api.ts';
+import { listenOnLoopback } from './http.ts';
+import { instanceTypes } from './instance-types.ts';
+import { adopt, clearLeftovers } from './leftovers.ts';
+import { Machines } from './machines.ts';
+import { newId } from './model.ts';
+import { ownDaemon } from './node-daemon.ts';
+import { bootNow } from './power.ts';
+import { settle } from './recovery.ts';
+import { Store } from './store.ts';
+import { Tasks } from './tasks.ts';
+import { type TimingName, timingOf } from './timing.ts';
+import { VolumeFiles } from './volume-files.ts';
+import type { World } from './world.ts';
+
+export const region = 'us-east-1';
+const acceptTimeoutMs = 30_000;
+const stopGraceMs = 10_000;
+
+export interface SandboxOptions {
+  /** Where everything is kept; a sandbox started there again goes on where the last one ended. */
+  readonly dir: string;
+  /** Instances to have running, 0 to 20. */
+  readonly nodes: number;
+  /** Availability zones, 1 to 6; instances go round them. */
+  readonly zones: number;
+  readonly timing: TimingName;
+  /** Settings (DVE_*) for every node's daemon besides its paths. */
+  readonly nodeEnv?: Readonly<Record<string, string>>;
+  /** A second path at which the first node's daemon answers, for dockerd to find. */
+  readonly dockerSocket?: string | undefined;
+  /** Volumes each instance type may have attached. */
+  readonly attachmentLimits?: Readonly<Record<string, number>>;
+  /** The daemon to run on every node instead of the project's own. */
+  readonly daemonCommand?: readonly string[];
+  readonly log?: (line: string) => void;
+}
+
+export interface SandboxNode {
+  readonly instanceId: string;
+  readonly availabilityZone: string;
+  /** The daemon's socket, its DVE_ROOT, its log and its process id; 0 when it has none. */
+  readonly socket: string;
+  readonly root: string;
+  readonly log: string;
+  readonly pid: number;
+}
+
+export interface Sandbox {
+  /** For AWS_ENDPOINT_URL_EC2. Any credentials will do. */
+  readonly endpoint: string;
+  readonly region: string;
+  /** The fault switchboard. */
+  readonly faults: string;
+  /** The running instances, oldest first. */
+  nodes(): SandboxNode[];
+  /** EC2 calls by action, refused ones too, since the start or the last reset. */
+  calls(): Record<string, number>;
+  resetCalls(): void;
+  /** Starts the daemon of a running instance whose daemon has ended, and waits until it accepts. */
+  startDaemon(instanceId: string): Promise<SandboxNode>;
+  /** The file that holds a volume's content now; undefined when there is no such volume. */
+  volumeFile(volumeId: string): string | undefined;
+  /** Ends daemons, mounts, loop devices and servers; the state stays in the directory. */
+  close(): Promise<void>;
+}
+
+/**
+ * Starts an EC2, and instances with running daemons, on this machine.
+ * @throws Error saying what to do: no root, a directory that will not do or is in use, a daemon that does not start
+ */
+export async function startSandbox(options: SandboxOptions): Promise<Sandbox> {
+  const cleanups: (() => Promise<void>)[] = [];
+  const close = async (): Promise<void> => {
+    const failures: unknown[] = [];
+    for (const cleanup of cleanups.splice(0).reverse()) await cleanup().catch((error) => failures.push(error));
+    if (failures.length > 0) throw failures[0];
+  };
+  try {
+    return await open(options, cleanups, close);
+  } catch (error) {
+    await close().catch(() => {});
+    throw error;
+  }
+}
+
+async function open(
+  options: SandboxOptions,
+  cleanups: (() => Promise<void>)[],
+  close: () => Promise<void>,
+): Promise<Sandbox> {
+  const log = options.log ?? (() => {});
+  const dir = await prepareDirectory(options.dir);
+  cleanups.push(await lockDirectory(dir));
+  const files = new VolumeFiles(dir);
+  await files.prepare();
+  const store = new Store(join(dir, 'state.json'));
+  await clearLeftovers(dir, store, files);
+
+  const calls = new CallLog();
+  const faults = new Faults();
+  let ec2: Ec2Server | undefined;
+  const server = await listenOnLoopback((request, response) => {
+    const answer = request.url?.startsWith('/faults')
+      ? answerFaults(request, response, { faults, calls })
+      : ec2?.answer(request, response);
+    answer?.catch(() => response.destroy());
+  });
+  cleanups.push(() => server.close());
+
+  const machines = new Machines({
+    dir,
+    reach: join(dir, 'reach'),
+    region,
+    endpoint: server.url,
+    daemonCommand: options.daemonCommand ?? ownDaemon(),
+    nodeEnv: options.nodeEnv ?? {},
+    files,
+    adopt: (volume, file) => adopt(store, volume, file),
+  });
+  const tasks = new Tasks(log);
+  const world: World = {
+    region,
+    zones: [...'abcdef'].slice(0, options.zones).map((letter) => `${region}${letter}`),
+    instanceTypes: instanceTypes(options.attachmentLimits),
+    store,
+    files,
+    machines,
+    timing: timingOf(options.timing),
+    tasks,
+    faults,
+    order: new Exclusive(),
+  };
+  ec2 = new Ec2Server(world, calls, log);
+  cleanups.push(() => shutDown(world));
+  await boot(world, options.nodes);
+
+  const sandbox = describeSandbox(world, calls, { endpoint: server.url, close });
+  if (options.dockerSocket !== undefined) {
+    cleanups.push(await serveDockerSocket(options.dockerSocket, () => sandbox.nodes()[0]?.socket));
+  }
+  return sandbox;
+}
+
+/** Boots what ran before, adds instances until enough run, and waits until every daemon accepts. */
+async function boot(world: World, nodes: number): Promise<void> {
+  const { store, files, machines, order } = world;
+  const unmade = settle(store.state);
+  store.save();
+  for (const volume of unmade) await files.create(volume.file, volume.sizeGib, volume.snapshotId);
+  await files.removeStrays(new Set(store.state.volumes.map(({ file }) => file)));
+  const running = store.state.instances.filter(({ state }) => state === 'running');
+  while (running.length < nodes) {
+    const spec = { zone: nextZone(world), type: 'm5.large', tags: {}, hibernation: true, reservationId: newId('r') };
+    running.push(newInstance(world, spec));
+  }
+  for (const instance of running) await order.run(instance.id, () => bootNow(world, instance));
+  await Promise.all(running.map((instance) => machines.of(instance).accepting(acceptTimeoutMs)));
+}
+
+/** Ends background work, then every machine, in good order where it runs. */
+async function shutDown({ tasks, machines, store }: World): Promise<void> {
+  await tasks.close();
+  const hibernated = new Set(store.state.instances.filter(({ state }) => state !== 'running').map(({ id }) => id));
+  await Promise.all(
+    machines
+      .entries()
+      .map(([id, machine]) => (hibernated.has(id) ? machine.cutPower() : machine.shutDown(stopGraceMs))),
+  );
+}
+
+function describeSandbox(
+  world: World,
+  calls: CallLog,
+  { endpoint, close }: Pick<Sandbox, 'endpoint' | 'close'>,
+): Sandbox {
+  const nodes = (): SandboxNode[] =>
+    world.store.state.instances.flatMap(({ id, zone, state }) => {
+      const machine = world.machines.find(id);
+      if (state !== 'running' || machine === undefined) return [];
+      const { socket, root, log } = machine.layout;
+      return [{ instanceId: id, availabilityZone: zone, socket, root, log, pid: machine.pid }];
+    });
+  return {
+    endpoint,
+    region,
+    faults: `${endpoint}/faults`,
+    nodes,
+    calls: () => calls.counts(),
+    resetCalls: () => calls.reset(),
+    startDaemon: async (instanceId) => {
+      await world.order.run(instanceId, async () => world.machines.find(instanceId)?.startDaemon());
+      await world.machines.find(instanceId)?.accepting(acceptTimeoutMs);
+      const node = nodes().find((each) => each.instanceId === instanceId);
+      if (node === undefined) throw new Error(`${instanceId} is not running`);
+      return node;
+    },
+    volumeFile: (volumeId) => {
+      const volume = world.store.state.volumes.find(({ id }) => id === volumeId);
+      return volume && world.files.path(volume.file);
+    },
+    close,
+  };
+}

@@ -1,0 +1,52 @@
+import { createHash } from 'node:crypto';
+import { Ec2Error, invalid } from './ec2-error.ts';
+import type { Query } from './query.ts';
+
+/** What a ClientToken was first used for. */
+export interface TokenUse {
+  readonly parameters: string;
+  readonly resourceId: string;
+}
+
+const ignored = /^(ClientToken|Version|Action|DryRun|X-Amz-.*|AWSAccessKeyId|Signature.*|Timestamp)$/;
+
+/** A digest of the parameters that count when a token is used again. */
+export function parametersDigest(query: Query): string {
+  const counted = Object.entries(query).filter(([name]) => !ignored.test(name));
+  return createHash('sha256')
+    .update(canonical(Object.fromEntries(counted)))
+    .digest('hex');
+}
+
+function canonical(value: string | Query): string {
+  if (typeof value === 'string') return JSON.stringify(value);
+  const sorted = Object.entries(value).sort(([a], [b]) => (a < b ? -1 : 1));
+  return `{${sorted.map(([name, member]) => `${JSON.stringify(name)}:${canonical(member)}`).join()}}`;
+}
+
+/**
+ * The resource an earlier call with this token made; undefined when the token is new. A token stays burnt after its
+ * resource is gone: EC2 then refuses it for ever, naming the deleted resource.
+ * @throws Ec2Error IdempotentParameterMismatch, InvalidParameterValue for a token over 64 ASCII characters
+ */
+export function earlierUse(
+  uses: Readonly<Record<string, TokenUse>>,
+  token: string,
+  parameters: string,
+  exists: (resourceId: string) => boolean,
+): string | undefined {
+  if (!/^[\x20-\x7e]{1,64}$/.test(token)) throw invalid('ClientToken must be at most 64 ASCII characters');
+  const use = uses[token];
+  if (use === undefined) return undefined;
+  if (use.parameters !== parameters) {
+    throw new Ec2Error(
+      'IdempotentParameterMismatch',
+      'The same client token was used with different parameters in an earlier request',
+    );
+  }
+  if (exists(use.resourceId)) return use.resourceId;
+  throw new Ec2Error(
+    'IdempotentParameterMismatch',
+    `The client token was used to create the resource ${use.resourceId}, which has already been deleted`,
+  );
+}

@@ -1,0 +1,38 @@
+import type { Exclusive } from './exclusive.ts';
+import type { Fault, FaultKind, Faults } from './faults.ts';
+import type { InstanceTypeRules } from './instance-types.ts';
+import type { Machines } from './machines.ts';
+import type { CloudState } from './model.ts';
+import type { Query } from './query.ts';
+import type { Store } from './store.ts';
+import type { Tasks } from './tasks.ts';
+import type { Timing } from './timing.ts';
+import type { VolumeFiles } from './volume-files.ts';
+import type { XmlBody } from './xml.ts';
+
+/** Everything an action of the sandbox's EC2 works with. */
+export interface World {
+  readonly region: string;
+  readonly zones: readonly string[];
+  readonly instanceTypes: readonly InstanceTypeRules[];
+  readonly store: Store;
+  readonly files: VolumeFiles;
+  readonly machines: Machines;
+  readonly timing: Timing;
+  readonly tasks: Tasks;
+  readonly faults: Faults;
+  /** Orders work on machines and files by instance and volume id; who needs both takes the instance first. */
+  readonly order: Exclusive;
+}
+
+/** One call as an action sees it. */
+export interface Call {
+  readonly query: Query;
+  /** What a Describe answers from: the state now, or an older one while stale reads are switched on. */
+  readonly view: CloudState;
+  /** Lets a fault set for this call strike. */
+  readonly fault: (kind: FaultKind) => Fault | undefined;
+}
+
+/** Gives the members of the answer. @throws Ec2Error */
+export type Action = (call: Call, world: World) => XmlBody | Promise<XmlBody>;

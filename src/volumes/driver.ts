@@ -1,0 +1,102 @@
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Logger } from 'pino';
+import type { Settings } from '../config.ts';
+import { DriverError, isCode, toDriverError } from '../errors.ts';
+import { openHost } from '../host/host.ts';
+import { connect, type LocalState } from './connect.ts';
+import { createVolume } from './create.ts';
+import { holdVolume, letVolumeGo, noSuchVolume } from './hold.ts';
+import { openJournal } from './journal.ts';
+import { nameOf } from './lookup.ts';
+import { encodeName } from './names.ts';
+import type { Node } from './node.ts';
+import { removeVolume } from './remove.ts';
+import { heldInfo, remoteInfo } from './status.ts';
+import type { VolumeDriver, VolumeInfo } from './types.ts';
+
+/** dockerd waits 60 s for the quick verbs (moby daemon/volume/drivers/proxy.go): an error of ours must come first. */
+const connectWaitMs = 45_000;
+
+/**
+ * Opens the driver of this node: what it holds is known when this returns, EC2 is met in the background.
+ * @throws DriverError HOST_FAILED or JOURNAL_FAILED when the root directory cannot be used.
+ */
+export async function openDriver(settings: Settings, log: Logger): Promise<VolumeDriver & { close(): Promise<void> }> {
+  const local = await openLocal(settings, log);
+  const closing = new AbortController();
+  const connection = connect(local, closing.signal);
+  connection.node.catch(() => undefined);
+
+  const connected = async (tried: string): Promise<Node> => {
+    const late = sleep(connectWaitMs, undefined, { ref: false }).then(() => {
+      throw new DriverError('STILL_WORKING', { tried, why: connection.reason(), todo: 'Try again' });
+    });
+    return Promise.race([connection.node, late]);
+  };
+  /** A verb on one volume: its name is checked, its errors name the volume. */
+  const onVolume = async <T>(name: string, tried: string, work: (node: Node) => Promise<T>): Promise<T> => {
+    try {
+      encodeName(name);
+      return await work(await connected(tried));
+    } catch (error) {
+      throw toDriverError(error, tried).about(name);
+    }
+  };
+  const inTurn = <T>(name: string, tried: string, work: (node: Node) => Promise<T>): Promise<T> =>
+    onVolume(name, tried, (node) => node.queue.run(name, () => work(node)));
+
+  return {
+    create: (name, options) => inTurn(name, 'create it', (node) => createVolume(node, name, options)),
+    remove: (name) => inTurn(name, 'remove it', (node) => removeVolume(node, name)),
+    mount: (name, id, caller) => inTurn(name, 'mount it', (node) => holdVolume(node, name, id, caller?.signal)),
+    unmount: (name, id) => inTurn(name, 'unmount it', (node) => letVolumeGo(node, name, id)),
+    async path(name) {
+      const held = local.held.get(name);
+      if (held !== undefined) return held.directory ?? '';
+      return onVolume(name, 'tell its path', async (node) => {
+        if ((await node.lookup.find(name)) === undefined) throw noSuchVolume(name, 'tell its path');
+        return '';
+      });
+    },
+    async get(name) {
+      const held = local.held.get(name);
+      if (held !== undefined) return heldInfo(held, held.instanceId, local.waits.get(name));
+      return onVolume(name, 'look it up', (node) => getRemote(node, name));
+    },
+    async list() {
+      const volumes = await (await connected('list the volumes')).lookup.list();
+      const names = new Set([...local.held.keys(), ...volumes.flatMap((volume) => nameOf(volume) ?? [])]);
+      return [...names].sort().map((name) => ({ name, mountpoint: local.held.get(name)?.directory }));
+    },
+    waitingFor: (name) => local.waits.get(name),
+    async close() {
+      closing.abort();
+      const node = await Promise.race([connection.node.catch(() => undefined), sleep(0)]);
+      await node?.queue.idle();
+    },
+  };
+}
+
+async function openLocal(settings: Settings, log: Logger): Promise<LocalState> {
+  const host = await openHost(settings, { onWarning: (message) => log.warn(message) });
+  const journal = await openJournal(join(settings.root, 'state'));
+  const { held, damaged } = await journal.load();
+  for (const { file, why } of damaged) {
+    log.warn({ file, why }, 'a record of the journal cannot be read: EC2 and the mounts decide about its volume');
+  }
+  return { settings, log, host, journal, held: new Map(held.map((each) => [each.name, each])), waits: new Map() };
+}
+
+async function getRemote(node: Node, name: string): Promise<VolumeInfo> {
+  try {
+    const volume = await node.lookup.find(name);
+    if (volume === undefined) throw noSuchVolume(name, 'look it up');
+    return remoteInfo(name, volume, node.waits.get(name));
+  } catch (error) {
+    // dockerd forgets a volume, options and all, when Get fails: an old answer is better than a throttled one.
+    const remembered = node.lookup.remembered(name);
+    if (!isCode(error, 'EC2_THROTTLED', 'EC2_UNAVAILABLE', 'EC2_CREDENTIALS') || remembered === undefined) throw error;
+    return remoteInfo(name, remembered, node.waits.get(name), `EC2 cannot be asked: ${error.parts.why}`);
+  }
+}

@@ -1,0 +1,117 @@
+import { DriverError } from '../errors.ts';
+import { acquire } from './attach.ts';
+import type { Held } from './held.ts';
+import { addHolder, removeHolder } from './holders.ts';
+import { mountHeld } from './mount.ts';
+import { drop, keep, type Node } from './node.ts';
+import { isMounted } from './reconcile.ts';
+import { release, unmounted, unmountOurs } from './release.ts';
+
+/** A volume brought here for a caller who left waits at least this long for the next one: callers try again. */
+const abandonedLingerMs = 30_000;
+
+/**
+ * Mounts a volume here for a holder. Runs in the volume's queue.
+ * @param signal aborted when the caller has gone: then the volume is brought up all the same, and released after a
+ * while if nobody comes for it.
+ * @returns the directory the holder uses.
+ */
+export async function holdVolume(
+  node: Node,
+  name: string,
+  id: string | undefined,
+  signal: AbortSignal | undefined,
+): Promise<string> {
+  node.cancelRelease(name);
+  try {
+    const held = await bringUp(node, name);
+    if (signal?.aborted) throw callerGone(name);
+    const { directory = '' } = await keep(node, { ...held, holders: addHolder(held.holders, id, new Date()) });
+    return directory;
+  } finally {
+    releaseLater(node, name, signal?.aborted ? abandonedLingerMs : 0);
+  }
+}
+
+/** The volume mounted here, whatever that takes. */
+async function bringUp(node: Node, name: string): Promise<Held> {
+  const held = node.held.get(name);
+  if (held !== undefined) {
+    if (held.phase === 'mounted' && isMounted(node, name, await node.host.mounts())) return held;
+    if (await isUsable(node, held)) return mountHeld(node, await keep(node, unmounted(held)));
+    await giveUp(node, held);
+  }
+  const volume = await node.lookup.find(name);
+  if (volume === undefined) throw noSuchVolume(name, 'mount it');
+  return mountHeld(node, await acquire(node, name, volume));
+}
+
+/** True while the attachment may be mounted: made in this boot, not declared finished, its disk here. */
+async function isUsable(node: Node, held: Held): Promise<boolean> {
+  if (held.phase !== 'attached' && held.phase !== 'mounted') return false;
+  if (held.bootId !== node.host.bootId) return false;
+  return (await node.host.findDevice(held.volume.id, held.device)) !== undefined;
+}
+
+/** Ends an attachment that cannot be mounted any more, so that a new one can be made. */
+async function giveUp(node: Node, held: Held): Promise<void> {
+  if (held.phase === 'attached' || held.phase === 'mounted') {
+    node.log.warn(
+      { volume: held.name, volumeId: held.volume.id },
+      'its disk is gone from this machine: attaching it anew',
+    );
+    await unmountOurs(node, held);
+    await drop(node, held.name);
+    return;
+  }
+  const outcome = await release(node, held.name);
+  if (outcome === 'done') return;
+  throw new DriverError('IN_USE_HERE', {
+    volume: held.name,
+    tried: 'mount it',
+    why: `its earlier attachment must end first, and ${outcome.blockedBy}`,
+    todo: `End that program on ${node.instanceId}, then try again`,
+  });
+}
+
+/** Ends a holder; with the last one the filesystem is unmounted at once and the detach lingers. */
+export async function letVolumeGo(node: Node, name: string, id: string | undefined): Promise<void> {
+  const before = node.held.get(name);
+  if (before === undefined) return;
+  const held = await keep(node, { ...before, holders: removeHolder(before.holders, id) });
+  if (held.holders.length > 0) return;
+  node.cancelRelease(name);
+  try {
+    if (held.phase !== 'mounted') return;
+    const blockedBy = await unmountOurs(node, held);
+    if (blockedBy === undefined) await keep(node, unmounted(held));
+    else node.log.warn({ volume: name, op: 'unmount', blockedBy }, 'cannot be unmounted yet; it will be tried again');
+  } finally {
+    releaseLater(node, name, 0);
+  }
+}
+
+function releaseLater(node: Node, name: string, atLeastMs: number): void {
+  const held = node.held.get(name);
+  if (held === undefined || held.holders.length > 0) node.waits.delete(name);
+  else node.scheduleRelease(name, Math.max(node.settings.linger * 1000, atLeastMs));
+}
+
+function callerGone(name: string): DriverError {
+  return new DriverError('STILL_WORKING', {
+    volume: name,
+    tried: 'mount it for this caller',
+    why: 'the caller has gone while it was brought here',
+    todo: 'Try again: it is here now, and stays for a while',
+  });
+}
+
+/** The one way to say that a volume is not there. */
+export function noSuchVolume(name: string, tried: string): DriverError {
+  return new DriverError('NO_SUCH_VOLUME', {
+    volume: name,
+    tried,
+    why: 'there is no such volume in this cluster',
+    todo: 'Create it first (docker volume create), or check the name and the DVE_CLUSTER setting',
+  });
+}

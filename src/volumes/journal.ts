@@ -1,0 +1,116 @@
+import { mkdir, open, readdir, readFile, rename, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { DriverError } from '../errors.ts';
+import type { Held } from './held.ts';
+import { encodeName } from './names.ts';
+
+const version = 1;
+
+/** The record of what this node holds, one file a volume. What a write has returned from survives a power cut. */
+export interface Journal {
+  /** Every readable record, and the files that could not be read, with why. */
+  load(): Promise<{ held: Held[]; damaged: { file: string; why: string }[] }>;
+  /** @throws DriverError JOURNAL_FAILED (disk full, read-only): the caller must not act then. */
+  save(held: Held): Promise<void>;
+  forget(name: string): Promise<void>;
+  /** EC2 device names by their last use, oldest first: they outlive the volumes that used them. */
+  loadDevices(): Promise<string[]>;
+  saveDevices(names: readonly string[]): Promise<void>;
+}
+
+/** The journal in a directory, which is made if absent (0700). */
+export async function openJournal(root: string): Promise<Journal> {
+  const directory = join(root, 'volumes');
+  await mkdir(directory, { recursive: true, mode: 0o700 });
+  const fileOf = (name: string) => join(directory, `${encodeName(name)}.json`);
+  const devicesFile = join(root, 'devices.json');
+  return {
+    load: () => loadAll(directory),
+    async save(held) {
+      try {
+        await writeDurably(directory, fileOf(held.name), `${JSON.stringify({ version, ...held })}\n`);
+      } catch (error) {
+        throw journalFailed(held.name, directory, error);
+      }
+    },
+    async forget(name) {
+      try {
+        await rm(fileOf(name), { force: true });
+        await syncDirectory(directory);
+      } catch (error) {
+        throw journalFailed(name, directory, error);
+      }
+    },
+    async loadDevices() {
+      try {
+        const names: unknown = JSON.parse(await readFile(devicesFile, 'utf8'));
+        return Array.isArray(names) ? names.filter((name) => typeof name === 'string') : [];
+      } catch {
+        // Without the history a name may be used again early, which costs one more try at worst.
+        return [];
+      }
+    },
+    async saveDevices(names) {
+      try {
+        await writeDurably(root, devicesFile, `${JSON.stringify(names)}\n`);
+      } catch (error) {
+        throw journalFailed(undefined, root, error);
+      }
+    },
+  };
+}
+
+async function loadAll(directory: string): Promise<{ held: Held[]; damaged: { file: string; why: string }[] }> {
+  const held: Held[] = [];
+  const damaged: { file: string; why: string }[] = [];
+  for (const entry of await readdir(directory)) {
+    if (!entry.endsWith('.json')) continue;
+    const file = join(directory, entry);
+    try {
+      held.push(readRecord(await readFile(file, 'utf8')));
+    } catch (error) {
+      damaged.push({ file, why: error instanceof Error ? error.message : String(error) });
+    }
+  }
+  return { held, damaged };
+}
+
+function readRecord(text: string): Held {
+  const record: Held & { version: number } = JSON.parse(text);
+  if (record.version !== version)
+    throw new Error(`it is of format ${record.version}, and this program writes ${version}`);
+  return record;
+}
+
+/** A reader sees the old text or the new, whole, whenever the power goes. */
+async function writeDurably(directory: string, file: string, text: string): Promise<void> {
+  const temporary = `${file}.new`;
+  const handle = await open(temporary, 'w', 0o600);
+  try {
+    await handle.writeFile(text);
+    await handle.sync();
+  } finally {
+    await handle.close();
+  }
+  await rename(temporary, file);
+  await syncDirectory(directory);
+}
+
+async function syncDirectory(directory: string): Promise<void> {
+  const handle = await open(directory, 'r');
+  try {
+    await handle.sync();
+  } finally {
+    await handle.close();
+  }
+}
+
+function journalFailed(volume: string | undefined, directory: string, cause: unknown): DriverError {
+  return new DriverError('JOURNAL_FAILED', {
+    volume,
+    tried: `write the journal in ${directory}`,
+    why: cause instanceof Error ? cause.message : String(cause),
+    todo: 'Nothing was done: free space there or make it writable, then try again',
+    cause,
+  });
+}

@@ -1,0 +1,84 @@
+import { tagKeys } from '../ebs/tags.ts';
+import type { EbsVolume, Ec2 } from '../ebs/types.ts';
+import { DriverError } from '../errors.ts';
+import { decodeName, encodeName } from './names.ts';
+
+/** EC2 reads may lag a change by this much (reference value for eventual consistency; AWS gives no bound). */
+const visibilityMs = 20_000;
+
+/** From a name to its EBS volume: reads of EC2, corrected by what this node has itself just done. */
+export interface Lookup {
+  /**
+   * The volume of a name, undefined when EC2 says that there is none.
+   * @throws DriverError AMBIGUOUS_NAME when there are several; EC2_* when EC2 cannot be asked: never "absent" then.
+   */
+  find(name: string): Promise<EbsVolume | undefined>;
+  /** All volumes of the cluster that have not been removed. */
+  list(): Promise<EbsVolume[]>;
+  /** The last positive answer for a name, however old: for when EC2 cannot be asked. */
+  remembered(name: string): EbsVolume | undefined;
+  /** A volume that this node has made: a read that does not list it yet is not believed. */
+  created(name: string, volume: EbsVolume): void;
+  /** A volume that this node has removed: a read that still lists it is not believed. */
+  removed(name: string, volume: EbsVolume): void;
+  /** The first ClientToken generation of a name that may not be used up, as far as this node knows. */
+  nextGeneration(name: string): number;
+}
+
+/** A lookup with an empty memory. `now` gives milliseconds. */
+export function createLookup(ec2: Ec2, now: () => number = Date.now): Lookup {
+  const known = new Map<string, EbsVolume>();
+  const created = new Map<string, { volume: EbsVolume; at: number }>();
+  const removed = new Map<string, number>();
+  const generations = new Map<string, number>();
+
+  const isGone = (volume: EbsVolume) =>
+    volume.state === 'deleting' || volume.state === 'deleted' || removed.has(volume.id);
+  const forgetOld = () => {
+    for (const [name, { at }] of created) if (now() - at > visibilityMs) created.delete(name);
+    for (const [id, at] of removed) if (now() - at > visibilityMs) removed.delete(id);
+  };
+
+  return {
+    async find(name) {
+      const found = (await ec2.findVolumes(encodeName(name))).filter((volume) => !isGone(volume));
+      forgetOld();
+      const volume = onlyOne(name, found) ?? created.get(name)?.volume;
+      if (volume === undefined) known.delete(name);
+      else known.set(name, volume);
+      return volume;
+    },
+    async list() {
+      return (await ec2.listVolumes()).filter((volume) => !isGone(volume));
+    },
+    remembered: (name) => known.get(name),
+    created(name, volume) {
+      created.set(name, { volume, at: now() });
+      known.set(name, volume);
+    },
+    removed(name, volume) {
+      created.delete(name);
+      known.delete(name);
+      removed.set(volume.id, now());
+      const used = Number(volume.tags[tagKeys.generation] ?? 0);
+      generations.set(name, Math.max(generations.get(name) ?? 0, used + 1));
+    },
+    nextGeneration: (name) => generations.get(name) ?? 0,
+  };
+}
+
+function onlyOne(name: string, found: readonly EbsVolume[]): EbsVolume | undefined {
+  if (found.length <= 1) return found[0];
+  throw new DriverError('AMBIGUOUS_NAME', {
+    volume: name,
+    tried: 'tell which EBS volume it is',
+    why: `${found.length} carry its name: ${found.map((volume) => `${volume.id} (${volume.zone}, ${volume.state})`).join(', ')}`,
+    todo: 'Keep one: delete the others, or remove their docker-volume-ebs:name tag',
+  });
+}
+
+/** The name a volume goes by; undefined for one that has lost its tag, or carries text that encodes no name. */
+export function nameOf(volume: EbsVolume): string | undefined {
+  const encoded = volume.tags[tagKeys.name];
+  return encoded === undefined ? undefined : decodeName(encoded);
+}

@@ -1,0 +1,70 @@
+import { join } from 'node:path';
+import type { Logger } from 'pino';
+import type { Settings } from '../config.ts';
+import type { Ec2 } from '../ebs/types.ts';
+import type { Host } from '../host/types.ts';
+import type { DeviceNames } from './devices.ts';
+import type { Held } from './held.ts';
+import type { Journal } from './journal.ts';
+import type { Lookup } from './lookup.ts';
+import { encodeName } from './names.ts';
+import type { KeyedQueue } from './queue.ts';
+
+/** What every verb works with: this node, its outside world and what it holds. */
+export interface Node {
+  readonly settings: Settings;
+  readonly log: Logger;
+  readonly instanceId: string;
+  readonly zone: string;
+  readonly host: Host;
+  readonly ec2: Ec2;
+  readonly lookup: Lookup;
+  readonly journal: Journal;
+  readonly queue: KeyedQueue;
+  /** What is held here, by name: the journal in memory. */
+  readonly held: Map<string, Held>;
+  /** What a volume waits for, by name, as a clause for people. */
+  readonly waits: Map<string, string>;
+  readonly devices: DeviceNames;
+  /** Asks for a release of the volume after a while; see release.ts. */
+  scheduleRelease(name: string, delayMs: number): void;
+  cancelRelease(name: string): void;
+}
+
+/** Journals a new state of a held volume, then takes it as true. Nothing is done when the journal cannot be written. */
+export async function keep(node: Pick<Node, 'journal' | 'held'>, held: Held): Promise<Held> {
+  await node.journal.save(held);
+  node.held.set(held.name, held);
+  return held;
+}
+
+/** Ends the record of a volume that this node no longer holds. */
+export async function drop(node: Pick<Node, 'journal' | 'held' | 'devices'>, name: string): Promise<void> {
+  await node.journal.forget(name);
+  const held = node.held.get(name);
+  if (held !== undefined) node.devices.free(held.device);
+  node.held.delete(name);
+}
+
+/** Does something slow, and says meanwhile in Status, errors and the log what the volume waits for. */
+export async function waiting<T>(
+  node: Pick<Node, 'waits' | 'log'>,
+  name: string,
+  reason: string,
+  work: () => Promise<T>,
+): Promise<T> {
+  const outer = node.waits.get(name);
+  node.waits.set(name, reason);
+  node.log.debug({ volume: name, waitingFor: reason }, 'waiting');
+  try {
+    return await work();
+  } finally {
+    if (outer === undefined) node.waits.delete(name);
+    else node.waits.set(name, outer);
+  }
+}
+
+/** Where a volume's filesystem is mounted; the directory exists only while it is. */
+export function mountpointOf(settings: Pick<Settings, 'root'>, name: string): string {
+  return join(settings.root, 'volumes', encodeName(name));
+}

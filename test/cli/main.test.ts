@@ -1,0 +1,75 @@
+import { spawn, spawnSync } from 'node:child_process';
+import { once } from 'node:events';
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { expect, onTestFinished, test } from 'vitest';
+import { flagOf, type SettingName, settingsTable } from '../../src/config.ts';
+
+const main = join(import.meta.dirname, '../../src/cli/main.ts');
+
+function run(argv: string[], env: Record<string, string> = {}) {
+  const { status, stdout, stderr } = spawnSync(process.execPath, [main, ...argv], {
+    encoding: 'utf8',
+    env: { ...process.env, ...env },
+  });
+  return { status, stdout, stderr };
+}
+
+test.each([['help'], ['--help'], ['-h']])('%s lists the commands', (word) => {
+  const { status, stdout, stderr } = run([word]);
+  expect([status, stderr]).toEqual([0, '']);
+  for (const command of ['serve', 'sandbox', 'demo', 'help', 'version'])
+    expect(stdout).toMatch(new RegExp(`^  ${command} `, 'm'));
+});
+
+test.each([['version'], ['--version']])('%s is that of the package', (word) => {
+  const { version } = JSON.parse(readFileSync(join(import.meta.dirname, '../../package.json'), 'utf8'));
+  expect(run([word])).toEqual({ status: 0, stdout: `${version}\n`, stderr: '' });
+});
+
+test.each([['nonsense'], ['constructor'], ['__proto__'], ['--socket']])('%j is no command', (word) => {
+  const expected = `docker-volume-ebs: unknown command ${JSON.stringify(word)}. See docker-volume-ebs help.\n`;
+  expect(run([word])).toEqual({ status: 2, stdout: '', stderr: expected });
+});
+
+test('without a command it says so', () => {
+  expect(run([])).toMatchObject({
+    status: 2,
+    stderr: 'docker-volume-ebs: no command given. See docker-volume-ebs help.\n',
+  });
+});
+
+test('serve --help names every setting', () => {
+  const { status, stdout } = run(['serve', '--help']);
+  expect(status).toBe(0);
+  for (const name of Object.keys(settingsTable) as SettingName[]) {
+    expect(stdout).toContain(`--${flagOf(name)} (${settingsTable[name].env})`);
+  }
+});
+
+test('bad usage is one line and status 2', () => {
+  expect(run(['serve', '--size', 'ten'])).toMatchObject({ status: 2, stdout: '' });
+  expect(run(['serve', '--nonsense']).stderr).toMatch(/^docker-volume-ebs: cannot read the command line: [^\n]*\n$/);
+  expect(run(['serve'], { DVE_SIZE: 'ten' })).toMatchObject({ status: 2 });
+});
+
+test('a failure is one line and status 1', () => {
+  const { status, stderr } = run(['serve', '--socket', '/etc/hostname']);
+  expect(status).toBe(1);
+  expect(stderr).toMatch(/^docker-volume-ebs: cannot listen on \/etc\/hostname: it is not a socket\. [^\n]*\n$/);
+});
+
+test('help loads nothing but itself', async () => {
+  const child = spawn(process.execPath, [main, 'help'], {
+    env: { ...process.env, NODE_DEBUG: 'esm' },
+    stdio: ['ignore', 'ignore', 'pipe'],
+  });
+  onTestFinished(() => void child.kill());
+  let trace = '';
+  child.stderr.setEncoding('utf8').on('data', (text: string) => {
+    trace += text;
+  });
+  await once(child, 'close');
+  expect(trace).toContain('src/cli/main.ts');
+  expect(trace).not.toMatch(/fastify|pino|aws-sdk|typebox|config\.ts/);
+});

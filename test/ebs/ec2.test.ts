@@ -1,0 +1,264 @@
+import nock from 'nock';
+import { describe, expect, it, vi } from 'vitest';
+import type { CreateVolumeSpec } from '../../src/ebs/types.ts';
+import {
+  answerOnce,
+  answerXml,
+  attachmentXml,
+  endpoint,
+  errorXml,
+  openTestEc2,
+  useFakeAws,
+  volumesXml,
+  volumeXml,
+} from './aws.ts';
+
+useFakeAws();
+
+const spec: CreateVolumeSpec = {
+  zone: 'eu-west-1a',
+  sizeGib: 16,
+  type: 'gp3',
+  iops: undefined,
+  throughput: undefined,
+  encrypted: undefined,
+  kmsKeyId: undefined,
+  snapshotId: undefined,
+  tags: { Name: 'data', 'docker-volume-ebs:cluster': 'test' },
+  clientToken: 'token-1',
+};
+const key = { volumeId: 'vol-1', instanceId: 'i-1', device: '/dev/xvdba' };
+const attachment = {
+  ...key,
+  attachTime: '2026-01-02T03:04:05Z',
+  deleteOnTermination: false,
+};
+
+describe('what goes over the wire', () => {
+  it('looks a name up among the volumes of the cluster, paged, in every zone', async () => {
+    const { form } = answerOnce(200, volumesXml(['vol-1']));
+    await openTestEc2().findVolumes('data');
+    expect(await form).toEqual({
+      Action: 'DescribeVolumes',
+      'Filter.1.Name': 'tag:docker-volume-ebs:cluster',
+      'Filter.1.Value.1': 'test',
+      'Filter.2.Name': 'tag:docker-volume-ebs:name',
+      'Filter.2.Value.1': 'data',
+      MaxResults: '1000',
+    });
+  });
+
+  it("escapes the wildcards of EC2's filters", async () => {
+    const { form } = answerOnce(200, volumesXml([]));
+    await openTestEc2({ cluster: 'a*' }).findVolumes('b?\\c');
+    expect(await form).toMatchObject({ 'Filter.1.Value.1': 'a\\*', 'Filter.2.Value.1': 'b\\?\\\\c' });
+  });
+
+  it('lists the volumes of the cluster', async () => {
+    const { form } = answerOnce(200, volumesXml([]));
+    await openTestEc2().listVolumes();
+    expect(await form).toEqual({
+      Action: 'DescribeVolumes',
+      'Filter.1.Name': 'tag:docker-volume-ebs:cluster',
+      'Filter.1.Value.1': 'test',
+      MaxResults: '1000',
+    });
+  });
+
+  it('describes a volume and an instance by filter, not by id', async () => {
+    const { form: volumeForm } = answerOnce(200, volumesXml(['vol-1']));
+    await openTestEc2().describeVolume('vol-1');
+    expect(await volumeForm).toEqual({
+      Action: 'DescribeVolumes',
+      'Filter.1.Name': 'volume-id',
+      'Filter.1.Value.1': 'vol-1',
+      MaxResults: '1000',
+    });
+    const { form: instanceForm } = answerOnce(200, answerXml('DescribeInstances', '<reservationSet/>'));
+    expect(await openTestEc2().describeInstance('i-1')).toBeUndefined();
+    expect(await instanceForm).toEqual({
+      Action: 'DescribeInstances',
+      'Filter.1.Name': 'instance-id',
+      'Filter.1.Value.1': 'i-1',
+      MaxResults: '1000',
+    });
+  });
+
+  it('creates a volume with its tags and token', async () => {
+    const { form } = answerOnce(200, answerXml('CreateVolume', volumeXml('vol-1').replace('available', 'creating')));
+    const volume = await openTestEc2().createVolume(spec);
+    expect(volume).toMatchObject({ id: 'vol-1', state: 'creating', attachments: [] });
+    expect(await form).toEqual({
+      Action: 'CreateVolume',
+      AvailabilityZone: 'eu-west-1a',
+      Size: '16',
+      VolumeType: 'gp3',
+      ClientToken: 'token-1',
+      'TagSpecification.1.ResourceType': 'volume',
+      'TagSpecification.1.Tag.1.Key': 'Name',
+      'TagSpecification.1.Tag.1.Value': 'data',
+      'TagSpecification.1.Tag.2.Key': 'docker-volume-ebs:cluster',
+      'TagSpecification.1.Tag.2.Value': 'test',
+    });
+  });
+
+  it('creates a volume with everything a specification can hold', async () => {
+    const { form } = answerOnce(200, answerXml('CreateVolume', volumeXml('vol-1')));
+    await openTestEc2().createVolume({
+      ...spec,
+      sizeGib: undefined,
+      iops: 4000,
+      throughput: 200,
+      encrypted: true,
+      kmsKeyId: 'alias/k',
+      snapshotId: 'snap-1',
+    });
+    const fields = await form;
+    expect(fields).toMatchObject({
+      Iops: '4000',
+      Throughput: '200',
+      Encrypted: 'true',
+      KmsKeyId: 'alias/k',
+      SnapshotId: 'snap-1',
+    });
+    expect(fields).not.toHaveProperty('Size');
+  });
+
+  it('deletes a volume', async () => {
+    const { form } = answerOnce(200, answerXml('DeleteVolume', '<return>true</return>'));
+    await openTestEc2().deleteVolume('vol-1');
+    expect(await form).toEqual({ Action: 'DeleteVolume', VolumeId: 'vol-1' });
+  });
+
+  it('attaches and detaches naming volume, instance and device', async () => {
+    const fields = { VolumeId: 'vol-1', InstanceId: 'i-1', Device: '/dev/xvdba' };
+    const { form: attach } = answerOnce(200, answerXml('AttachVolume', attachmentXml('attaching')));
+    expect(await openTestEc2().attachVolume(key)).toEqual({ ...attachment, state: 'attaching' });
+    expect(await attach).toEqual({ Action: 'AttachVolume', ...fields });
+    const { form: detach } = answerOnce(200, answerXml('DetachVolume', attachmentXml('detaching')));
+    expect(await openTestEc2().detachVolume(key)).toEqual({ ...attachment, state: 'detaching' });
+    expect(await detach).toEqual({ Action: 'DetachVolume', ...fields });
+    const { form: force } = answerOnce(200, answerXml('DetachVolume', attachmentXml('detaching')));
+    await openTestEc2().detachVolume({ ...key, force: true });
+    expect(await force).toEqual({ Action: 'DetachVolume', ...fields, Force: 'true' });
+  });
+
+  it('writes tags, and deletes them by key whatever their value', async () => {
+    const { form: create } = answerOnce(200, answerXml('CreateTags', '<return>true</return>'));
+    await openTestEc2().createTags('vol-1', { a: '1', b: '' });
+    expect(await create).toEqual({
+      Action: 'CreateTags',
+      'ResourceId.1': 'vol-1',
+      'Tag.1.Key': 'a',
+      'Tag.1.Value': '1',
+      'Tag.2.Key': 'b',
+      'Tag.2.Value': '',
+    });
+    const { form: remove } = answerOnce(200, answerXml('DeleteTags', '<return>true</return>'));
+    await openTestEc2().deleteTags('vol-1', ['a', 'b']);
+    expect(await remove).toEqual({
+      Action: 'DeleteTags',
+      'ResourceId.1': 'vol-1',
+      'Tag.1.Key': 'a',
+      'Tag.2.Key': 'b',
+    });
+  });
+
+  it('sends nothing for no tags: EC2 takes a DeleteTags without keys as all tags', async () => {
+    await openTestEc2().deleteTags('vol-1', []);
+    await openTestEc2().createTags('vol-1', {});
+  });
+
+  it('starts a snapshot with its tags and gives its id', async () => {
+    const { form } = answerOnce(200, answerXml('CreateSnapshot', '<snapshotId>snap-1</snapshotId>'));
+    expect(await openTestEc2().createSnapshot('vol-1', 'before removal', { Name: 'data' })).toBe('snap-1');
+    expect(await form).toEqual({
+      Action: 'CreateSnapshot',
+      VolumeId: 'vol-1',
+      Description: 'before removal',
+      'TagSpecification.1.ResourceType': 'snapshot',
+      'TagSpecification.1.Tag.1.Key': 'Name',
+      'TagSpecification.1.Tag.1.Value': 'data',
+    });
+    const { form: untagged } = answerOnce(200, answerXml('CreateSnapshot', '<snapshotId/>'));
+    await expect(openTestEc2().createSnapshot('vol-1', 'x', {})).rejects.toMatchObject({ code: 'EC2_REJECTED' });
+    expect(await untagged).toEqual({ Action: 'CreateSnapshot', VolumeId: 'vol-1', Description: 'x' });
+  });
+
+  it('says who asks', async () => {
+    nock(endpoint, { reqheaders: { 'user-agent': /app\/docker-volume-ebs/, authorization: /eu-west-1\/ec2/ } })
+      .post('/')
+      .reply(200, volumesXml([]));
+    await openTestEc2().listVolumes();
+  });
+});
+
+describe('reading lists', () => {
+  it('goes on until no token is left, over short and empty pages too', async () => {
+    const answers = [
+      answerOnce(200, volumesXml(['vol-1'], 'page-2')),
+      answerOnce(200, volumesXml([], 'page-3')),
+      answerOnce(200, volumesXml(['vol-2', 'vol-3'])),
+    ];
+    const volumes = await openTestEc2().listVolumes();
+    expect(volumes.map(({ id }) => id)).toEqual(['vol-1', 'vol-2', 'vol-3']);
+    const tokens = (await Promise.all(answers.map(({ form }) => form))).map(({ NextToken }) => NextToken);
+    expect(tokens).toEqual([undefined, 'page-2', 'page-3']);
+  });
+
+  it('fails whole when a page fails', async () => {
+    answerOnce(200, volumesXml(['vol-1'], 'page-2'));
+    answerOnce(400, errorXml('InvalidPaginationToken', 'The token is invalid.'));
+    await expect(openTestEc2().listVolumes()).rejects.toMatchObject({ code: 'EC2_REJECTED' });
+  });
+
+  it('does not follow a token in circles', async () => {
+    answerOnce(200, volumesXml([], 'page-2'));
+    answerOnce(200, volumesXml([], 'page-2'));
+    await expect(openTestEc2().listVolumes()).rejects.toMatchObject({ code: 'EC2_UNAVAILABLE' });
+  });
+
+  it('gives deleted and deleting volumes as they are', async () => {
+    answerOnce(200, volumesXml(['vol-1']).replace('available', 'deleting'));
+    expect(await openTestEc2().findVolumes('data')).toMatchObject([{ id: 'vol-1', state: 'deleting' }]);
+  });
+
+  it('is sure of an absence only when EC2 answers an empty list', async () => {
+    answerOnce(200, volumesXml([]));
+    expect(await openTestEc2().describeVolume('vol-1')).toBeUndefined();
+  });
+
+  it.each([
+    ['an empty body', ''],
+    ['an HTML page', '<html><body>Sign in</body></html>'],
+    ['text', 'Bad gateway'],
+    ['no list', answerXml('DescribeVolumes', '')],
+    ['a cut answer', volumesXml([]).slice(0, -20)],
+    ['an answer cut within a volume', volumesXml(['vol-1']).slice(0, 200)],
+    ['a malformed time', volumesXml(['vol-1']).replace('2026-01-02T', 'soon ')],
+  ])('never takes %s for an absence', async (_what, body) => {
+    const ec2 = openTestEc2();
+    answerOnce(200, body);
+    await expect(ec2.describeVolume('vol-1')).rejects.toMatchObject({ code: 'EC2_UNAVAILABLE' });
+    answerOnce(200, body.replaceAll('DescribeVolumes', 'DescribeInstances').replaceAll('volumeSet', 'someSet'));
+    await expect(ec2.describeInstance('i-1')).rejects.toMatchObject({ code: 'EC2_UNAVAILABLE' });
+  });
+});
+
+describe('the log', () => {
+  it('hears of every call and how it went', async () => {
+    const debug = vi.fn();
+    const ec2 = openTestEc2({ log: { debug } });
+    answerOnce(200, volumesXml([]));
+    await ec2.listVolumes();
+    answerOnce(400, errorXml('VolumeInUse', 'vol-1 is already attached.'));
+    await ec2.attachVolume(key).catch(() => undefined);
+    expect(debug.mock.calls).toEqual([
+      [{ action: 'DescribeVolumes', ms: expect.any(Number) }, 'EC2: list the volumes of cluster "test"'],
+      [
+        { action: 'AttachVolume', ms: expect.any(Number), code: 'EC2_VOLUME_IN_USE', why: expect.any(String) },
+        'EC2: attach vol-1 to i-1 as /dev/xvdba',
+      ],
+    ]);
+  });
+});

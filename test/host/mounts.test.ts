@@ -1,0 +1,321 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdir, open, readdir, readFile, stat, statfs, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { describe, expect, onTestFinished, test } from 'vitest';
+import { judgeE2fsck } from '../../src/host/filesystems.ts';
+import { hasOutgrown } from '../../src/host/grow.ts';
+import { type HostOptions, openHost } from '../../src/host/host.ts';
+import { abortExt4 } from '../../src/host/shutdown.ts';
+import { filesystemTypes } from '../../src/host/types.ts';
+import { loopDisk, must, tempDirectory } from './lab.ts';
+import { machine } from './requirements.ts';
+
+const settings = { deviceRoot: '/dev', sysfsRoot: '/sys', bootIdFile: '/proc/sys/kernel/random/boot_id' };
+const MiB = 1024 * 1024;
+
+async function lab(options?: HostOptions) {
+  const directory = await tempDirectory();
+  return { directory, target: join(directory, 'volumes/a b'), host: await openHost(settings, options) };
+}
+
+test.each([
+  [0, '', 'fine'],
+  [1, 'FILE SYSTEM WAS MODIFIED', 'fine'],
+  [3, '', 'fine'],
+  [4, '', 'damaged'],
+  [12, 'is in use', 'damaged'],
+  [8, 'Bad magic number in super-block', 'damaged'],
+  [8, 'No such device', 'failed'],
+  [16, 'Usage', 'failed'],
+  [32, '', 'failed'],
+  [128, 'shared library', 'failed'],
+] as const)('e2fsck ending with %i, %j is %s', (code, output, verdict) => {
+  expect(judgeE2fsck(code, output)).toBe(verdict);
+});
+
+test('the boot id is read, and its absence is an error', async () => {
+  const { bootId } = await openHost(settings);
+  expect(bootId).toMatch(/^[0-9a-f-]{36}$/);
+  const wrong = openHost({ ...settings, bootIdFile: '/nowhere' });
+  await expect(wrong).rejects.toMatchObject({ code: 'HOST_FAILED' });
+});
+
+describe.skipIf(!machine.disks)('mounting', () => {
+  test.each(filesystemTypes)('%s mounts and unmounts, each as often as one likes', async (type) => {
+    const { directory, target, host } = await lab();
+    const { device } = await loopDisk(directory, 320);
+    await host.makeFilesystem(device, type, []);
+    await host.checkFilesystem(device, type);
+    for (let round = 0; round < 2; round += 1) await host.mount(device, target, type, ['noatime']);
+    const mounts = (await host.mounts()).filter(({ mountpoint }) => mountpoint === target);
+    expect(mounts).toHaveLength(1);
+    expect(mounts[0]).toMatchObject({ type, source: device.path, root: '/' });
+    expect(mounts[0]?.options).toContain('noatime');
+    if (type === 'xfs') expect(mounts[0]?.superOptions).toContain('nouuid');
+    for (let round = 0; round < 2; round += 1) await host.unmount(target);
+    await expect(stat(target)).rejects.toMatchObject({ code: 'ENOENT' });
+  });
+
+  test('stacked mounts all go; a directory with entries stays', async () => {
+    const { directory, target, host } = await lab();
+    const { device } = await loopDisk(directory, 16);
+    await host.makeFilesystem(device, 'ext4', []);
+    await mkdir(target, { recursive: true });
+    await writeFile(join(target, 'precious'), '');
+    await host.mount(device, target, 'ext4', []);
+    for (let round = 0; round < 2; round += 1) await must('mount', '-t', 'tmpfs', 'above', target);
+    await host.unmount(target);
+    expect(await readdir(target)).toEqual(['precious']);
+  });
+
+  test('a target that something else occupies is refused', async () => {
+    const { directory, target, host } = await lab();
+    const { device } = await loopDisk(directory, 16);
+    await host.makeFilesystem(device, 'ext4', []);
+    await mkdir(target, { recursive: true });
+    await must('mount', '-t', 'tmpfs', 'other', target);
+    await expect(host.mount(device, target, 'ext4', [])).rejects.toMatchObject({ code: 'TARGET_BUSY' });
+  });
+
+  test('a wrong option fails with the words of mount and leaves no directory', async () => {
+    const { directory, target, host } = await lab();
+    const { device } = await loopDisk(directory, 16);
+    await host.makeFilesystem(device, 'ext4', []);
+    await expect(host.mount(device, target, 'ext4', ['bogus'])).rejects.toMatchObject({
+      code: 'HOST_FAILED',
+      message: expect.stringMatching(/vol-0123456789abcdef0.*option.*bogus/),
+    });
+    await expect(stat(target)).rejects.toMatchObject({ code: 'ENOENT' });
+  });
+
+  test('a mount in use is busy, and says how to find the user', async () => {
+    const { directory, target, host } = await lab();
+    const { device } = await loopDisk(directory, 16);
+    await host.makeFilesystem(device, 'ext4', []);
+    await host.mount(device, target, 'ext4', []);
+    const file = await open(join(target, 'file'), 'w');
+    await expect(host.unmount(target)).rejects.toMatchObject({
+      code: 'TARGET_BUSY',
+      message: expect.stringContaining(`lsof +f -- ${target}`),
+    });
+    await file.close();
+    await host.unmount(target);
+  });
+
+  test('a snapshot of an XFS mounts beside its source', async () => {
+    const { directory, target, host } = await lab();
+    const source = await loopDisk(directory, 320, 'source.img');
+    await host.makeFilesystem(source.device, 'xfs', []);
+    const copy = await loopDisk(directory, 320, 'copy.img');
+    await must('dd', `if=${source.file}`, `of=${copy.device.path}`, 'bs=1M', 'conv=sparse,fsync', 'status=none');
+    await host.mount(source.device, target, 'xfs', []);
+    await host.mount(copy.device, join(directory, 'copy'), 'xfs', []);
+    for (const path of [target, join(directory, 'copy')]) await host.unmount(path);
+  });
+});
+
+describe.skipIf(!machine.disks)('growing', () => {
+  test.each(filesystemTypes)('%s that fills its disk is left alone', async (type) => {
+    const { directory, host } = await lab();
+    const disk = await loopDisk(directory, 321);
+    await host.makeFilesystem(disk.device, type, []);
+    expect(await hasOutgrown(disk.device, type)).toBe(false);
+    expect(await hasOutgrown(await disk.enlarge(400), type)).toBe(true);
+    for (const other of filesystemTypes) {
+      if (other !== type) expect(await hasOutgrown(disk.device, other)).toBe(false);
+    }
+  });
+
+  const growable = filesystemTypes.filter((type) => type !== 'ext4' || machine.mayGrowExt4);
+  test.each(growable)('%s fills a disk that was enlarged', async (type) => {
+    const warnings: string[] = [];
+    const { directory, target, host } = await lab({ onWarning: (message) => warnings.push(message) });
+    const disk = await loopDisk(directory, 320);
+    await host.makeFilesystem(disk.device, type, []);
+    await host.mount(disk.device, target, type, []);
+    await writeFile(join(target, 'kept'), 'yes');
+    const small = await statfs(target);
+    await host.unmount(target);
+    const device = await disk.enlarge(640);
+    await host.checkFilesystem(device, type);
+    await host.mount(device, target, type, ['ro']);
+    expect((await statfs(target)).blocks).toBe(small.blocks);
+    await host.unmount(target);
+    await host.mount(device, target, type, []);
+    const grown = await statfs(target);
+    expect((grown.blocks * grown.bsize) / MiB).toBeGreaterThan(560);
+    expect(await readFile(join(target, 'kept'), 'utf8')).toBe('yes');
+    expect(warnings).toEqual([]);
+    await host.unmount(target);
+  });
+
+  test('a failure to grow is a warning, and the volume is mounted', async () => {
+    const warnings: string[] = [];
+    const { directory, target, host } = await lab({ onWarning: (message) => warnings.push(message) });
+    const disk = await loopDisk(directory, 320);
+    // Without room for more group descriptors an ext4 cannot grow while it is mounted.
+    await host.makeFilesystem(disk.device, 'ext4', ['-O', '^resize_inode']);
+    const device = await disk.enlarge(40_000);
+    await host.mount(device, target, 'ext4', []);
+    expect(warnings).toEqual([expect.stringMatching(/stays smaller.*resize2fs/)]);
+    expect(await readdir(target)).toEqual(['lost+found']);
+    await host.unmount(target);
+  });
+});
+
+describe.skipIf(!machine.disks)('a filesystem that was not unmounted', () => {
+  test.each(filesystemTypes)('%s keeps what was synced', async (type) => {
+    const { directory, target, host } = await lab();
+    const disk = await loopDisk(directory, 320);
+    await host.makeFilesystem(disk.device, type, []);
+    await host.mount(disk.device, target, type, []);
+    await writeFile(join(target, 'synced'), 'kept', { flush: true });
+    // The image of a running machine, as a crash leaves it.
+    const crashed = await loopDisk(directory, 320, 'crashed.img');
+    await must('dd', `if=${disk.file}`, `of=${crashed.device.path}`, 'bs=1M', 'conv=sparse,fsync', 'status=none');
+    await host.unmount(target);
+    await host.checkFilesystem(crashed.device, type);
+    await host.mount(crashed.device, target, type, []);
+    expect(await readFile(join(target, 'synced'), 'utf8')).toBe('kept');
+    await host.unmount(target);
+  });
+
+  test('a damaged ext4 is left as it is, and a person is told what to run', async () => {
+    const { directory, host } = await lab();
+    const disk = await loopDisk(directory, 64);
+    await host.makeFilesystem(disk.device, 'ext4', []);
+    await must('debugfs', '-w', '-R', 'clri <2>', disk.device.path);
+    await expect(host.checkFilesystem(disk.device, 'ext4')).resolves.toBeUndefined();
+    await must('debugfs', '-w', '-R', 'set_super_value state 2', disk.device.path);
+    await expect(host.checkFilesystem(disk.device, 'ext4')).rejects.toMatchObject({
+      code: 'FILESYSTEM_DAMAGED',
+      message: expect.stringMatching(/snapshot of vol-0123456789abcdef0 .*e2fsck -f \/dev\/loop\d+ by hand/),
+    });
+  });
+
+  test.each(['xfs', 'btrfs'] as const)('a damaged %s fails to mount and says what to run', async (type) => {
+    const { directory, target, host } = await lab();
+    const disk = await loopDisk(directory, 320);
+    await host.makeFilesystem(disk.device, type, []);
+    const handle = await open(disk.device.path, 'r+');
+    // Past the first superblock, so that the type is still known.
+    const [from, to] = type === 'xfs' ? [512, 256 * 1024] : [80 * 1024, 320 * MiB];
+    await handle.write(Buffer.alloc(to - from, 'damage'), 0, to - from, from);
+    await handle.sync();
+    await handle.close();
+    await host.checkFilesystem(disk.device, type);
+    await expect(host.mount(disk.device, target, type, [])).rejects.toMatchObject({
+      code: 'FILESYSTEM_DAMAGED',
+      message: expect.stringContaining(type === 'xfs' ? 'xfs_repair -n' : 'btrfs check --readonly'),
+    });
+    await expect(stat(target)).rejects.toMatchObject({ code: 'ENOENT' });
+  });
+});
+
+/** A process in its own mount namespace, as a container is: it sees the volume at a place of its own. */
+async function container(target: string, place: string): Promise<ChildProcess> {
+  const script = `mount --bind '${target}' '${place}' && umount '${target}' && echo ready && exec sleep 300`;
+  const child = spawn('unshare', ['-m', 'sh', '-c', script], { stdio: ['ignore', 'pipe', 'inherit'] });
+  onTestFinished(() => void child.kill('SIGKILL'));
+  await once(child.stdout, 'data');
+  return child;
+}
+
+describe.skipIf(!machine.disks)('a disk that a container still has', () => {
+  test('is busy until the container ends, is not checked, and can be mounted again beside it', async () => {
+    const { directory, target, host } = await lab();
+    const { device } = await loopDisk(directory, 64);
+    await host.makeFilesystem(device, 'ext4', []);
+    expect(await host.isDeviceBusy(device)).toBe(false);
+    await host.mount(device, target, 'ext4', []);
+    expect(await host.isDeviceBusy(device)).toBe(true);
+    const place = join(directory, 'place');
+    await mkdir(place);
+    const child = await container(target, place);
+    await host.unmount(target);
+    expect(await host.isDeviceBusy(device)).toBe(true);
+    await host.checkFilesystem(device, 'ext4');
+    await host.mount(device, target, 'ext4', []);
+    await writeFile(join(target, 'seen'), 'by both');
+    expect(await readFile(`/proc/${child.pid}/root${place}/seen`, 'utf8')).toBe('by both');
+    await host.unmount(target);
+    child.kill('SIGKILL');
+    await once(child, 'exit');
+    await expect.poll(() => host.isDeviceBusy(device)).toBe(false);
+  });
+
+  test('a copy at the same place in another namespace ends with the directory', async () => {
+    const { directory, target, host } = await lab();
+    const { device } = await loopDisk(directory, 16);
+    await host.makeFilesystem(device, 'ext4', []);
+    await host.mount(device, target, 'ext4', []);
+    const child = spawn('unshare', ['-m', 'sh', '-c', 'echo ready; exec sleep 300'], {
+      stdio: ['ignore', 'pipe', 'inherit'],
+    });
+    onTestFinished(() => void child.kill('SIGKILL'));
+    await once(child.stdout, 'data');
+    await host.unmount(target);
+    expect(child.exitCode).toBeNull();
+    await expect.poll(() => host.isDeviceBusy(device)).toBe(false);
+  });
+
+  test('a disk that has gone, or whose name another has, is not busy', async () => {
+    const { directory, host } = await lab();
+    const { device } = await loopDisk(directory, 16);
+    expect(await host.isDeviceBusy({ ...device, path: '/dev/no-such-disk' })).toBe(false);
+    expect(await host.isDeviceBusy({ ...device, number: '259:9' })).toBe(false);
+  });
+});
+
+describe.skipIf(!machine.disks)('shutting down', () => {
+  test.each(['ext4', 'xfs'] as const)('%s refuses all I/O, keeps what was synced, and unmounts', async (type) => {
+    const { directory, target, host } = await lab();
+    const disk = await loopDisk(directory, 320);
+    await host.makeFilesystem(disk.device, type, []);
+    await host.mount(disk.device, target, type, []);
+    await writeFile(join(target, 'synced'), 'kept', { flush: true });
+    const file = await open(join(target, 'lost'), 'w');
+    onTestFinished(() => file.close().catch(() => {}));
+    await file.write('not synced');
+    for (let round = 0; round < 2; round += 1) await host.shutdownFilesystem(target);
+    await expect(file.write('more').then(() => file.sync())).rejects.toMatchObject({ code: 'EIO' });
+    await expect(writeFile(join(target, 'new'), '')).rejects.toMatchObject({
+      code: expect.stringMatching(/EIO|EROFS/),
+    });
+    await file.close().catch(() => {});
+    await host.unmount(target);
+    await host.checkFilesystem(disk.device, type);
+    await host.mount(disk.device, target, type, []);
+    expect(await readFile(join(target, 'synced'), 'utf8')).toBe('kept');
+    await host.unmount(target);
+  });
+
+  test('ext4 is aborted where xfs_io is missing', async () => {
+    const { directory, target, host } = await lab();
+    const { device } = await loopDisk(directory, 64);
+    await host.makeFilesystem(device, 'ext4', []);
+    await host.mount(device, target, 'ext4', []);
+    await abortExt4(target);
+    await expect(writeFile(join(target, 'new'), '')).rejects.toMatchObject({
+      code: expect.stringMatching(/EIO|EROFS/),
+    });
+    await host.unmount(target);
+  });
+
+  test('btrfs cannot be shut down, and a person is told what to do', async () => {
+    const { directory, target, host } = await lab();
+    const { device } = await loopDisk(directory, 320);
+    await host.makeFilesystem(device, 'btrfs', []);
+    await host.mount(device, target, 'btrfs', []);
+    await expect(host.shutdownFilesystem(target)).rejects.toMatchObject({ code: 'HOST_FAILED' });
+    await host.unmount(target);
+  });
+});
+
+test.skipIf(!machine.disks)('a disk without the ext4 it should have is damaged, not formatted', async () => {
+  const { directory, host } = await lab();
+  const disk = await loopDisk(directory, 16);
+  await expect(host.checkFilesystem(disk.device, 'ext4')).rejects.toMatchObject({ code: 'FILESYSTEM_DAMAGED' });
+  expect(await host.readContent(disk.device)).toEqual({ kind: 'blank' });
+});
