@@ -1,9 +1,13 @@
+import { mkdir } from 'node:fs/promises';
+import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { FastifyInstance } from 'fastify';
 import type { Logger } from 'pino';
 import type { Settings } from './config.ts';
+import { type Lock, takeLock } from './dvdi/lock.ts';
 import { listenOn } from './dvdi/socket.ts';
 import { createWire } from './dvdi/wire.ts';
+import { DriverError } from './errors.ts';
 import type { VolumeDriver } from './volumes/types.ts';
 
 /** A driver that runs until it is closed; what it has in hand then is taken up again by the next start. */
@@ -33,7 +37,9 @@ export async function runDaemon(settings: Settings, { openDriver, log }: DaemonP
   const socket = await listenOn(wire.server, settings.socket);
   log.info({ socket: settings.socket, pid: process.pid }, 'listening');
   let driver: OpenDriver | undefined;
+  let root: Lock | undefined;
   try {
+    root = await ownRoot(settings.root);
     driver = await Promise.race([openDriver(settings, log), stopped.then(() => undefined)]);
     if (driver !== undefined) opened.resolve(driver);
     log.info({ signal: await stopped }, 'stopping');
@@ -42,9 +48,22 @@ export async function runDaemon(settings: Settings, { openDriver, log }: DaemonP
     // Without a driver nobody can be answered: a closed connection makes dockerd try again, an error makes it forget.
     await drain(wire, log, driver === undefined ? 0 : drainMs);
     if (driver !== undefined) await close(driver, log);
+    root?.release();
     socket.release();
   }
   log.info('stopped');
+}
+
+/** Two daemons on one journal would each undo what the other does. */
+async function ownRoot(root: string): Promise<Lock> {
+  await mkdir(root, { recursive: true });
+  const lock = takeLock(join(root, 'lock'));
+  if (lock !== undefined) return lock;
+  throw new DriverError('HOST_FAILED', {
+    tried: `use the root directory ${root}`,
+    why: 'another daemon uses it',
+    todo: 'Stop that one, or give this one a directory of its own with --root',
+  });
 }
 
 /** Lets calls in hand finish. Later ones on kept connections are answered too, and their connections closed. */

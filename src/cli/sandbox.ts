@@ -15,6 +15,8 @@ Needs root, and of Debian util-linux and e2fsprogs. Ctrl-C ends it; its volumes 
   --no-docker      Do not serve the first instance's driver at ${dockerSocket}
   --json           Print one line of JSON once everything accepts, and nothing else
   --help           Show this text
+
+Settings of the driver in the environment (DVE_LINGER=0, …) hold for every instance, except where its paths are.
 `;
 
 interface Flags {
@@ -22,7 +24,7 @@ interface Flags {
   readonly json: boolean;
 }
 
-/** Runs the sandbox until SIGINT or SIGTERM. Gives the exit status: 2 for a wrong command line, 1 when it cannot start. */
+/** Runs the sandbox until SIGINT, SIGTERM or SIGHUP. Gives the exit status: 2 for a wrong command line, 1 when it cannot start. */
 export async function sandboxCommand(argv: readonly string[]): Promise<number> {
   let flags: Flags | undefined;
   try {
@@ -70,11 +72,19 @@ function readFlags(argv: readonly string[]): Flags | undefined {
     nodes: numberFlag('nodes', values.nodes, 20),
     zones: numberFlag('zones', values.zones, 6),
     timing: timingFlag(values.timing),
+    nodeEnv: driverSettings(process.env),
     dockerSocket: values['no-docker'] ? undefined : dockerSocket,
     log: (line: string) => process.stderr.write(`${line}\n`),
   };
   return { options, json: values.json };
 }
+
+const driverSettings = (env: NodeJS.ProcessEnv): Record<string, string> =>
+  Object.fromEntries(
+    Object.entries(env).filter(
+      (entry): entry is [string, string] => entry[1] !== undefined && entry[0].startsWith('DVE_'),
+    ),
+  );
 
 function numberFlag(name: string, value: string, max: number): number {
   const number = /^\d+$/.test(value) ? Number(value) : 0;
@@ -90,7 +100,7 @@ function timingFlag(value: string): TimingName {
 
 function untilSignal(): Promise<void> {
   return new Promise((resolve) => {
-    for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => resolve());
+    for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => resolve());
   });
 }
 

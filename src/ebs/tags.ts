@@ -7,6 +7,8 @@ export const tagKeys = {
   name: 'docker-volume-ebs:name',
   /** Which try with a ClientToken made this volume; see volumes/create.ts. */
   generation: 'docker-volume-ebs:generation',
+  /** Written before mkfs begins on a disk proved blank: what an interrupted mkfs leaves is nobody's data. */
+  formatting: 'docker-volume-ebs:formatting',
   /** Written once mkfs succeeded: from then on a blank-looking disk is refused, never formatted again. */
   formatted: 'docker-volume-ebs:filesystem',
   /** The attach time of the attachment its holder declares finished; a one-way promise. */

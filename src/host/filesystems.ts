@@ -4,7 +4,7 @@ import { readContent } from './content.ts';
 import { hostFailed, nameOf, runTool, wordsOf } from './tools.ts';
 import type { BlockDevice, FilesystemType } from './types.ts';
 
-/** No force flags: mkfs.xfs and mkfs.btrfs then refuse a disk they recognise something on. Discarding a new EBS volume gains nothing. */
+/** No force flags here: mkfs.xfs and mkfs.btrfs then refuse a disk they recognise something on. Discarding a new EBS volume gains nothing. */
 const makers: Readonly<Record<FilesystemType, readonly string[]>> = {
   // Inode tables and journal are zeroed by the kernel after the first mount: seconds, not minutes, on a large disk.
   ext4: ['-q', '-m', '0', '-E', 'lazy_itable_init=1,lazy_journal_init=1,nodiscard'],
@@ -13,29 +13,35 @@ const makers: Readonly<Record<FilesystemType, readonly string[]>> = {
 };
 
 /**
- * Formats a disk after looking once more that there is nothing on it: mkfs.ext4 itself asks nobody when there is no
- * terminal and overwrites what it finds (measured, e2fsprogs 1.47).
+ * Formats a disk after looking once more that there is nothing on it (unless an interrupted mkfs of ours is): mkfs.ext4
+ * itself asks nobody when there is no terminal and overwrites what it finds (measured, e2fsprogs 1.47).
  * @throws DriverError NOT_BLANK naming what is there; HOST_FAILED with mkfs's own words.
  */
 export async function makeFilesystem(
   device: BlockDevice,
   type: FilesystemType,
   options: readonly string[],
+  over: 'nothing' | 'unfinished',
 ): Promise<void> {
   const tried = `format ${nameOf(device)} with ${type}`;
-  const content = await readContent(device);
-  if (content.kind !== 'blank' && !(content.kind === 'other' && content.noise === true)) {
-    throw new DriverError('NOT_BLANK', {
-      tried,
-      why: `it holds ${content.kind === 'other' ? content.what : `a filesystem (${content.type})`}`,
-      todo: `Look at it with blkid -p ${device.path}; only if nobody needs it, empty it with wipefs -a ${device.path} and dd, and try again`,
-    });
-  }
+  if (over === 'nothing') await refuseContent(device, tried);
   const program = `mkfs.${type}`;
-  const result = await runTool(program, [...makers[type], ...options, device.path], tried);
+  // mkfs.ext4 needs no force to overwrite what an interrupted mkfs left; the others recognise their own beginnings.
+  const force = over === 'unfinished' && type !== 'ext4' ? ['-f'] : [];
+  const result = await runTool(program, [...makers[type], ...force, ...options, device.path], tried);
   if (result.code === 0) return;
   const why = new Error(`${program} failed: ${wordsOf(result)}`);
   throw hostFailed(tried, why, `Correct the mkfs options, or run ${program} ${device.path} by hand, and try again`);
+}
+
+async function refuseContent(device: BlockDevice, tried: string): Promise<void> {
+  const content = await readContent(device);
+  if (content.kind === 'blank' || (content.kind === 'other' && content.noise === true)) return;
+  throw new DriverError('NOT_BLANK', {
+    tried,
+    why: `it holds ${content.kind === 'other' ? content.what : `a filesystem (${content.type})`}`,
+    todo: `Look at it with blkid -p ${device.path}; only if nobody needs it, empty it with wipefs -a ${device.path} and dd, and try again`,
+  });
 }
 
 /**

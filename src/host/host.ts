@@ -5,10 +5,12 @@ import { readContent } from './content.ts';
 import { findDevice, usedDeviceNames, waitForDevice, waitForDeviceGone } from './devices.ts';
 import { openSubdirectory } from './directory.ts';
 import { checkFilesystem, makeFilesystem } from './filesystems.ts';
-import { mountDevice, readMounts, unmountTarget } from './mounts.ts';
+import { abandonMount, mountDevice, mountedAt, readMounts, unmountTarget } from './mounts.ts';
+import { isMountedElsewhere } from './namespaces.ts';
 import { shutdownFilesystem } from './shutdown.ts';
 import { hostFailed } from './tools.ts';
 import type { Host } from './types.ts';
+import { openWatcher } from './watch.ts';
 
 export interface HostOptions {
   /** Told what went wrong without failing the call, as a filesystem that could not be grown. */
@@ -35,6 +37,10 @@ export async function openHost(
     mount: (device, target, type, options) => mountDevice(device, target, type, options, onWarning),
     unmount: unmountTarget,
     mounts: readMounts,
+    mountedAt,
+    isMountedElsewhere,
+    abandonMount,
+    watchDevices: (onChange) => ({ close: openWatcher(settings.deviceRoot, onChange) }),
     isDeviceBusy,
     shutdownFilesystem,
     openSubdirectory,

@@ -4,9 +4,10 @@ import { DriverError } from '../errors.ts';
 import { damaged } from './filesystems.ts';
 import { growMounted, hasOutgrown } from './grow.ts';
 import { parseMountinfo } from './mountinfo.ts';
+import { shutdownFilesystem } from './shutdown.ts';
 import { blockDeviceNumber, ifThere } from './sysfs.ts';
 import { errnoOf, hostFailed, nameOf, runTool, wordsOf } from './tools.ts';
-import type { BlockDevice, FilesystemType, MountEntry } from './types.ts';
+import type { BlockDevice, FilesystemType, MountEntry, MountedAt } from './types.ts';
 
 const mountinfo = '/proc/self/mountinfo';
 
@@ -44,6 +45,37 @@ async function mountsAt(target: string): Promise<MountEntry[]> {
 const isMountOf = async (entry: MountEntry, device: BlockDevice): Promise<boolean> =>
   entry.number === device.number ||
   (entry.source.startsWith('/') && (await blockDeviceNumber(entry.source)) === device.number);
+
+/**
+ * What is mounted at `target`: the disk, something else (also an earlier attachment of the same volume), or nothing.
+ * @throws DriverError HOST_FAILED
+ */
+export async function mountedAt(target: string, device: BlockDevice | undefined): Promise<MountedAt> {
+  const top = (await mountsAt(target)).at(-1);
+  if (top === undefined) return { what: 'nothing' };
+  const ours = device !== undefined && (await isMountOf(top, device));
+  return { what: ours ? 'disk' : 'other', number: top.number };
+}
+
+/**
+ * Takes away a mount whose disk is gone: it refuses all I/O from now on, also for those who still have it open, and
+ * leaves this namespace although it may be busy. Success when nothing is mounted.
+ * @throws DriverError HOST_FAILED
+ */
+export async function abandonMount(target: string): Promise<void> {
+  const tried = `take away the mount at ${target}, whose disk is gone`;
+  try {
+    for (let left = await mountsAt(target); left.length > 0; left = await mountsAt(target)) {
+      // The filesystem may have noticed by itself and refuse to be opened: the unmount is what counts.
+      await shutdownFilesystem(target).catch(() => undefined);
+      const result = await runTool('umount', ['--lazy', '--', target], tried);
+      if (result.code !== 0 && (await mountsAt(target)).length >= left.length) throw new Error(wordsOf(result));
+    }
+    await removeEmpty(target);
+  } catch (error) {
+    throw hostFailed(tried, error, `Run umount --lazy ${target} by hand to see why, and try again`);
+  }
+}
 
 /**
  * Mounts a disk at `target`, which is made if absent and removed again if the mount fails. Success when the disk is

@@ -40,6 +40,12 @@ export interface MountEntry {
   readonly superOptions: readonly string[];
 }
 
+/** What is mounted at a place; `number` is the filesystem's "major:minor" in mountinfo. */
+export type MountedAt =
+  | { readonly what: 'nothing' }
+  /** `disk` is the disk asked about; `other` anything else. */
+  | { readonly what: 'disk' | 'other'; readonly number: string };
+
 export interface DirectoryOwner {
   readonly uid: number | undefined;
   readonly gid: number | undefined;
@@ -64,10 +70,16 @@ export interface Host {
   usedDeviceNames(): Promise<Set<string>>;
   readContent(device: BlockDevice): Promise<DiskContent>;
   /**
-   * Formats a disk; the caller has proved it blank (or noise, on a volume that EC2 proves new). Looks again first:
-   * NOT_BLANK for anything else. `options` are extra mkfs arguments.
+   * Formats a disk. Over `nothing` the caller has proved it blank (or noise, on a volume that EC2 proves new), and it is
+   * looked at again first: NOT_BLANK for anything else. Over `unfinished` it holds what an interrupted mkfs of ours left.
+   * `options` are extra mkfs arguments.
    */
-  makeFilesystem(device: BlockDevice, type: FilesystemType, options: readonly string[]): Promise<void>;
+  makeFilesystem(
+    device: BlockDevice,
+    type: FilesystemType,
+    options: readonly string[],
+    over: 'nothing' | 'unfinished',
+  ): Promise<void>;
   /** Makes a filesystem consistent without loss, or throws FILESYSTEM_DAMAGED saying what a person must run. */
   checkFilesystem(device: BlockDevice, type: FilesystemType): Promise<void>;
   /** Mounts at `target`, which is made if absent. Grows the filesystem first if its disk is larger. */
@@ -76,6 +88,17 @@ export interface Host {
   unmount(target: string): Promise<void>;
   /** The mounts this process sees. */
   mounts(): Promise<MountEntry[]>;
+  /** What is mounted at `target`, compared with a disk. */
+  mountedAt(target: string, device: BlockDevice | undefined): Promise<MountedAt>;
+  /**
+   * True when a process we can see has the filesystem `number` mounted in another namespace at a place of its own (a
+   * container), `ourMountpoint` and its propagated copies apart. False proves nothing.
+   */
+  isMountedElsewhere(number: string, ourMountpoint: string): Promise<boolean>;
+  /** Takes away a mount whose disk is gone, busy or not; nothing more is written through it. */
+  abandonMount(target: string): Promise<void>;
+  /** Tells of every change in the device directory until closed. */
+  watchDevices(onChange: () => void): { close(): void };
   /** True while any mount namespace has the disk mounted, or a program holds it exclusively. */
   isDeviceBusy(device: BlockDevice): Promise<boolean>;
   /** Makes a mounted filesystem refuse all I/O at once, writing nothing more (what is lost is what was not synced). */

@@ -41,7 +41,8 @@ export function watchDirectory(path: string): DirectoryWatch {
   };
 }
 
-function openWatcher(path: string, onChange: () => void): () => void {
+/** Tells of every change in a directory, where inotify can; gives what ends it. */
+export function openWatcher(path: string, onChange: () => void): () => void {
   try {
     const watcher = watch(path, { persistent: false }, onChange);
     watcher.on('error', () => watcher.close());

@@ -22,19 +22,25 @@ export function carryOutAttach(
 ): void {
   const isCurrent = (): boolean => volume.attachment === attachment && attachment.state === 'attaching';
   const total = world.timing.draw('attach');
+  const plugIn = (then: () => Promise<void>): Promise<void> =>
+    world.order.run(attachment.instanceId, () =>
+      world.order.run(volume.id, async () => {
+        if (!isCurrent()) return;
+        const machine = world.machines.find(attachment.instanceId);
+        if (machine?.powered) await machine.plug(volume);
+        await then();
+      }),
+    );
   world.tasks.start(`attach ${volume.id}`, async () => {
     await world.tasks.sleep(total * appearsAt);
     await whileStuck(world, stuck, isCurrent);
-    await world.order.run(attachment.instanceId, () =>
-      world.order.run(volume.id, async () => {
-        const machine = world.machines.find(attachment.instanceId);
-        if (isCurrent() && machine?.powered) await machine.plug(volume);
-      }),
-    );
+    await plugIn(async () => {});
     await world.tasks.sleep(total * (1 - appearsAt));
-    if (!isCurrent()) return;
-    attachment.state = 'attached';
-    world.store.save();
+    // The machine may have been switched off and on meanwhile: from "attached" on, booting brings the disk back.
+    await plugIn(async () => {
+      attachment.state = 'attached';
+      world.store.save();
+    });
   });
 }
 

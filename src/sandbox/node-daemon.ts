@@ -36,6 +36,7 @@ export function daemonEnvironment(
   );
   return {
     ...Object.fromEntries(inherited),
+    ...extra,
     AWS_REGION: aws.region,
     AWS_ENDPOINT_URL_EC2: aws.endpoint,
     AWS_EC2_METADATA_SERVICE_ENDPOINT: aws.imds,
@@ -46,7 +47,6 @@ export function daemonEnvironment(
     DVE_DEVICE_ROOT: layout.devices,
     DVE_SYSFS_ROOT: layout.sysfs,
     DVE_BOOT_ID_FILE: layout.bootIdFile,
-    ...extra,
   };
 }
 

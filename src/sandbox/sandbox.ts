@@ -159,7 +159,7 @@ async function boot(world: World, nodes: number): Promise<void> {
   await files.removeStrays(new Set(store.state.volumes.map(({ file }) => file)));
   const running = store.state.instances.filter(({ state }) => state === 'running');
   while (running.length < nodes) {
-    const spec = { zone: nextZone(world), type: 'm5.large', tags: {}, hibernation: true, reservationId: newId('r') };
+    const spec = { zone: nextZone(world), type: 'm5.large', tags: {}, hibernation: false, reservationId: newId('r') };
     running.push(newInstance(world, spec));
   }
   for (const instance of running) await order.run(instance.id, () => bootNow(world, instance));

@@ -2,9 +2,10 @@ import type { Attachment, EbsVolume } from '../ebs/types.ts';
 import { waitUntilCreated, waitUntilDetached } from '../ebs/volume-waits.ts';
 import { DriverError, isCode } from '../errors.ts';
 import { takeOver } from '../fencing/takeover.ts';
+import { isOurs } from './detach.ts';
 import type { Held } from './held.ts';
+import { releaseLeftover } from './leftover.ts';
 import { drop, keep, type Node, waiting } from './node.ts';
-import { isOurs, releaseLeftover } from './release.ts';
 
 /** Each round begins with what EC2 said last; more of them than this means that somebody else keeps winning. */
 const maxRounds = 4;
@@ -87,6 +88,7 @@ async function attachFree(node: Node, name: string, volume: EbsVolume): Promise<
 
 /** Journals the attempt before it is made, under a device name of its own. */
 async function reserve(node: Node, name: string, volume: EbsVolume): Promise<Held> {
+  await waiting(node, name, 'EC2 to tell what is attached to this instance', () => node.surveyed);
   const device = node.devices.reserve(await node.host.usedDeviceNames());
   if (device === undefined) {
     throw new DriverError('NODE_FULL', {

@@ -1,25 +1,34 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Logger } from 'pino';
 import type { Settings } from '../config.ts';
-import { openEc2 } from '../ebs/ec2.ts';
-import { readIdentity } from '../host/identity.ts';
+import type { Ec2 } from '../ebs/types.ts';
 import type { Host } from '../host/types.ts';
+import { adoptUnrecorded } from './adopt.ts';
 import { createDeviceNames } from './devices.ts';
 import type { Held } from './held.ts';
-import type { Journal } from './journal.ts';
+import type { Identity, Journal } from './journal.ts';
+import { createKeeper } from './keeper.ts';
 import { createLookup } from './lookup.ts';
 import type { Node } from './node.ts';
 import { createQueue } from './queue.ts';
-import { reconcile } from './reconcile.ts';
-import { createReleaser } from './release.ts';
 
 const firstRetryMs = 500;
 const maxRetryMs = 10_000;
+
+/** The outside world, as the driver opens it. */
+export interface World {
+  openHost(settings: Settings, log: Logger): Promise<Host>;
+  openJournal(directory: string): Promise<Journal>;
+  openEc2(cluster: string, region: string | undefined, log: Logger): Ec2;
+  /** Asks the settings or the metadata service who this instance is; may fail for now. */
+  readIdentity(settings: Settings): Promise<Omit<Identity, 'bootId'>>;
+}
 
 /** What is known of this machine before anything is asked of the network. */
 export interface LocalState {
   readonly settings: Settings;
   readonly log: Logger;
+  readonly world: World;
   readonly host: Host;
   readonly journal: Journal;
   readonly held: Map<string, Held>;
@@ -27,62 +36,94 @@ export interface LocalState {
 }
 
 export interface Connection {
-  /** Resolves once identity and EC2 are known and the records are reconciled; never rejects but by the signal. */
+  /** Resolves once it is known who this instance is; rejects only by the signal. */
   readonly node: Promise<Node>;
   /** Why it is not there yet, as a clause. */
   reason(): string;
 }
 
-/** Finds out who this node is and what EC2 says of it, and keeps trying until it succeeds or the signal is aborted. */
+/**
+ * Finds out who this node is and lets it look after what it holds; EC2 is asked in the background. Both keep trying
+ * until they succeed or the signal is aborted.
+ */
 export function connect(local: LocalState, signal: AbortSignal): Connection {
-  let reason = 'it has not been asked yet who this instance is';
-  const untilDone = async <T>(work: () => Promise<T>): Promise<T> => {
-    for (let delay = firstRetryMs; ; delay = Math.min(delay * 2, maxRetryMs)) {
-      try {
-        return await work();
-      } catch (error) {
-        signal.throwIfAborted();
-        reason = error instanceof Error ? error.message : String(error);
-        local.log.warn({ op: 'connect', err: error, retryMs: delay }, 'not ready yet');
-        await sleep(delay, undefined, { signal });
-      }
-    }
-  };
-  const connected = async (): Promise<Node> => {
-    const node = await untilDone(() => openNode(local, signal));
-    reason = 'the volumes attached here are still being checked';
-    await untilDone(() => reconcile(node));
-    return node;
-  };
-  return { node: connected(), reason: () => reason };
+  let reason = 'it has not been found out yet which instance this is';
+  const node = (async () => {
+    const identity = await untilDone(
+      local,
+      signal,
+      () => identify(local),
+      (why) => {
+        reason = why;
+      },
+    );
+    return openNode(local, identity, signal);
+  })();
+  return { node, reason: () => reason };
 }
 
-async function openNode(local: LocalState, signal: AbortSignal): Promise<Node> {
-  const { settings, log, host, journal, held, waits } = local;
-  const { instanceId, availabilityZone, region } = await readIdentity(settings, process.env);
-  log.setBindings({ node: instanceId });
-  const ec2 = openEc2({ cluster: settings.cluster, region: process.env['AWS_REGION'] ? undefined : region });
+async function untilDone<T>(
+  { log }: LocalState,
+  signal: AbortSignal,
+  work: () => Promise<T>,
+  onFailure: (why: string) => void,
+): Promise<T> {
+  for (let delay = firstRetryMs; ; delay = Math.min(delay * 2, maxRetryMs)) {
+    try {
+      return await work();
+    } catch (error) {
+      signal.throwIfAborted();
+      onFailure(error instanceof Error ? error.message : String(error));
+      log.warn({ op: 'connect', err: error, retryMs: delay }, 'not ready yet');
+      await sleep(delay, undefined, { signal });
+    }
+  }
+}
+
+/** An instance stays the same within a boot: a restart then needs no network to serve what is mounted. */
+async function identify({ settings, world, host, journal, log }: LocalState): Promise<Identity> {
+  const known = await journal.loadIdentity();
+  if (known?.bootId === host.bootId) return known;
+  const identity = { ...(await world.readIdentity(settings)), bootId: host.bootId };
+  await journal.saveIdentity(identity).catch((error: unknown) => log.warn({ err: error }, 'identity not remembered'));
+  return identity;
+}
+
+async function openNode(local: LocalState, identity: Identity, signal: AbortSignal): Promise<Node> {
+  const { settings, log, world, journal, held } = local;
+  log.setBindings({ node: identity.instanceId });
+  const ec2 = world.openEc2(settings.cluster, identity.region, log);
   const devices = createDeviceNames(await journal.loadDevices());
   devices.take([...held.values()].map(({ device }) => device));
-  const instance = await ec2.describeInstance(instanceId);
-  devices.take((instance?.disks ?? []).map(({ device }) => device));
+  const surveyed = Promise.withResolvers<void>();
   const node: Node = {
-    settings,
-    log,
-    instanceId,
-    zone: availabilityZone,
-    host,
+    ...local,
     ec2,
-    lookup: createLookup(ec2),
-    journal,
-    queue: createQueue(),
-    held,
-    waits,
     devices,
-    scheduleRelease: (name, delayMs) => releaser.schedule(name, delayMs),
-    cancelRelease: (name) => releaser.cancel(name),
+    instanceId: identity.instanceId,
+    zone: identity.availabilityZone,
+    lookup: createLookup(ec2),
+    queue: createQueue(),
+    surveyed: surveyed.promise,
+    scheduleRelease: (name, delayMs) => keeper.schedule(name, delayMs),
+    cancelRelease: (name) => keeper.cancel(name),
   };
-  const releaser = createReleaser(node);
-  signal.addEventListener('abort', () => releaser.stop());
+  const keeper = createKeeper(node);
+  signal.addEventListener('abort', () => keeper.stop());
+  for (const name of held.keys()) keeper.schedule(name, 0);
+  keeper.start();
+  untilDone(
+    local,
+    signal,
+    () => survey(node),
+    () => undefined,
+  ).then(surveyed.resolve, () => undefined);
   return node;
+}
+
+/** What EC2 has on this instance: names that are taken, and volumes that no record explains. */
+async function survey(node: Node): Promise<void> {
+  const instance = await node.ec2.describeInstance(node.instanceId);
+  node.devices.take((instance?.disks ?? []).map(({ device }) => device));
+  await adoptUnrecorded(node);
 }

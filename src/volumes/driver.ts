@@ -2,15 +2,18 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Logger } from 'pino';
 import type { Settings } from '../config.ts';
+import { openEc2 } from '../ebs/ec2.ts';
 import { DriverError, isCode, toDriverError } from '../errors.ts';
 import { openHost } from '../host/host.ts';
-import { connect, type LocalState } from './connect.ts';
+import { readIdentity } from '../host/identity.ts';
+import { connect, type LocalState, type World } from './connect.ts';
 import { createVolume } from './create.ts';
 import { holdVolume, letVolumeGo, noSuchVolume } from './hold.ts';
 import { openJournal } from './journal.ts';
 import { nameOf } from './lookup.ts';
 import { encodeName } from './names.ts';
 import type { Node } from './node.ts';
+import { recall } from './recall.ts';
 import { removeVolume } from './remove.ts';
 import { heldInfo, remoteInfo } from './status.ts';
 import type { VolumeDriver, VolumeInfo } from './types.ts';
@@ -18,12 +21,25 @@ import type { VolumeDriver, VolumeInfo } from './types.ts';
 /** dockerd waits 60 s for the quick verbs (moby daemon/volume/drivers/proxy.go): an error of ours must come first. */
 const connectWaitMs = 45_000;
 
+const realWorld: World = {
+  openHost: (settings, log) => openHost(settings, { onWarning: (message) => log.warn(message) }),
+  openJournal,
+  // Where the environment names a region it wins; else it is the instance's own, which the SDK's chain does not ask for.
+  openEc2: (cluster, region, log) => openEc2({ cluster, region: process.env['AWS_REGION'] ? undefined : region, log }),
+  readIdentity: (settings) => readIdentity(settings, process.env),
+};
+
 /**
  * Opens the driver of this node: what it holds is known when this returns, EC2 is met in the background.
+ * @param world what it acts on; tests put themselves between.
  * @throws DriverError HOST_FAILED or JOURNAL_FAILED when the root directory cannot be used.
  */
-export async function openDriver(settings: Settings, log: Logger): Promise<VolumeDriver & { close(): Promise<void> }> {
-  const local = await openLocal(settings, log);
+export async function openDriver(
+  settings: Settings,
+  log: Logger,
+  world: World = realWorld,
+): Promise<VolumeDriver & { close(): Promise<void> }> {
+  const local = await openLocal(settings, log, world);
   const closing = new AbortController();
   const connection = connect(local, closing.signal);
   connection.node.catch(() => undefined);
@@ -78,14 +94,24 @@ export async function openDriver(settings: Settings, log: Logger): Promise<Volum
   };
 }
 
-async function openLocal(settings: Settings, log: Logger): Promise<LocalState> {
-  const host = await openHost(settings, { onWarning: (message) => log.warn(message) });
-  const journal = await openJournal(join(settings.root, 'state'));
+async function openLocal(settings: Settings, log: Logger, world: World): Promise<LocalState> {
+  const host = await world.openHost(settings, log);
+  const journal = await world.openJournal(join(settings.root, 'state'));
   const { held, damaged } = await journal.load();
   for (const { file, why } of damaged) {
     log.warn({ file, why }, 'a record of the journal cannot be read: EC2 and the mounts decide about its volume');
   }
-  return { settings, log, host, journal, held: new Map(held.map((each) => [each.name, each])), waits: new Map() };
+  const local = {
+    settings,
+    log,
+    world,
+    host,
+    journal,
+    held: new Map(held.map((each) => [each.name, each])),
+    waits: new Map<string, string>(),
+  };
+  await recall(local);
+  return local;
 }
 
 async function getRemote(node: Node, name: string): Promise<VolumeInfo> {

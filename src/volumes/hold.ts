@@ -1,11 +1,10 @@
 import { DriverError } from '../errors.ts';
+import { agree, unmounted, unmountOurs } from './agree.ts';
 import { acquire } from './attach.ts';
 import type { Held } from './held.ts';
 import { addHolder, removeHolder } from './holders.ts';
 import { mountHeld } from './mount.ts';
-import { drop, keep, type Node } from './node.ts';
-import { isMounted } from './reconcile.ts';
-import { release, unmounted, unmountOurs } from './release.ts';
+import { keep, type Node } from './node.ts';
 
 /** A volume brought here for a caller who left waits at least this long for the next one: callers try again. */
 const abandonedLingerMs = 30_000;
@@ -35,43 +34,12 @@ export async function holdVolume(
 
 /** The volume mounted here, whatever that takes. */
 async function bringUp(node: Node, name: string): Promise<Held> {
-  const held = node.held.get(name);
-  if (held !== undefined) {
-    if (held.phase === 'mounted' && isMounted(node, name, await node.host.mounts())) return held;
-    if (await isUsable(node, held)) return mountHeld(node, await keep(node, unmounted(held)));
-    await giveUp(node, held);
-  }
+  const held = await agree(node, name);
+  if (held?.phase === 'mounted') return held;
+  if (held !== undefined) return mountHeld(node, held);
   const volume = await node.lookup.find(name);
   if (volume === undefined) throw noSuchVolume(name, 'mount it');
   return mountHeld(node, await acquire(node, name, volume));
-}
-
-/** True while the attachment may be mounted: made in this boot, not declared finished, its disk here. */
-async function isUsable(node: Node, held: Held): Promise<boolean> {
-  if (held.phase !== 'attached' && held.phase !== 'mounted') return false;
-  if (held.bootId !== node.host.bootId) return false;
-  return (await node.host.findDevice(held.volume.id, held.device)) !== undefined;
-}
-
-/** Ends an attachment that cannot be mounted any more, so that a new one can be made. */
-async function giveUp(node: Node, held: Held): Promise<void> {
-  if (held.phase === 'attached' || held.phase === 'mounted') {
-    node.log.warn(
-      { volume: held.name, volumeId: held.volume.id },
-      'its disk is gone from this machine: attaching it anew',
-    );
-    await unmountOurs(node, held);
-    await drop(node, held.name);
-    return;
-  }
-  const outcome = await release(node, held.name);
-  if (outcome === 'done') return;
-  throw new DriverError('IN_USE_HERE', {
-    volume: held.name,
-    tried: 'mount it',
-    why: `its earlier attachment must end first, and ${outcome.blockedBy}`,
-    todo: `End that program on ${node.instanceId}, then try again`,
-  });
 }
 
 /** Ends a holder; with the last one the filesystem is unmounted at once and the detach lingers. */

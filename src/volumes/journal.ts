@@ -6,6 +6,14 @@ import { encodeName } from './names.ts';
 
 const version = 1;
 
+/** Who this node is, as found out in a boot. */
+export interface Identity {
+  readonly instanceId: string;
+  readonly availabilityZone: string;
+  readonly region: string | undefined;
+  readonly bootId: string;
+}
+
 /** The record of what this node holds, one file a volume. What a write has returned from survives a power cut. */
 export interface Journal {
   /** Every readable record, and the files that could not be read, with why. */
@@ -16,6 +24,9 @@ export interface Journal {
   /** EC2 device names by their last use, oldest first: they outlive the volumes that used them. */
   loadDevices(): Promise<string[]>;
   saveDevices(names: readonly string[]): Promise<void>;
+  /** Undefined when none was saved, or it cannot be read. */
+  loadIdentity(): Promise<Identity | undefined>;
+  saveIdentity(identity: Identity): Promise<void>;
 }
 
 /** The journal in a directory, which is made if absent (0700). */
@@ -24,6 +35,7 @@ export async function openJournal(root: string): Promise<Journal> {
   await mkdir(directory, { recursive: true, mode: 0o700 });
   const fileOf = (name: string) => join(directory, `${encodeName(name)}.json`);
   const devicesFile = join(root, 'devices.json');
+  const identityFile = join(root, 'identity.json');
   return {
     load: () => loadAll(directory),
     async save(held) {
@@ -57,6 +69,14 @@ export async function openJournal(root: string): Promise<Journal> {
         throw journalFailed(undefined, root, error);
       }
     },
+    async loadIdentity() {
+      try {
+        return JSON.parse(await readFile(identityFile, 'utf8'));
+      } catch {
+        return undefined;
+      }
+    },
+    saveIdentity: (identity) => writeDurably(root, identityFile, `${JSON.stringify(identity)}\n`),
   };
 }
 

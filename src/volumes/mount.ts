@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import { tagKeys } from '../ebs/tags.ts';
 import type { EbsVolume } from '../ebs/types.ts';
 import { DriverError } from '../errors.ts';
@@ -5,6 +6,9 @@ import { type BlockDevice, type DiskContent, type FilesystemType, filesystemType
 import type { Held } from './held.ts';
 import { keep, mountpointOf, type Node, waiting } from './node.ts';
 import { type MountPlan, planMount } from './plan.ts';
+
+const idleCheckMs = 200;
+const idleTimeoutMs = 60_000;
 
 /**
  * From an attached disk to a mounted directory: filesystem made if the disk is provably blank, checked, grown, mounted.
@@ -14,7 +18,8 @@ import { type MountPlan, planMount } from './plan.ts';
 export async function mountHeld(node: Node, held: Held): Promise<Held> {
   const disk = await findDisk(node, held);
   const plan = planMount(held.name, held.volume.tags, node.settings);
-  const { type, held: ready } = await prepareFilesystem(node, held, disk, plan);
+  const ready = await prepareFilesystem(node, held, disk, plan);
+  const type = ready.filesystem ?? plan.fsType;
   const target = mountpointOf(node.settings, held.name);
   await node.host.mount(disk, target, type, plan.mountOptions);
   const directory = await node.host.openSubdirectory(target, plan.subdirectory, plan.owner);
@@ -33,32 +38,49 @@ export async function findDisk(node: Node, held: Held): Promise<BlockDevice> {
   });
 }
 
-async function prepareFilesystem(
-  node: Node,
-  held: Held,
-  disk: BlockDevice,
-  plan: MountPlan,
-): Promise<{ type: FilesystemType; held: Held }> {
+/** The filesystem that the disk has, or gets: made if there is nothing, checked if there is one. */
+async function prepareFilesystem(node: Node, held: Held, disk: BlockDevice, plan: MountPlan): Promise<Held> {
   if (held.filesystem !== undefined && (await node.host.isDeviceBusy(disk))) {
     // A container still has it mounted from before: the filesystem is live, and a check would harm it.
-    return { type: held.filesystem, held };
+    return held;
   }
+  await untilIdle(node, held, disk);
   const existing = await identify(node, held, disk, plan);
-  const type = existing ?? (await format(node, held, disk, plan));
-  const tagged = plan.formatted === undefined ? await tagFormatted(node, held, type) : held;
-  if (existing !== undefined) {
-    await waiting(node, held.name, `the check of its ${type} filesystem`, () => node.host.checkFilesystem(disk, type));
-  }
-  return { type, held: tagged };
+  if (existing === undefined) return format(node, held, disk, plan, 'nothing');
+  if (existing === 'unfinished') return format(node, held, disk, plan, 'unfinished');
+  await waiting(node, held.name, `the check of its ${existing} filesystem`, () =>
+    node.host.checkFilesystem(disk, existing),
+  );
+  return plan.formatted === undefined ? tagFormatted(node, held, existing) : { ...held, filesystem: existing };
 }
 
-/** The filesystem on the disk; undefined only if the disk is blank by every account. */
+/** A mkfs or fsck that a killed daemon began goes on without it. */
+async function untilIdle(node: Node, held: Held, disk: BlockDevice): Promise<void> {
+  if (!(await node.host.isDeviceBusy(disk))) return;
+  await waiting(node, held.name, `a program that works on ${disk.path}`, async () => {
+    for (let look = 0; await node.host.isDeviceBusy(disk); look++) {
+      if (look * idleCheckMs > idleTimeoutMs) throw stillBusy(node, held, disk);
+      await sleep(idleCheckMs);
+    }
+  });
+}
+
+function stillBusy(node: Node, held: Held, disk: BlockDevice): DriverError {
+  return new DriverError('IN_USE_HERE', {
+    volume: held.name,
+    tried: `mount ${held.volume.id} from ${disk.path}`,
+    why: 'a program on this machine has the disk open for itself alone',
+    todo: `Find it on ${node.instanceId} (fuser ${disk.path}), end it, and try again`,
+  });
+}
+
+/** The filesystem on the disk; undefined if the disk is blank by every account, "unfinished" if our own mkfs was cut off. */
 async function identify(
   node: Node,
   held: Held,
   disk: BlockDevice,
   plan: MountPlan,
-): Promise<FilesystemType | undefined> {
+): Promise<FilesystemType | 'unfinished' | undefined> {
   const content = await node.host.readContent(disk);
   const { formatted } = plan;
   if (formatted === undefined && (content.kind === 'blank' || (isNoise(content) && isUnwritten(held.volume))))
@@ -67,6 +89,8 @@ async function identify(
     const type = filesystemTypes.find((known) => known === content.type);
     if (type !== undefined && (formatted ?? type) === type) return type;
   }
+  // The disk was blank when that mkfs began, and nobody was given it since: the formatted tag would be there.
+  if (formatted === undefined && held.volume.tags[tagKeys.formatting] !== undefined) return 'unfinished';
   const what = {
     blank: 'nothing',
     filesystem: `a ${'type' in content ? content.type : ''} filesystem`,
@@ -96,17 +120,26 @@ function isUnwritten({ encrypted, snapshotId, tags }: EbsVolume): boolean {
   return encrypted && snapshotId === undefined && tags[tagKeys.generation] !== undefined;
 }
 
-async function format(node: Node, held: Held, disk: BlockDevice, plan: MountPlan): Promise<FilesystemType> {
-  await waiting(node, held.name, `mkfs.${plan.fsType}`, () =>
-    node.host.makeFilesystem(disk, plan.fsType, plan.mkfsOptions),
-  );
-  node.log.info({ volume: held.name, volumeId: held.volume.id, filesystem: plan.fsType }, 'formatted a blank volume');
-  return plan.fsType;
+async function format(
+  node: Node,
+  held: Held,
+  disk: BlockDevice,
+  plan: MountPlan,
+  over: 'nothing' | 'unfinished',
+): Promise<Held> {
+  const { fsType, mkfsOptions } = plan;
+  const begun = over === 'unfinished' ? held : await tag(node, held, tagKeys.formatting, fsType);
+  await waiting(node, held.name, `mkfs.${fsType}`, () => node.host.makeFilesystem(disk, fsType, mkfsOptions, over));
+  node.log.info({ volume: held.name, volumeId: held.volume.id, filesystem: fsType, over }, 'formatted');
+  return tagFormatted(node, begun, fsType);
 }
 
 /** From here on a disk of this volume that reads blank is a fault, not a reason to format. */
 async function tagFormatted(node: Node, held: Held, type: FilesystemType): Promise<Held> {
-  await node.ec2.createTags(held.volume.id, { [tagKeys.formatted]: type });
-  const tags = { ...held.volume.tags, [tagKeys.formatted]: type };
-  return keep(node, { ...held, volume: { ...held.volume, tags }, filesystem: type });
+  return tag(node, { ...held, filesystem: type }, tagKeys.formatted, type);
+}
+
+async function tag(node: Node, held: Held, key: string, value: string): Promise<Held> {
+  await node.ec2.createTags(held.volume.id, { [key]: value });
+  return keep(node, { ...held, volume: { ...held.volume, tags: { ...held.volume.tags, [key]: value } } });
 }

@@ -26,7 +26,9 @@ export interface Node {
   /** What a volume waits for, by name, as a clause for people. */
   readonly waits: Map<string, string>;
   readonly devices: DeviceNames;
-  /** Asks for a release of the volume after a while; see release.ts. */
+  /** Resolves once EC2 has told what is attached to this instance: before that nothing new is attached. */
+  readonly surveyed: Promise<void>;
+  /** Asks for a release of the volume after a while; see keeper.ts. */
   scheduleRelease(name: string, delayMs: number): void;
   cancelRelease(name: string): void;
 }

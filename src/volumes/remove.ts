@@ -1,8 +1,9 @@
 import { tagKeys } from '../ebs/tags.ts';
 import type { EbsVolume } from '../ebs/types.ts';
 import { DriverError, isCode } from '../errors.ts';
+import { releaseLeftover } from './leftover.ts';
 import { type Node, waiting } from './node.ts';
-import { release, releaseLeftover } from './release.ts';
+import { release } from './release.ts';
 
 /**
  * Removes a volume as the onRemove setting says. One that EC2 says is not there is success.
@@ -31,7 +32,7 @@ async function letGo(node: Node, name: string): Promise<void> {
   }
   node.cancelRelease(name);
   const outcome = await release(node, name);
-  if (outcome === 'done') return;
+  if (typeof outcome === 'string') return;
   node.scheduleRelease(name, 1000);
   throw inUseHere(name, node.instanceId, `${outcome.blockedBy} on this node`);
 }

@@ -123,12 +123,12 @@ describe.skipIf(!machine.disks)('a real disk', () => {
 
   test.each(['ext4', 'xfs', 'btrfs'] as const)('with %s is known, and made only on a blank disk', async (type) => {
     const disk = await loopDisk(await tempDirectory(), 320);
-    await makeFilesystem(disk.device, type, type === 'ext4' ? ['-L', 'named'] : []);
+    await makeFilesystem(disk.device, type, type === 'ext4' ? ['-L', 'named'] : [], 'nothing');
     const uuid = expect.stringMatching(/^[0-9a-f-]{36}$/);
     const before = await disk.hash();
     expect(await readContent(disk.device)).toEqual({ kind: 'filesystem', type, uuid });
     for (const again of ['ext4', 'xfs', 'btrfs'] as const) {
-      await expect(makeFilesystem(disk.device, again, [])).rejects.toMatchObject({
+      await expect(makeFilesystem(disk.device, again, [], 'nothing')).rejects.toMatchObject({
         code: 'NOT_BLANK',
         message: expect.stringMatching(new RegExp(`vol-0123456789abcdef0.*\\(${type}\\)`)),
       });
@@ -151,7 +151,7 @@ describe.skipIf(!machine.disks)('a real disk', () => {
     await disk.write(offset, bytes);
     const before = await disk.hash();
     expect(await readContent(disk.device)).toEqual({ kind: 'other', what: expect.stringMatching(what) });
-    await expect(makeFilesystem(disk.device, 'ext4', [])).rejects.toMatchObject({ code: 'NOT_BLANK' });
+    await expect(makeFilesystem(disk.device, 'ext4', [], 'nothing')).rejects.toMatchObject({ code: 'NOT_BLANK' });
     expect(await disk.hash()).toBe(before);
   });
 
@@ -181,7 +181,7 @@ describe.skipIf(!machine.disks)('a real disk', () => {
       const disk = await loopDisk(await tempDirectory(), 320);
       for (let at = 0; at < 320; at += 32) await disk.write(at * MiB, randomBytes(32 * MiB));
       expect(await readContent(disk.device)).toEqual({ kind: 'other', what: expect.any(String), noise: true });
-      await makeFilesystem(disk.device, type, []);
+      await makeFilesystem(disk.device, type, [], 'nothing');
       expect(await readContent(disk.device)).toMatchObject({ kind: 'filesystem', type });
     },
   );
@@ -197,7 +197,7 @@ describe.skipIf(!machine.disks)('a real disk', () => {
 
   test('wrong mkfs options fail with its words', async () => {
     const disk = await loopDisk(await tempDirectory(), 16);
-    await expect(makeFilesystem(disk.device, 'ext4', ['--bogus'])).rejects.toMatchObject({
+    await expect(makeFilesystem(disk.device, 'ext4', ['--bogus'], 'nothing')).rejects.toMatchObject({
       code: 'HOST_FAILED',
       message: expect.stringMatching(/mkfs\.ext4.*invalid option|unrecognized option/),
     });

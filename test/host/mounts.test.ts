@@ -45,7 +45,7 @@ describe.skipIf(!machine.disks)('mounting', () => {
   test.each(filesystemTypes)('%s mounts and unmounts, each as often as one likes', async (type) => {
     const { directory, target, host } = await lab();
     const { device } = await loopDisk(directory, 320);
-    await host.makeFilesystem(device, type, []);
+    await host.makeFilesystem(device, type, [], 'nothing');
     await host.checkFilesystem(device, type);
     for (let round = 0; round < 2; round += 1) await host.mount(device, target, type, ['noatime']);
     const mounts = (await host.mounts()).filter(({ mountpoint }) => mountpoint === target);
@@ -60,7 +60,7 @@ describe.skipIf(!machine.disks)('mounting', () => {
   test('stacked mounts all go; a directory with entries stays', async () => {
     const { directory, target, host } = await lab();
     const { device } = await loopDisk(directory, 16);
-    await host.makeFilesystem(device, 'ext4', []);
+    await host.makeFilesystem(device, 'ext4', [], 'nothing');
     await mkdir(target, { recursive: true });
     await writeFile(join(target, 'precious'), '');
     await host.mount(device, target, 'ext4', []);
@@ -72,7 +72,7 @@ describe.skipIf(!machine.disks)('mounting', () => {
   test('a target that something else occupies is refused', async () => {
     const { directory, target, host } = await lab();
     const { device } = await loopDisk(directory, 16);
-    await host.makeFilesystem(device, 'ext4', []);
+    await host.makeFilesystem(device, 'ext4', [], 'nothing');
     await mkdir(target, { recursive: true });
     await must('mount', '-t', 'tmpfs', 'other', target);
     await expect(host.mount(device, target, 'ext4', [])).rejects.toMatchObject({ code: 'TARGET_BUSY' });
@@ -81,7 +81,7 @@ describe.skipIf(!machine.disks)('mounting', () => {
   test('a wrong option fails with the words of mount and leaves no directory', async () => {
     const { directory, target, host } = await lab();
     const { device } = await loopDisk(directory, 16);
-    await host.makeFilesystem(device, 'ext4', []);
+    await host.makeFilesystem(device, 'ext4', [], 'nothing');
     await expect(host.mount(device, target, 'ext4', ['bogus'])).rejects.toMatchObject({
       code: 'HOST_FAILED',
       message: expect.stringMatching(/vol-0123456789abcdef0.*option.*bogus/),
@@ -92,7 +92,7 @@ describe.skipIf(!machine.disks)('mounting', () => {
   test('a mount in use is busy, and says how to find the user', async () => {
     const { directory, target, host } = await lab();
     const { device } = await loopDisk(directory, 16);
-    await host.makeFilesystem(device, 'ext4', []);
+    await host.makeFilesystem(device, 'ext4', [], 'nothing');
     await host.mount(device, target, 'ext4', []);
     const file = await open(join(target, 'file'), 'w');
     await expect(host.unmount(target)).rejects.toMatchObject({
@@ -106,7 +106,7 @@ describe.skipIf(!machine.disks)('mounting', () => {
   test('a snapshot of an XFS mounts beside its source', async () => {
     const { directory, target, host } = await lab();
     const source = await loopDisk(directory, 320, 'source.img');
-    await host.makeFilesystem(source.device, 'xfs', []);
+    await host.makeFilesystem(source.device, 'xfs', [], 'nothing');
     const copy = await loopDisk(directory, 320, 'copy.img');
     await must('dd', `if=${source.file}`, `of=${copy.device.path}`, 'bs=1M', 'conv=sparse,fsync', 'status=none');
     await host.mount(source.device, target, 'xfs', []);
@@ -119,7 +119,7 @@ describe.skipIf(!machine.disks)('growing', () => {
   test.each(filesystemTypes)('%s that fills its disk is left alone', async (type) => {
     const { directory, host } = await lab();
     const disk = await loopDisk(directory, 321);
-    await host.makeFilesystem(disk.device, type, []);
+    await host.makeFilesystem(disk.device, type, [], 'nothing');
     expect(await hasOutgrown(disk.device, type)).toBe(false);
     expect(await hasOutgrown(await disk.enlarge(400), type)).toBe(true);
     for (const other of filesystemTypes) {
@@ -132,7 +132,7 @@ describe.skipIf(!machine.disks)('growing', () => {
     const warnings: string[] = [];
     const { directory, target, host } = await lab({ onWarning: (message) => warnings.push(message) });
     const disk = await loopDisk(directory, 320);
-    await host.makeFilesystem(disk.device, type, []);
+    await host.makeFilesystem(disk.device, type, [], 'nothing');
     await host.mount(disk.device, target, type, []);
     await writeFile(join(target, 'kept'), 'yes');
     const small = await statfs(target);
@@ -155,7 +155,7 @@ describe.skipIf(!machine.disks)('growing', () => {
     const { directory, target, host } = await lab({ onWarning: (message) => warnings.push(message) });
     const disk = await loopDisk(directory, 320);
     // Without room for more group descriptors an ext4 cannot grow while it is mounted.
-    await host.makeFilesystem(disk.device, 'ext4', ['-O', '^resize_inode']);
+    await host.makeFilesystem(disk.device, 'ext4', ['-O', '^resize_inode'], 'nothing');
     const device = await disk.enlarge(40_000);
     await host.mount(device, target, 'ext4', []);
     expect(warnings).toEqual([expect.stringMatching(/stays smaller.*resize2fs/)]);
@@ -168,7 +168,7 @@ describe.skipIf(!machine.disks)('a filesystem that was not unmounted', () => {
   test.each(filesystemTypes)('%s keeps what was synced', async (type) => {
     const { directory, target, host } = await lab();
     const disk = await loopDisk(directory, 320);
-    await host.makeFilesystem(disk.device, type, []);
+    await host.makeFilesystem(disk.device, type, [], 'nothing');
     await host.mount(disk.device, target, type, []);
     await writeFile(join(target, 'synced'), 'kept', { flush: true });
     // The image of a running machine, as a crash leaves it.
@@ -184,7 +184,7 @@ describe.skipIf(!machine.disks)('a filesystem that was not unmounted', () => {
   test('a damaged ext4 is left as it is, and a person is told what to run', async () => {
     const { directory, host } = await lab();
     const disk = await loopDisk(directory, 64);
-    await host.makeFilesystem(disk.device, 'ext4', []);
+    await host.makeFilesystem(disk.device, 'ext4', [], 'nothing');
     await must('debugfs', '-w', '-R', 'clri <2>', disk.device.path);
     await expect(host.checkFilesystem(disk.device, 'ext4')).resolves.toBeUndefined();
     await must('debugfs', '-w', '-R', 'set_super_value state 2', disk.device.path);
@@ -197,7 +197,7 @@ describe.skipIf(!machine.disks)('a filesystem that was not unmounted', () => {
   test.each(['xfs', 'btrfs'] as const)('a damaged %s fails to mount and says what to run', async (type) => {
     const { directory, target, host } = await lab();
     const disk = await loopDisk(directory, 320);
-    await host.makeFilesystem(disk.device, type, []);
+    await host.makeFilesystem(disk.device, type, [], 'nothing');
     const handle = await open(disk.device.path, 'r+');
     // Past the first superblock, so that the type is still known.
     const [from, to] = type === 'xfs' ? [512, 256 * 1024] : [80 * 1024, 320 * MiB];
@@ -226,7 +226,7 @@ describe.skipIf(!machine.disks)('a disk that a container still has', () => {
   test('is busy until the container ends, is not checked, and can be mounted again beside it', async () => {
     const { directory, target, host } = await lab();
     const { device } = await loopDisk(directory, 64);
-    await host.makeFilesystem(device, 'ext4', []);
+    await host.makeFilesystem(device, 'ext4', [], 'nothing');
     expect(await host.isDeviceBusy(device)).toBe(false);
     await host.mount(device, target, 'ext4', []);
     expect(await host.isDeviceBusy(device)).toBe(true);
@@ -248,7 +248,7 @@ describe.skipIf(!machine.disks)('a disk that a container still has', () => {
   test('a copy at the same place in another namespace ends with the directory', async () => {
     const { directory, target, host } = await lab();
     const { device } = await loopDisk(directory, 16);
-    await host.makeFilesystem(device, 'ext4', []);
+    await host.makeFilesystem(device, 'ext4', [], 'nothing');
     await host.mount(device, target, 'ext4', []);
     const child = spawn('unshare', ['-m', 'sh', '-c', 'echo ready; exec sleep 300'], {
       stdio: ['ignore', 'pipe', 'inherit'],
@@ -272,7 +272,7 @@ describe.skipIf(!machine.disks)('shutting down', () => {
   test.each(['ext4', 'xfs'] as const)('%s refuses all I/O, keeps what was synced, and unmounts', async (type) => {
     const { directory, target, host } = await lab();
     const disk = await loopDisk(directory, 320);
-    await host.makeFilesystem(disk.device, type, []);
+    await host.makeFilesystem(disk.device, type, [], 'nothing');
     await host.mount(disk.device, target, type, []);
     await writeFile(join(target, 'synced'), 'kept', { flush: true });
     const file = await open(join(target, 'lost'), 'w');
@@ -294,7 +294,7 @@ describe.skipIf(!machine.disks)('shutting down', () => {
   test('ext4 is aborted where xfs_io is missing', async () => {
     const { directory, target, host } = await lab();
     const { device } = await loopDisk(directory, 64);
-    await host.makeFilesystem(device, 'ext4', []);
+    await host.makeFilesystem(device, 'ext4', [], 'nothing');
     await host.mount(device, target, 'ext4', []);
     await abortExt4(target);
     await expect(writeFile(join(target, 'new'), '')).rejects.toMatchObject({
@@ -306,7 +306,7 @@ describe.skipIf(!machine.disks)('shutting down', () => {
   test('btrfs cannot be shut down, and a person is told what to do', async () => {
     const { directory, target, host } = await lab();
     const { device } = await loopDisk(directory, 320);
-    await host.makeFilesystem(device, 'btrfs', []);
+    await host.makeFilesystem(device, 'btrfs', [], 'nothing');
     await host.mount(device, target, 'btrfs', []);
     await expect(host.shutdownFilesystem(target)).rejects.toMatchObject({ code: 'HOST_FAILED' });
     await host.unmount(target);

@@ -66,7 +66,7 @@ export const detachVolume: Action = ({ query, fault }, world) => {
   attachment.state = 'detaching';
   world.store.save();
   const tear = force || instance.state === 'stopped';
-  carryOutDetach(world, volume, attachment, { tear, stuck: fault('stuck-detaching') });
+  carryOutDetach(world, volume, attachment, { tear, stuck: force ? undefined : fault('stuck-detaching') });
   return attachmentShape(volume.id, attachment);
 };
 

@@ -1,0 +1,49 @@
+import { readdir, readFile, readlink } from 'node:fs/promises';
+import { parseMountinfo } from './mountinfo.ts';
+import { errnoOf, hostFailed } from './tools.ts';
+import type { MountEntry } from './types.ts';
+
+// A process may end while we read about it, and a zombie has no namespace any more.
+const endedCodes = new Set<string | undefined>(['ENOENT', 'ESRCH', 'EINVAL', 'EACCES', 'EPERM']);
+
+function ifAlive<T>(promise: Promise<T>): Promise<T | undefined> {
+  return promise.catch((error: unknown) => {
+    if (endedCodes.has(errnoOf(error))) return undefined;
+    throw error;
+  });
+}
+
+/**
+ * True when a process that we see, in another mount namespace, has a filesystem mounted at a place of its own: a container
+ * that uses the volume. Copies that propagation made of our own mount (an engine's namespace, the host's view of a plugin)
+ * end with ours and do not count. False proves nothing where other processes cannot be seen, as in a plugin's own PID
+ * namespace: an exclusive open decides there (see busy.ts).
+ * @param number "major:minor" of the mounted filesystem, as mountinfo has it.
+ * @param ourMountpoint where we have it mounted.
+ * @throws DriverError HOST_FAILED
+ */
+export async function isMountedElsewhere(number: string, ourMountpoint: string): Promise<boolean> {
+  const suffix = ourMountpoint.split('/').slice(-2).join('/');
+  const isOwn = (entry: MountEntry) => entry.number === number && !entry.mountpoint.endsWith(`/${suffix}`);
+  try {
+    for (const pid of await representatives()) {
+      const text = await ifAlive(readFile(`/proc/${pid}/mountinfo`, 'utf8'));
+      if (text !== undefined && parseMountinfo(text).some(isOwn)) return true;
+    }
+    return false;
+  } catch (error) {
+    throw hostFailed('look into the other mount namespaces', error, 'Check that /proc is mounted and readable');
+  }
+}
+
+/** One process of each mount namespace but ours. */
+async function representatives(): Promise<string[]> {
+  const ours = await readlink('/proc/self/ns/mnt');
+  const byNamespace = new Map<string, string>();
+  for (const entry of await readdir('/proc')) {
+    if (!/^\d+$/.test(entry)) continue;
+    const namespace = await ifAlive(readlink(`/proc/${entry}/ns/mnt`));
+    if (namespace !== undefined && namespace !== ours) byNamespace.set(namespace, entry);
+  }
+  return [...byNamespace.values()];
+}

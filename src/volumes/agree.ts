@@ -1,0 +1,110 @@
+import { isCode } from '../errors.ts';
+import type { BlockDevice } from '../host/types.ts';
+import { finishDetach, isOurs, keyOf } from './detach.ts';
+import type { Held } from './held.ts';
+import { drop, keep, mountpointOf, type Node } from './node.ts';
+
+/**
+ * The reconciler of one volume: makes what is recorded, what the kernel has and what EC2 says agree, and finishes what was
+ * begun. Runs in the volume's queue: at start, before every mount, after failures, and when a disk comes or goes.
+ * @returns the record, in phase attached or mounted and true; undefined when nothing usable is held here.
+ * @throws DriverError; the record then still says what is to be done.
+ */
+export async function agree(node: Node, name: string): Promise<Held | undefined> {
+  const held = node.held.get(name);
+  if (held === undefined) return undefined;
+  if (held.phase === 'attaching') return settleAttaching(node, held);
+  if (held.phase === 'detaching') {
+    await finishDetach(node, held);
+    return undefined;
+  }
+  return compareWithKernel(node, held);
+}
+
+/** AttachVolume may or may not have taken effect: EC2 says. */
+async function settleAttaching(node: Node, held: Held): Promise<Held | undefined> {
+  const disk = await node.host.findDevice(held.volume.id, held.device);
+  const volume = await node.ec2.describeVolume(held.volume.id);
+  const ours = volume?.attachments.find((each) => isOurs(keyOf(held), each));
+  if (ours !== undefined && disk !== undefined && ours.state !== 'detaching' && ours.state !== 'busy') {
+    return keep(node, { ...held, phase: 'attached', attachTime: ours.attachTime });
+  }
+  if (ours === undefined && disk === undefined) {
+    await drop(node, held.name);
+    return undefined;
+  }
+  // On its way, or stuck, and nobody waits for it: it ends here, and whoever wants the volume attaches it anew.
+  await finishDetach(node, await keep(node, { ...held, phase: 'detaching', attachTime: ours?.attachTime }));
+  return undefined;
+}
+
+async function compareWithKernel(node: Node, held: Held): Promise<Held | undefined> {
+  const disk = await node.host.findDevice(held.volume.id, held.device);
+  if (disk === undefined) return endGhost(node, held);
+  const target = mountpointOf(node.settings, held.name);
+  const mounted = await node.host.mountedAt(target, disk);
+  if (mounted.what === 'other') {
+    node.log.error(
+      { volume: held.name, volumeId: held.volume.id, target },
+      'a mount of another disk is in its place: taking that away',
+    );
+    await node.host.abandonMount(target);
+  }
+  if (mounted.what === 'disk' || held.phase === 'attached') return held;
+  node.log.warn(
+    { volume: held.name, volumeId: held.volume.id },
+    'its mount is gone; it will be mounted again on demand',
+  );
+  return keep(node, unmounted(held));
+}
+
+/**
+ * The disk went without us: detached by force, or the volume deleted. What is still mounted must not write any more, and
+ * its holders have lost it.
+ */
+async function endGhost(node: Node, held: Held): Promise<undefined> {
+  const { name, volume, holders } = held;
+  node.log.error(
+    { volume: name, volumeId: volume.id, holders: holders.length },
+    'its disk is gone from this machine: taking its mount away; containers that use it get I/O errors and must be restarted',
+  );
+  await node.host.abandonMount(mountpointOf(node.settings, name));
+  await finishDetach(node, await keep(node, { ...unmounted(held), phase: 'detaching', holders: [] }));
+  return undefined;
+}
+
+/** The record of a volume whose mount of ours is gone. */
+export function unmounted(held: Held): Held {
+  return { ...held, phase: 'attached', directory: undefined };
+}
+
+/** Takes our mount away; gives what prevents it, as a clause. */
+export async function unmountOurs(node: Node, held: Held): Promise<string | undefined> {
+  const target = mountpointOf(node.settings, held.name);
+  const disk = await node.host.findDevice(held.volume.id, held.device);
+  const mounted = await node.host.mountedAt(target, disk);
+  // A container that uses it without being a holder: docker cp has ended it with the container's own id.
+  if (mounted.what === 'disk' && (await node.host.isMountedElsewhere(mounted.number, target)))
+    return usedBy(disk, held);
+  try {
+    await node.host.unmount(target);
+  } catch (error) {
+    if (!isCode(error, 'TARGET_BUSY')) throw error;
+    return `a program still uses ${target}`;
+  }
+  return undefined;
+}
+
+/**
+ * What keeps the disk in use after our own mount is gone, as a clause. Any mount namespace counts, also those we cannot
+ * see: a container whose Unmount came too early, or was never sent, keeps its disk.
+ */
+export async function stillUsed(node: Node, held: Held): Promise<string | undefined> {
+  const disk = await node.host.findDevice(held.volume.id, held.device);
+  const busy = disk !== undefined && (await node.host.isDeviceBusy(disk));
+  return busy ? usedBy(disk, held) : undefined;
+}
+
+function usedBy(disk: BlockDevice | undefined, { volume, device }: Held): string {
+  return `a container or program still has ${disk?.path ?? device} (${volume.id}) mounted`;
+}

@@ -1,0 +1,91 @@
+import { tagKeys } from '../ebs/tags.ts';
+import type { Attachment, AttachmentKey } from '../ebs/types.ts';
+import { waitUntilDetached } from '../ebs/volume-waits.ts';
+import { isCode } from '../errors.ts';
+import type { Held } from './held.ts';
+import { drop, type Node, waiting } from './node.ts';
+
+/** EC2 is read during a detach only in case the disk's going is not noticed here. */
+const detachCheckMs = 5000;
+const detachTimeoutMs = 60_000;
+
+/** What names our attachment of a held volume. */
+export function keyOf({ volume, instanceId, device }: Held): AttachmentKey {
+  return { volumeId: volume.id, instanceId, device };
+}
+
+/** True for the attachment that this key names, as long as EC2 keeps it. */
+export function isOurs(key: AttachmentKey, attachment: Attachment): boolean {
+  return (
+    attachment.instanceId === key.instanceId && attachment.device === key.device && attachment.state !== 'detached'
+  );
+}
+
+/**
+ * Ends an attachment in phase detaching: clean tag, detach, until the disk is gone; then drops the record. Resumable: each
+ * part succeeds when it was done before. Nothing is mounted under this attachment any more.
+ */
+export async function finishDetach(node: Node, held: Held): Promise<void> {
+  const { volume, device, name } = held;
+  await waiting(node, name, `EC2 to detach ${volume.id} (${device})`, async () => {
+    await tagClean(node, held);
+    if (await sendDetach(node, held)) await waitUntilGone(node, held);
+  });
+  await drop(node, name);
+  node.log.info({ volume: name, volumeId: volume.id, device }, 'released');
+}
+
+/**
+ * The clean tag goes first: a crash before the detach then still leaves proof that this attachment is finished. Without
+ * it the detach goes on all the same: a volume must not stay here for want of a permission to tag.
+ */
+async function tagClean(node: Node, { name, volume, attachTime }: Held): Promise<void> {
+  if (attachTime === undefined) return;
+  try {
+    await node.ec2.createTags(volume.id, { [tagKeys.clean]: attachTime });
+  } catch (error) {
+    node.log.warn(
+      { volume: name, volumeId: volume.id, err: error },
+      'the clean tag could not be written; detaching all the same',
+    );
+  }
+}
+
+/** True when a detach is under way, false when there is nothing left to detach. */
+async function sendDetach(node: Node, held: Held): Promise<boolean> {
+  try {
+    await node.ec2.detachVolume(keyOf(held));
+    return true;
+  } catch (error) {
+    // The answer of a mutating call is authoritative (reference/fencing.md §0.4).
+    if (isCode(error, 'EC2_NOT_ATTACHED', 'EC2_NO_SUCH_VOLUME')) return false;
+    if (!isCode(error, 'EC2_INCORRECT_STATE')) throw error;
+    // "Already done" or "already under way": EC2's record tells which, and the disk here whether the record is stale.
+    const volume = await node.ec2.describeVolume(held.volume.id);
+    const ours = volume?.attachments.find((each) => isOurs(keyOf(held), each));
+    if (ours?.state === 'detaching' || ours?.state === 'busy') return true;
+    if (ours === undefined && (await node.host.findDevice(held.volume.id, held.device)) === undefined) return false;
+    throw error;
+  }
+}
+
+/** The disk leaves this machine when EC2 takes it: watched here, with a look at EC2 now and then. */
+async function waitUntilGone(node: Node, held: Held): Promise<void> {
+  const done = new AbortController();
+  const waits = [
+    node.host.waitForDeviceGone(held.volume.id, held.device, done.signal),
+    waitUntilDetached(
+      node.ec2,
+      { ...keyOf(held), attachTime: held.attachTime },
+      { signal: done.signal, timeoutMs: detachTimeoutMs, delayMs: detachCheckMs, intervalMs: detachCheckMs },
+    ).catch((error: unknown) => {
+      if (!isCode(error, 'EC2_NO_SUCH_VOLUME')) throw error;
+    }),
+  ];
+  try {
+    await Promise.race(waits);
+  } finally {
+    done.abort();
+    await Promise.allSettled(waits);
+  }
+}

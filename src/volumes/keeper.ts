@@ -1,0 +1,93 @@
+import { toDriverError } from '../errors.ts';
+import type { Node } from './node.ts';
+import { release } from './release.ts';
+import { sweepHolders } from './sweep.ts';
+
+const retryMs = [1000, 2000, 5000, 10_000];
+/** Device events come in bursts: a disk, its partitions, its links. */
+const burstMs = 100;
+const sweepMs = 15_000;
+
+/** Looks after what is held here without being asked: releases, lost disks, holders that are gone. */
+export interface Keeper {
+  /** Releases the volume after a while if nobody holds it then, and tries again while something prevents it. */
+  schedule(name: string, delayMs: number): void;
+  cancel(name: string): void;
+  /** Begins to watch disks and holders. */
+  start(): void;
+  stop(): void;
+}
+
+/** A keeper for a node. Its work runs in the volumes' queues and never throws. */
+export function createKeeper(node: Node): Keeper {
+  const timers = new Map<string, NodeJS.Timeout>();
+  const ends: (() => void)[] = [];
+  let stopped = false;
+
+  const cancel = (name: string) => {
+    clearTimeout(timers.get(name));
+    timers.delete(name);
+  };
+  const schedule = (name: string, delayMs: number, attempt = 0) => {
+    if (stopped) return;
+    cancel(name);
+    timers.set(name, setTimeout(() => void run(name, attempt), delayMs).unref());
+  };
+  const again = (name: string, attempt: number, reason: string) => {
+    node.waits.set(name, reason);
+    schedule(name, retryMs[Math.min(attempt, retryMs.length - 1)] ?? 0, attempt + 1);
+  };
+  const run = (name: string, attempt: number) =>
+    node.queue.run(name, async () => {
+      // A mount that came before us has cancelled this timer, which had already fired.
+      if (stopped || timers.get(name) === undefined) return;
+      timers.delete(name);
+      try {
+        const outcome = await release(node, name);
+        if (typeof outcome === 'string') node.waits.delete(name);
+        else again(name, attempt, outcome.blockedBy);
+      } catch (error) {
+        const failure = toDriverError(error, 'release it').about(name);
+        node.log.warn({ volume: name, op: 'release', err: failure }, 'release failed; it will be tried again');
+        again(name, attempt, `another try to release it, since: ${failure.message}`);
+      }
+    });
+
+  const checkDisks = async () => {
+    for (const { name, phase, volume, device } of [...node.held.values()]) {
+      if (phase !== 'attached' && phase !== 'mounted') continue;
+      if ((await node.host.findDevice(volume.id, device)) === undefined) schedule(name, 0);
+    }
+  };
+  const sweep = async () => {
+    for (const name of [...node.held.keys()]) {
+      const released = await node.queue.run(name, () => sweepHolders(node, name));
+      if (released) schedule(name, node.settings.linger * 1000);
+    }
+  };
+  const unattended = (work: () => Promise<void>) => () =>
+    void work().catch((error: unknown) => node.log.warn({ op: 'keep', err: error }, 'a check of held volumes failed'));
+
+  return {
+    schedule: (name, delayMs) => schedule(name, delayMs),
+    cancel,
+    start() {
+      let burst: NodeJS.Timeout | undefined;
+      const watch = node.host.watchDevices(() => {
+        clearTimeout(burst);
+        burst = setTimeout(unattended(checkDisks), burstMs).unref();
+      });
+      const timer = setInterval(unattended(sweep), sweepMs).unref();
+      ends.push(
+        () => watch.close(),
+        () => clearTimeout(burst),
+        () => clearInterval(timer),
+      );
+    },
+    stop() {
+      stopped = true;
+      for (const name of [...timers.keys()]) cancel(name);
+      for (const end of ends) end();
+    },
+  };
+}

@@ -1,0 +1,53 @@
+import type { Attachment, EbsVolume } from '../ebs/types.ts';
+import { waitUntilDetached } from '../ebs/volume-waits.ts';
+import { DriverError } from '../errors.ts';
+import { finishDetach } from './detach.ts';
+import type { Held } from './held.ts';
+import { keep, type Node, waiting } from './node.ts';
+
+const detachTimeoutMs = 60_000;
+
+/**
+ * Releases an attachment of this instance that no record explains, or that an earlier boot made: it is never mounted.
+ * @returns the volume, free. @throws DriverError IN_USE_HERE while something on this machine uses the disk.
+ */
+export async function releaseLeftover(
+  node: Node,
+  name: string,
+  volume: EbsVolume,
+  attachment: Attachment,
+): Promise<EbsVolume> {
+  if (attachment.state === 'detaching' || attachment.state === 'busy') {
+    return waiting(node, name, `EC2 to finish detaching ${volume.id} (${attachment.device}) from this instance`, () =>
+      waitUntilDetached(node.ec2, { ...attachment, instanceId: node.instanceId }, { timeoutMs: detachTimeoutMs }),
+    );
+  }
+  const disk = await node.host.findDevice(volume.id, attachment.device);
+  if (disk !== undefined && (await node.host.isDeviceBusy(disk))) {
+    throw new DriverError('IN_USE_HERE', {
+      volume: name,
+      tried: `release the attachment ${attachment.device} that this daemon did not make in this boot`,
+      why: `${disk.path} (${volume.id}) is mounted or otherwise in use on ${node.instanceId}`,
+      todo: `Unmount it there (findmnt -S ${disk.path}), then try again`,
+    });
+  }
+  node.devices.take([attachment.device]);
+  await finishDetach(node, await keep(node, leftover(node, name, volume, attachment)));
+  return { ...volume, state: 'available', attachments: [] };
+}
+
+/** The record of an attachment found, not made: it can only be detached. */
+export function leftover(node: Node, name: string, volume: EbsVolume, attachment: Attachment): Held {
+  return {
+    name,
+    volume,
+    phase: 'detaching',
+    instanceId: node.instanceId,
+    device: attachment.device,
+    attachTime: attachment.attachTime,
+    bootId: node.host.bootId,
+    filesystem: undefined,
+    directory: undefined,
+    holders: [],
+  };
+}

@@ -1,0 +1,35 @@
+import { unmounted } from './agree.ts';
+import type { LocalState } from './connect.ts';
+import type { Held } from './held.ts';
+import { mountpointOf } from './node.ts';
+
+/**
+ * Corrects what the journal remembers by this boot and its mounts, before anything is served. One attachment serves one
+ * boot (reference/fencing.md §5.3, C1): what an earlier boot attached is only to be detached, and its holders ended with
+ * it. A journal that cannot be written now does not stop that: nothing is acted upon here.
+ */
+export async function recall(local: LocalState): Promise<void> {
+  for (const held of [...local.held.values()]) {
+    const now = await corrected(local, held);
+    if (now === held) continue;
+    local.held.set(held.name, now);
+    await local.journal.save(now).catch((error: unknown) => {
+      local.log.error({ volume: held.name, err: error }, 'the journal cannot be written');
+    });
+  }
+}
+
+async function corrected({ host, settings, log }: LocalState, held: Held): Promise<Held> {
+  const { name, volume } = held;
+  if (held.bootId !== host.bootId) {
+    log.info({ volume: name, volumeId: volume.id }, 'attached in an earlier boot: it will be released');
+    return { ...unmounted(held), phase: 'detaching', holders: [] };
+  }
+  if (held.phase !== 'mounted') return held;
+  const disk = await host.findDevice(volume.id, held.device);
+  const { what } = await host.mountedAt(mountpointOf(settings, name), disk);
+  // A disk that is gone under its mount is a ghost: the reconciler deals with it.
+  if (what === 'disk' || disk === undefined) return held;
+  log.warn({ volume: name, volumeId: volume.id }, 'its mount is gone; it will be mounted again on demand');
+  return unmounted(held);
+}

@@ -1,0 +1,94 @@
+import { readdir, readFile, writeFile } from 'node:fs/promises';
+import { join, sep } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { requires } from '../support/requirements.ts';
+import { type TestSandbox, tagsOf, testSandbox } from '../support/sandbox.ts';
+
+const { skip } = requires('root', 'loop');
+
+/** dockerd checks no name of a plugin's volume: each of these reaches the driver as it is. */
+const hostile = [
+  '../../etc/x',
+  '/abs',
+  '..',
+  '.',
+  'a/b',
+  '-x',
+  ' sp ace ',
+  'a@b',
+  'ünï',
+  'Ünï/../日本',
+  'tab\tnew\nline',
+  'quo"te\'s',
+  '$(touch here)',
+  '*',
+  '%2e%2e',
+  '=2E',
+  'nul\0byte',
+  'CaSe',
+  'case',
+  'x'.repeat(240),
+];
+
+describe.skipIf(skip)('names that mean harm', () => {
+  let box: TestSandbox;
+  beforeAll(async () => {
+    box = await testSandbox({ nodes: 1 });
+  });
+  afterAll(() => box?.close());
+
+  const listed = async () => (await box.ok(0, 'List')).Volumes as { Name: string; Mountpoint: string }[];
+  const everything = async () =>
+    (await readdir(box.dir, { recursive: true }))
+      .sort()
+      .filter((path) => !/(^|\/)(dev|sys|volumes|state)\//.test(path));
+
+  it('are volumes of their own, inside the root, and gone without a trace', async () => {
+    const { root } = box.node(0);
+    expect(await listed()).toEqual([]);
+    const outside = { sandbox: await everything(), top: await readdir('/'), etc: await readdir('/etc') };
+
+    await Promise.all(hostile.map((Name) => box.ok(0, 'Create', { Name, Opts: { size: '1' } })));
+    expect((await listed()).map(({ Name }) => Name).sort()).toEqual([...hostile].sort());
+    expect(new Set((await box.volumes()).map((volume) => tagsOf(volume)['docker-volume-ebs:name'])).size).toBe(
+      hostile.length,
+    );
+
+    const directories = new Map<string, string>();
+    for (const Name of hostile) {
+      const { Mountpoint } = await box.ok(0, 'Mount', { Name, ID: 'one' });
+      directories.set(Name, Mountpoint);
+      expect(Mountpoint.split(sep)).not.toContain('..');
+      expect(join(Mountpoint, '../..')).toBe(join(root, 'volumes'));
+      await writeFile(join(Mountpoint, 'name'), Name);
+    }
+    expect(new Set(directories.values()).size).toBe(hostile.length);
+    for (const { Name, Mountpoint } of await listed()) expect(Mountpoint).toBe(directories.get(Name));
+    for (const Name of hostile) {
+      expect(await readFile(join(directories.get(Name) ?? '', 'name'), 'utf8')).toBe(Name);
+      expect((await box.ok(0, 'Get', { Name })).Volume).toMatchObject({ Name, Mountpoint: directories.get(Name) });
+      expect((await box.ok(0, 'Path', { Name })).Mountpoint).toBe(directories.get(Name));
+    }
+    expect({ sandbox: await everything(), top: await readdir('/'), etc: await readdir('/etc') }).toEqual(outside);
+
+    for (const Name of hostile) await box.ok(0, 'Unmount', { Name, ID: 'one' });
+    await Promise.all(hostile.map((Name) => box.ok(0, 'Remove', { Name })));
+    expect(await listed()).toEqual([]);
+    expect(await box.volumes()).toHaveLength(0);
+    expect(await readdir(join(root, 'volumes'))).toEqual([]);
+    expect(await readdir(join(root, 'state/volumes'))).toEqual([]);
+  });
+
+  it.each([
+    ['', /Name/],
+    ['y'.repeat(241), /cannot use this name: its encoded form has 241 characters and at most 240 fit.*Choose another/],
+    ['é'.repeat(100), /its encoded form has 600 characters/],
+  ])('refuses %j in every verb that makes something', async (Name, why) => {
+    for (const verb of ['Create', 'Mount']) {
+      const message = await box.refused(0, verb, { Name, ID: 'one' });
+      expect(message).toMatch(why);
+      expect(message.length).toBeLessThan(400);
+    }
+    expect(await box.volumes()).toHaveLength(0);
+  });
+});

@@ -1,0 +1,183 @@
+import { basename } from 'node:path';
+import { DriverError, type ErrorCode } from '../../src/errors.ts';
+import type {
+  BlockDevice,
+  DirectoryOwner,
+  DiskContent,
+  FilesystemType,
+  Host,
+  MountEntry,
+  MountedAt,
+} from '../../src/host/types.ts';
+import type { FakeEc2 } from './fake-ec2.ts';
+
+/** A machine in memory: its disks are what the fake EC2 has plugged into it. */
+export class FakeHost implements Host {
+  bootId = 'boot-1';
+  readonly calls: { method: keyof Host; args: unknown[] }[] = [];
+  /** Mounted here: target to volume id and options. */
+  readonly mounted = new Map<string, { volumeId: string; type: string; options: readonly string[] }>();
+  /** Volumes that another mount namespace, a container, has mounted. */
+  readonly mountedElsewhere = new Set<string>();
+  /** Those of them whose processes cannot be seen from here. */
+  readonly hidden = new Set<string>();
+  /** Targets that a program has files open on. */
+  readonly openTargets = new Set<string>();
+  readonly #ec2: FakeEc2;
+  readonly #instanceId: string;
+  readonly #failures = new Map<keyof Host, DriverError>();
+
+  constructor(ec2: FakeEc2, instanceId: string) {
+    this.#ec2 = ec2;
+    this.#instanceId = instanceId;
+  }
+
+  failNext(method: keyof Host, code: ErrorCode): void {
+    this.#failures.set(method, hostError(code));
+  }
+
+  count(method: keyof Host): number {
+    return this.calls.filter((call) => call.method === method).length;
+  }
+
+  async findDevice(volumeId: string, ec2Device: string): Promise<BlockDevice | undefined> {
+    this.#note('findDevice', volumeId, ec2Device);
+    return this.#disk(volumeId);
+  }
+
+  async waitForDevice(volumeId: string, ec2Device: string, signal: AbortSignal): Promise<BlockDevice> {
+    this.#note('waitForDevice', volumeId, ec2Device);
+    return this.#until(signal, () => this.#disk(volumeId));
+  }
+
+  async waitForDeviceGone(volumeId: string, ec2Device: string, signal: AbortSignal): Promise<void> {
+    this.#note('waitForDeviceGone', volumeId, ec2Device);
+    await this.#until(signal, () => (this.#disk(volumeId) === undefined ? true : undefined));
+  }
+
+  async usedDeviceNames(): Promise<Set<string>> {
+    this.#note('usedDeviceNames');
+    return new Set(['/dev/xvda']);
+  }
+
+  async readContent({ path }: BlockDevice): Promise<DiskContent> {
+    this.#note('readContent', path);
+    return this.#ec2.contents.get(basename(path)) ?? { kind: 'blank' };
+  }
+
+  async makeFilesystem({ path }: BlockDevice, type: FilesystemType, options: readonly string[]): Promise<void> {
+    this.#note('makeFilesystem', path, type, options);
+    this.#ec2.contents.set(basename(path), { kind: 'filesystem', type, uuid: undefined });
+  }
+
+  async checkFilesystem({ path }: BlockDevice, type: FilesystemType): Promise<void> {
+    this.#note('checkFilesystem', path, type);
+  }
+
+  async mount({ path }: BlockDevice, target: string, type: FilesystemType, options: readonly string[]): Promise<void> {
+    this.#note('mount', path, target, type, options);
+    const volumeId = basename(path);
+    const there = this.mounted.get(target);
+    if (there !== undefined && there.volumeId !== volumeId) throw hostError('TARGET_BUSY');
+    this.mounted.set(target, { volumeId, type, options });
+  }
+
+  async unmount(target: string): Promise<void> {
+    this.#note('unmount', target);
+    if (this.openTargets.has(target) && this.mounted.has(target)) throw hostError('TARGET_BUSY');
+    this.mounted.delete(target);
+  }
+
+  async mounts(): Promise<MountEntry[]> {
+    this.#note('mounts');
+    return [...this.mounted].map(([mountpoint, { volumeId, type, options }], index) => ({
+      id: 100 + index,
+      parentId: 1,
+      number: numberOf(volumeId),
+      root: '/',
+      mountpoint,
+      options,
+      type,
+      source: `/dev/${volumeId}`,
+      superOptions: ['rw'],
+    }));
+  }
+
+  async mountedAt(target: string, device: BlockDevice | undefined): Promise<MountedAt> {
+    this.#note('mountedAt', target, device?.path);
+    const there = this.mounted.get(target);
+    if (there === undefined) return { what: 'nothing' };
+    const number = numberOf(there.volumeId);
+    return { what: number === device?.number ? 'disk' : 'other', number };
+  }
+
+  async isMountedElsewhere(number: string, ourMountpoint: string): Promise<boolean> {
+    this.#note('isMountedElsewhere', number, ourMountpoint);
+    return [...this.mountedElsewhere].some((volumeId) => numberOf(volumeId) === number && !this.hidden.has(volumeId));
+  }
+
+  async abandonMount(target: string): Promise<void> {
+    this.#note('abandonMount', target);
+    this.mounted.delete(target);
+  }
+
+  watchDevices(onChange: () => void): { close(): void } {
+    return { close: this.#ec2.watch(onChange) };
+  }
+
+  async isDeviceBusy({ path }: BlockDevice): Promise<boolean> {
+    this.#note('isDeviceBusy', path);
+    const volumeId = basename(path);
+    return this.mountedElsewhere.has(volumeId) || [...this.mounted.values()].some((each) => each.volumeId === volumeId);
+  }
+
+  async shutdownFilesystem(mountpoint: string): Promise<void> {
+    this.#note('shutdownFilesystem', mountpoint);
+  }
+
+  async openSubdirectory(mountpoint: string, subdirectory: string, owner: DirectoryOwner): Promise<string> {
+    this.#note('openSubdirectory', mountpoint, subdirectory, owner);
+    if (!this.mounted.has(mountpoint)) throw hostError('HOST_FAILED');
+    return subdirectory === '/' ? mountpoint : `${mountpoint}/${subdirectory}`;
+  }
+
+  /** The machine starts again: nothing is mounted and the boot is another. */
+  reboot(): void {
+    this.bootId = `${this.bootId}+1`;
+    this.mounted.clear();
+    this.mountedElsewhere.clear();
+    this.openTargets.clear();
+  }
+
+  #disk(volumeId: string): BlockDevice | undefined {
+    return this.#ec2.plugged.has(`${volumeId} ${this.#instanceId}`)
+      ? { path: `/dev/${volumeId}`, number: numberOf(volumeId), serialVolumeId: volumeId, sizeBytes: 2 ** 34 }
+      : undefined;
+  }
+
+  #until<T>(signal: AbortSignal, look: () => T | undefined): Promise<T> {
+    const { promise, resolve, reject } = Promise.withResolvers<T>();
+    const check = () => {
+      const found = look();
+      if (found !== undefined) resolve(found);
+    };
+    const stop = this.#ec2.watch(check);
+    signal.addEventListener('abort', () => reject(signal.reason), { once: true });
+    if (signal.aborted) reject(signal.reason);
+    check();
+    return promise.finally(stop);
+  }
+
+  #note(method: keyof Host, ...args: unknown[]): void {
+    this.calls.push({ method, args });
+    const failure = this.#failures.get(method);
+    this.#failures.delete(method);
+    if (failure !== undefined) throw failure;
+  }
+}
+
+const numberOf = (volumeId: string) => volumeId.replace('vol-', '259:');
+
+function hostError(code: ErrorCode): DriverError {
+  return new DriverError(code, { tried: 'do as asked', why: `the machine said ${code}`, todo: 'Look at the test' });
+}

@@ -1,0 +1,58 @@
+import { execFileSync } from 'node:child_process';
+import { existsSync } from 'node:fs';
+import { delimiter, join } from 'node:path';
+
+interface Requirement {
+  readonly met: () => boolean;
+  /** What to do about it, as an imperative sentence without a full stop. */
+  readonly todo: string;
+}
+
+const isRoot = (): boolean => process.getuid?.() === 0;
+
+function hasProgram(name: string): boolean {
+  const path = `${process.env['PATH'] ?? ''}:/usr/sbin:/sbin`;
+  return path.split(delimiter).some((dir) => existsSync(join(dir, name)));
+}
+
+function hasLoopDevices(): boolean {
+  try {
+    execFileSync('losetup', ['--find'], { stdio: 'pipe', env: { PATH: '/usr/sbin:/usr/bin:/sbin:/bin' } });
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+const program = (name: string, debianPackage: string): Requirement => ({
+  met: () => hasProgram(name),
+  todo: `Install ${name}: apt-get install ${debianPackage}`,
+});
+
+const known = {
+  root: { met: isRoot, todo: 'Run the tests as root' },
+  loop: {
+    met: hasLoopDevices,
+    todo: 'Give this machine loop devices: modprobe loop, and /dev/loop-control in a container',
+  },
+  dockerd: program('dockerd', 'docker.io'),
+  'mkfs.xfs': program('mkfs.xfs', 'xfsprogs'),
+  'mkfs.btrfs': program('mkfs.btrfs', 'btrfs-progs'),
+  aws: program('aws', 'awscli'),
+} as const satisfies Readonly<Record<string, Requirement>>;
+
+export type RequirementName = keyof typeof known;
+
+/**
+ * Whether tests that need these things must be skipped, for `describe.skipIf(requires('root', 'loop').skip)`. Says
+ * loudly what is missing.
+ * @throws Error where CI=true: there nothing may be missing
+ */
+export function requires(...names: readonly RequirementName[]): { readonly skip: boolean; readonly reason: string } {
+  const missing = names.filter((name) => !known[name].met());
+  if (missing.length === 0) return { skip: false, reason: '' };
+  const reason = `missing ${missing.join(', ')}. ${missing.map((name) => known[name].todo).join('. ')}.`;
+  if (process.env['CI'] === 'true') throw new Error(`these tests may not be skipped in CI: ${reason}`);
+  process.stderr.write(`\n!!! TESTS SKIPPED: ${reason}\n\n`);
+  return { skip: true, reason };
+}
