@@ -16,7 +16,7 @@ Needs root, and of Debian util-linux and e2fsprogs. Ctrl-C ends it; its volumes 
   --json           Print one line of JSON once everything accepts, and nothing else
   --help           Show this text
 
-Settings of the driver in the environment (DVE_LINGER=0, …) hold for every instance, except where its paths are.
+Settings of the driver in the environment (DVE_LINGER=0, …) hold for every instance, except its paths and who it is.
 `;
 
 interface Flags {
@@ -82,7 +82,8 @@ function readFlags(argv: readonly string[]): Flags | undefined {
 const driverSettings = (env: NodeJS.ProcessEnv): Record<string, string> =>
   Object.fromEntries(
     Object.entries(env).filter(
-      (entry): entry is [string, string] => entry[1] !== undefined && entry[0].startsWith('DVE_'),
+      (entry): entry is [string, string] =>
+        entry[1] !== undefined && /^DVE_(?!INSTANCE_ID$|AVAILABILITY_ZONE$)/.test(entry[0]),
     ),
   );
 

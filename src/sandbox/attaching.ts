@@ -70,6 +70,7 @@ export function carryOutDetach(
   world.tasks.start(`detach ${volume.id}`, async () => {
     if (how.tear) await takeOut(true);
     await world.tasks.sleep(world.timing.draw('detach'));
+    if (how.stuck?.busy === true && isCurrent()) attachment.state = 'busy';
     await whileStuck(world, how.stuck, isCurrent);
     while (isCurrent() && !(await takeOut(how.tear))) await world.tasks.sleep(inUsePollMs);
     if (isCurrent()) endAttachment(world, volume);

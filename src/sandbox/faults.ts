@@ -27,6 +27,8 @@ export interface FaultSpec {
   readonly ms?: number;
   /** stale-reads: each answer has an age of its own between 0 and `ms`, so time seems to go back. */
   readonly nonMonotonic?: boolean;
+  /** stuck-detaching: the volume side shows "busy" meanwhile. */
+  readonly busy?: boolean;
   readonly status?: number;
   readonly code?: string;
   readonly message?: string;
@@ -112,6 +114,7 @@ const memberTypes: Readonly<Record<string, string>> = {
   times: 'number',
   ms: 'number',
   nonMonotonic: 'boolean',
+  busy: 'boolean',
   status: 'number',
   code: 'string',
   message: 'string',

@@ -49,7 +49,7 @@ export class Machine {
   }
 
   get pid(): number {
-    return this.#daemon?.pid ?? 0;
+    return this.#daemon?.alive ? this.#daemon.pid : 0;
   }
 
   /** True from power-on to power cut, hibernation included. */

@@ -1,6 +1,9 @@
 import { readFile } from 'node:fs/promises';
 import { attempt, command } from './command.ts';
 
+/** Where filesystems are mounted for a moment to reach them; nodes never see a directory of this name. */
+export const reachPrefix = 'sandbox-reach-';
+
 const plainPath = (path: string): string =>
   path.replace(/\\([0-7]{3})/g, (_, digits: string) => String.fromCharCode(Number.parseInt(digits, 8)));
 
@@ -33,22 +36,27 @@ export async function makeNodeRoot(root: string): Promise<void> {
 
 /**
  * The shell script that takes a process into a node's view of mounts: its own root as on the host, everything else
- * private, and no copy of another node's mounts or of any loop device (a copy would keep that disk in use for ever).
+ * private, and no copy of another node's mounts or of other disks on loop devices (a copy would keep them in use for as
+ * long as the node runs). Filesystems that hold the node or the working directory stay.
  * Run it as `unshare --mount --propagation unchanged sh -c SCRIPT sh ROOT PROGRAM ARGUMENT…`.
  */
 export const enterNode = `
 own=$1; shift
-while read -r _ _ device _ mountpoint _; do
+while read -r _ _ _ _ mountpoint _; do
   mountpoint=$(printf '%b' "$mountpoint")
   case $mountpoint in "$own"|"$own"/*) ;; *) mount --make-private "$mountpoint" 2>/dev/null ;; esac
 done < /proc/self/mountinfo
-while read -r _ _ device _ mountpoint _; do
+while read -r _ _ device _ mountpoint rest; do
   mountpoint=$(printf '%b' "$mountpoint")
+  case $mountpoint in "$own"|"$own"/*|/) continue ;; esac
+  case $own/ in "$mountpoint"/*) continue ;; esac
+  case $PWD/ in "$mountpoint"/*) continue ;; esac
   case $mountpoint in
-    "$own"|"$own"/*|/) continue ;;
-    */nodes/i-*/root|*/nodes/i-*/root/*|*/sandbox-reach-*) umount --lazy "$mountpoint" 2>/dev/null; continue ;;
+    */nodes/i-*/root|*/nodes/i-*/root/*|*/${reachPrefix}*) umount --lazy "$mountpoint" 2>/dev/null; continue ;;
   esac
-  case $device in 7:*) umount --lazy "$mountpoint" 2>/dev/null ;; esac
+  case "$device $rest" in
+    "7:"*" - ext4 "*|"7:"*" - xfs "*|*" - btrfs /dev/loop"*) umount --lazy "$mountpoint" 2>/dev/null ;;
+  esac
 done <<END
 $(tac /proc/self/mountinfo)
 END

@@ -2,10 +2,8 @@ import { mkdtemp, rmdir, truncate } from 'node:fs/promises';
 import { join } from 'node:path';
 import { attempt, command } from './command.ts';
 import { isLoopBusy, type Loop, releaseFreeLoop, releaseLoopLater, resizeLoop } from './loops.ts';
+import { reachPrefix } from './mounts.ts';
 import type { VolumeFiles } from './volume-files.ts';
-
-/** Where filesystems are mounted for a moment to reach them; nodes never see a directory of this name. */
-export const reachPrefix = 'sandbox-reach-';
 
 /**
  * Reaches the filesystem that someone has mounted from this device, in whatever mount namespace: mounting the device

@@ -45,7 +45,11 @@ describe.skipIf(skip)('names that mean harm', () => {
 
   it('are volumes of their own, inside the root, and gone without a trace', async () => {
     const { root } = box.node(0);
-    expect(await listed()).toEqual([]);
+    // The first mount makes the directory that mountpoints are in.
+    await box.ok(0, 'Create', { Name: 'first', Opts: { size: '1' } });
+    await box.ok(0, 'Mount', { Name: 'first', ID: 'one' });
+    await box.ok(0, 'Unmount', { Name: 'first', ID: 'one' });
+    await box.ok(0, 'Remove', { Name: 'first' });
     const outside = { sandbox: await everything(), top: await readdir('/'), etc: await readdir('/etc') };
 
     await Promise.all(hostile.map((Name) => box.ok(0, 'Create', { Name, Opts: { size: '1' } })));

@@ -28,7 +28,14 @@ const anyAttachment = fc
 const anyOwner = fc.option(
   fc
     .record({
-      state: fc.constantFrom<Instance['state']>('pending', 'running', 'shutting-down', 'terminated', 'stopping', 'stopped'),
+      state: fc.constantFrom<Instance['state']>(
+        'pending',
+        'running',
+        'shutting-down',
+        'terminated',
+        'stopping',
+        'stopped',
+      ),
       stateReason: fc.constantFrom(...reasons),
       hibernationConfigured: fc.boolean(),
       disks: fc.array(
@@ -182,7 +189,7 @@ describe('examples', () => {
     ['an earlier attachment', [{ ...joint[0]!, attachTime: '2026-01-01T00:00:00.000Z' }]],
     ['another device', [{ ...joint[0]!, device: '/dev/xvdbz' }]],
     ['another volume', [{ ...joint[0]!, volumeId: 'vol-2' }]],
-  ])("refuses a stopped owner whose record shows %s: it may be from before this attachment", (_, disks) => {
+  ])('refuses a stopped owner whose record shows %s: it may be from before this attachment', (_, disks) => {
     const decision = judged({ state: 'stopped', stateReason: finalReasons[0], disks });
     expect(decision).toMatchObject({ kind: 'refuse', reason: expect.stringContaining('do not agree yet') });
   });

@@ -50,7 +50,9 @@ describe('an owner that runs', () => {
     const { begin, detaches, reasons } = bench();
     const error = await failure(begin());
     expect(error).toMatchObject({ code: 'ATTACHED_ELSEWHERE' });
-    expect(String(error)).toMatch(/volume "data": cannot attach vol-1 to i-b: it is attached to i-a .* which is running/);
+    expect(String(error)).toMatch(
+      /volume "data": cannot attach vol-1 to i-b: it is attached to i-a .* which is running/,
+    );
     expect(detaches()).toEqual([]);
     expect(reasons[0]).toContain('i-a to let go of vol-1');
   });

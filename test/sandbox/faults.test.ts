@@ -66,10 +66,10 @@ describe.skipIf(requires('root', 'loop').skip)('the fault switchboard', () => {
     await becomes(ec2, id, 'attaching');
     await fetch(sandbox.faults, { method: 'DELETE' });
     await becomes(ec2, id, 'attached');
-    await set(sandbox, { kind: 'stuck-detaching', volume: id });
+    await set(sandbox, { kind: 'stuck-detaching', volume: id, busy: true });
     await ec2.send(new DetachVolumeCommand({ VolumeId: id }));
     await new Promise((resolve) => setTimeout(resolve, 300));
-    await becomes(ec2, id, 'detaching');
+    await becomes(ec2, id, 'busy');
     await ec2.send(new DetachVolumeCommand({ VolumeId: id, Force: true }));
     await becomes(ec2, id, 'available');
     await set(sandbox, { kind: 'stale-reads', ms: 60_000 });

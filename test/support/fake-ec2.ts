@@ -224,14 +224,15 @@ export class FakeEc2 implements Ec2 {
       if (attachment === undefined) throw ec2Error('EC2_NOT_ATTACHED');
       if (attachment.state === 'detaching') throw ec2Error('EC2_INCORRECT_STATE');
       attachment.state = 'detaching';
-      later(this.unplugMs, () => this.#plug(`${volumeId} ${instanceId}`, undefined));
+      if (this.unplugMs < this.detachMs) later(this.unplugMs, () => this.#plug(`${volumeId} ${instanceId}`, undefined));
       later(this.detachMs, () => this.endAttachment(volume, attachment));
       return { ...attachment };
     });
   }
 
   /** The end of an attachment, whoever asked for it. */
-  endAttachment(volume: FakeVolume, attachment: Attachment): void {
+  endAttachment(volume: FakeVolume, attachment: Mutable<Attachment>): void {
+    attachment.state = 'detached';
     volume.attachments = volume.attachments.filter((each) => each !== attachment);
     if (volume.attachments.length === 0) volume.state = 'available';
     this.#plug(`${volume.id} ${attachment.instanceId}`, undefined);

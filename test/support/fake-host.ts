@@ -65,8 +65,13 @@ export class FakeHost implements Host {
     return this.#ec2.contents.get(basename(path)) ?? { kind: 'blank' };
   }
 
-  async makeFilesystem({ path }: BlockDevice, type: FilesystemType, options: readonly string[]): Promise<void> {
-    this.#note('makeFilesystem', path, type, options);
+  async makeFilesystem(
+    { path }: BlockDevice,
+    type: FilesystemType,
+    options: readonly string[],
+    over: 'nothing' | 'unfinished',
+  ): Promise<void> {
+    this.#note('makeFilesystem', path, type, options, over);
     this.#ec2.contents.set(basename(path), { kind: 'filesystem', type, uuid: undefined });
   }
 

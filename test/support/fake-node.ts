@@ -64,6 +64,10 @@ export interface FakeNode extends Node {
   readonly ec2: FakeEc2;
   readonly host: FakeHost;
   readonly journal: FakeJournal;
+  /** What outlives the daemon. */
+  readonly machine: { readonly host: FakeHost; readonly journal: FakeJournal };
+  /** The daemon dies here and now: nothing it has begun goes on, nothing it waits for arrives. */
+  kill(): void;
 }
 
 export interface FakeNodeParts {
@@ -81,28 +85,55 @@ export async function fakeNode(ec2: FakeEc2, parts: FakeNodeParts = {}): Promise
   const host = parts.host ?? new FakeHost(ec2, instanceId);
   const journal = parts.journal ?? new FakeJournal();
   if (!ec2.instances.has(instanceId)) ec2.addInstance(instanceId, zone);
+  const life = new AbortController();
+  onTestFinished(() => life.abort());
+  const mine = { host: mortal(host, life.signal), journal: mortal(journal, life.signal) };
   const local: LocalState = {
+    ...mine,
     settings: { ...loadSettings(['--root', '/ebs'], {}), ...parts.settings },
     log: pino({ level: 'silent' }),
     world: {
-      openHost: async () => host,
-      openJournal: async () => journal,
-      openEc2: () => ec2,
+      openHost: async () => mine.host,
+      openJournal: async () => mine.journal,
+      openEc2: () => mortal(ec2, life.signal),
       readIdentity: async () => ({ instanceId, availabilityZone: zone, region: 'eu-west-1' }),
     },
-    host,
-    journal,
     held: new Map([...journal.records].map(([name, held]) => [name, structuredClone(held)])),
     waits: new Map(),
   };
   await recall(local);
-  const closing = new AbortController();
-  onTestFinished(() => closing.abort());
-  const before = ec2.calls.length;
-  const node = await connect(local, closing.signal).node;
+  const node = await connect(local, life.signal).node;
   await played(node.surveyed);
-  ec2.calls.length = before;
-  return node as FakeNode;
+  for (const survey of ['describeInstance', 'listVolumes']) {
+    const index = ec2.calls.findIndex(({ method }) => method === survey);
+    if (index !== -1) ec2.calls.splice(index, 1);
+  }
+  return Object.assign(node as FakeNode, { machine: { host, journal }, kill: () => life.abort() });
+}
+
+/** The same, until the signal is aborted: from then on no call takes effect and no promise of it settles. */
+function mortal<T extends object>(target: T, life: AbortSignal): T {
+  return new Proxy(target, {
+    get(_, key) {
+      const value: unknown = Reflect.get(target, key, target);
+      if (typeof value !== 'function') return value;
+      return (...args: unknown[]) => {
+        if (life.aborted) return new Promise(() => undefined);
+        const result: unknown = value.apply(target, args);
+        return result instanceof Promise ? whileAlive(result, life) : result;
+      };
+    },
+    set: (_, key, value) => Reflect.set(target, key, value, target),
+  });
+}
+
+function whileAlive<T>(result: Promise<T>, life: AbortSignal): Promise<T> {
+  const { promise, resolve, reject } = Promise.withResolvers<T>();
+  result.then(
+    (value) => life.aborted || resolve(value),
+    (error: unknown) => life.aborted || reject(error),
+  );
+  return promise;
 }
 
 /** The verbs of a node, each in its volume's queue as the driver runs them, in virtual time. */

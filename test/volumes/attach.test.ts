@@ -129,14 +129,25 @@ describe('an attach that comes to nothing', () => {
 describe('a left-over attachment of this instance', () => {
   it('is released, never mounted, and the volume attached anew', async () => {
     const { mount, ec2, volume, node } = await bench();
-    const leftover = ec2.addAttachment(volume, 'i-1', '/dev/xvdba');
+    ec2.addAttachment(volume, 'i-1', '/dev/xvdbk');
     await mount('a', 'id-1');
     expect(ec2.calls.find(({ method }) => method === 'detachVolume')?.args).toEqual([
-      { volumeId: 'vol-1', instanceId: 'i-1', device: '/dev/xvdba' },
+      { volumeId: 'vol-1', instanceId: 'i-1', device: '/dev/xvdbk' },
     ]);
     expect(volume.attachments[0]).toMatchObject({ instanceId: 'i-1', state: 'attached' });
-    expect(volume.attachments[0]?.device).not.toBe(leftover.device);
     expect(node.host.mounted.size).toBe(1);
+  });
+
+  it('that is on its way out is waited for, also when its disk has left already', async () => {
+    const { mount, unmount, ec2, volume } = await bench();
+    ec2.unplugMs = 100;
+    ec2.detachMs = 4000;
+    await mount('a', 'id-1');
+    await unmount('a', 'id-1');
+    await pass(2500);
+    expect(volume.attachments).toMatchObject([{ state: 'detaching' }]);
+    expect(await mount('a', 'id-2')).toBe('/ebs/volumes/a/data');
+    expect(ec2.count('detachVolume')).toBe(1);
   });
 
   it('is not touched while something uses its disk', async () => {
@@ -196,7 +207,9 @@ describe('a volume of another', () => {
     const { mount: mountThere } = verbs(await fakeNode(ec2, { instanceId: 'i-2' }));
     const outcomes = await Promise.allSettled([mount('a', 'id-1'), mountThere('a', 'id-2')]);
     expect(outcomes.map(({ status }) => status).sort()).toEqual(['fulfilled', 'rejected']);
-    expect(outcomes.find(({ status }) => status === 'rejected')).toMatchObject({ reason: { code: 'ATTACHED_ELSEWHERE' } });
+    expect(outcomes.find(({ status }) => status === 'rejected')).toMatchObject({
+      reason: { code: 'ATTACHED_ELSEWHERE' },
+    });
     expect(volume.attachments).toHaveLength(1);
   });
 });

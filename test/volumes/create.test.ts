@@ -44,7 +44,9 @@ describe('createVolume', () => {
     await played(createVolume(node, 'a', { size: '20' }));
     const error = await failure(createVolume(node, 'a', { size: '30', type: 'gp2' }));
     expect(error).toMatchObject({ code: 'EXISTS_DIFFERENT' });
-    expect(String(error)).toContain('vol-1 has this name already, and differs: size in GiB is 20, asked 30; type is gp3');
+    expect(String(error)).toContain(
+      'vol-1 has this name already, and differs: size in GiB is 20, asked 30; type is gp3',
+    );
     expect(ids(ec2)).toEqual(['vol-1']);
   });
 
@@ -59,7 +61,9 @@ describe('createVolume', () => {
 
   it('asks EC2 nothing when the options are wrong', async () => {
     const ec2 = new FakeEc2();
-    expect(await failure(createVolume(await fakeNode(ec2), 'a', { type: 'io1' }))).toMatchObject({ code: 'INVALID_OPTION' });
+    expect(await failure(createVolume(await fakeNode(ec2), 'a', { type: 'io1' }))).toMatchObject({
+      code: 'INVALID_OPTION',
+    });
     expect(ec2.calls).toEqual([]);
   });
 

@@ -19,8 +19,13 @@ async function bench(parts: FakeNodeParts = {}) {
   ec2.calls.length = 0;
   const volume = ec2.volumes.get('vol-1');
   if (volume === undefined) throw new Error('no volume');
+  /** A container that uses the volume, as one does behind every mount of dockerd's. */
+  const container = {
+    start: () => node.host.mountedElsewhere.add('vol-1'),
+    end: () => node.host.mountedElsewhere.delete('vol-1'),
+  };
   const holders = () => node.held.get('a')?.holders.map(({ id }) => id);
-  return { ec2, node, host: node.host, journal: node.journal, volume, holders, ...does };
+  return { ec2, node, host: node.host, journal: node.journal, volume, container, holders, ...does };
 }
 
 describe('mounting', () => {
@@ -31,8 +36,20 @@ describe('mounting', () => {
     expect(host.mounted.get(target)).toMatchObject({ volumeId: 'vol-1', type: 'ext4' });
     expect(node.held.get('a')).toMatchObject({ phase: 'mounted', directory: `${target}/data`, bootId: 'boot-1' });
     expect(journal.records.get('a')).toEqual(node.held.get('a'));
-    // One read, the attach, the filesystem tag.
-    expect(ec2.calls.map(({ method }) => method)).toEqual(['findVolumes', 'attachVolume', 'createTags']);
+    expect(ec2.calls.map(({ method }) => method)).toEqual(['findVolumes', 'attachVolume', 'createTags', 'createTags']);
+  });
+
+  it('takes two calls of EC2 once the volume has a filesystem, and giving it back two more', async () => {
+    const { mount, unmount, ec2 } = await bench();
+    await mount('a', 'id-1');
+    await unmount('a', 'id-1');
+    await pass(10_000);
+    ec2.calls.length = 0;
+    await mount('a', 'id-2');
+    expect(ec2.calls.map(({ method }) => method)).toEqual(['findVolumes', 'attachVolume']);
+    await unmount('a', 'id-2');
+    await pass(10_000);
+    expect(ec2.calls.map(({ method }) => method).slice(2)).toEqual(['createTags', 'detachVolume']);
   });
 
   it('journals each phase before the step it names', async () => {
@@ -53,8 +70,9 @@ describe('mounting', () => {
   });
 
   it('a second holder costs nothing, and the last one to leave ends the mount', async () => {
-    const { mount, unmount, ec2, host, holders } = await bench();
+    const { mount, unmount, ec2, host, holders, container } = await bench();
     const directory = await mount('a', 'id-1');
+    container.start();
     ec2.calls.length = 0;
     expect(await mount('a', 'id-2')).toBe(directory);
     expect(await mount('a')).toBe(directory);
@@ -66,6 +84,7 @@ describe('mounting', () => {
     await unmount('a', 'id-1');
     await pass(60_000);
     expect(host.mounted.has(target)).toBe(true);
+    container.end();
     await unmount('a');
     expect(host.mounted.has(target)).toBe(false);
     await pass(60_000);
@@ -133,21 +152,23 @@ describe('unmounting', () => {
   });
 
   it('a mount within the linger needs no EC2 and keeps the volume', async () => {
-    const { mount, unmount, ec2, volume } = await bench();
+    const { mount, unmount, ec2, volume, container } = await bench();
     await mount('a', 'id-1');
     await unmount('a', 'id-1');
     await pass(1000);
     ec2.calls.length = 0;
     expect(await mount('a', 'id-2')).toBe(`${target}/data`);
+    container.start();
     await pass(60_000);
     expect(ec2.calls).toEqual([]);
     expect(volume.attachments).toMatchObject([{ state: 'attached' }]);
   });
 
   it('by an unknown holder, or of an unknown volume, changes nothing', async () => {
-    const { mount, unmount, ec2, host, holders, node } = await bench();
+    const { mount, unmount, ec2, host, holders, node, container } = await bench();
     await unmount('nothing', 'id-1');
     await mount('a', 'id-1');
+    container.start();
     ec2.calls.length = 0;
     await unmount('a', 'never-mounted');
     await unmount('a');
@@ -220,20 +241,22 @@ describe('a caller that has gone', () => {
   });
 
   it('and comes back finds it there', async () => {
-    const { mount, ec2, holders } = await bench();
+    const { mount, ec2, holders, container } = await bench();
     const caller = new AbortController();
     setTimeout(() => caller.abort(), 500);
     await failure(mount('a', 'id-1', caller.signal));
     ec2.calls.length = 0;
     expect(await mount('a', 'id-2')).toBe(`${target}/data`);
+    container.start();
     await pass(60_000);
     expect(holders()).toEqual(['id-2']);
     expect(ec2.calls).toEqual([]);
   });
 
   it('takes nothing from those who hold it', async () => {
-    const { mount, holders, host } = await bench();
+    const { mount, holders, host, container } = await bench();
     await mount('a', 'id-1');
+    container.start();
     expect(await failure(mount('a', 'id-2', AbortSignal.abort()))).toMatchObject({ code: 'STILL_WORKING' });
     await pass(60_000);
     expect(holders()).toEqual(['id-1']);

@@ -6,7 +6,11 @@ import { decodeName, displayName, encodeName } from '../../src/volumes/names.ts'
 /** Any well-formed text short enough for every byte to be written as three characters. */
 const anyName = fc.string({ unit: 'binary', minLength: 1, maxLength: 20 });
 /** Names that look like paths, options or tags. */
-const nastyName = fc.string({ unit: fc.constantFrom('.', '/', '=', '2', 'E', '\0', ' ', ':', 'ü', '*'), minLength: 1, maxLength: 20 });
+const nastyName = fc.string({
+  unit: fc.constantFrom('.', '/', '=', '2', 'E', '\0', ' ', ':', 'ü', '*'),
+  minLength: 1,
+  maxLength: 20,
+});
 const names = fc.oneof(anyName, nastyName);
 
 const refusal = (name: string): unknown => {

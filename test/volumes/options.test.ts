@@ -49,12 +49,17 @@ describe('names of options', () => {
   it('are case-insensitive, and values are trimmed', () => {
     const sample = fc.constantFrom(...samples);
     fc.assert(
-      fc.property(sample, fc.infiniteStream(fc.boolean()), fc.constantFrom('', ' ', '\t\n'), ([option, text, read], upper, space) => {
-        const spelled = [...option]
-          .map((letter) => (upper.next().value ? letter.toUpperCase() : letter.toLowerCase()))
-          .join('');
-        expect(parse({ [spelled]: space + text + space })).toEqual(read);
-      }),
+      fc.property(
+        sample,
+        fc.infiniteStream(fc.boolean()),
+        fc.constantFrom('', ' ', '\t\n'),
+        ([option, text, read], upper, space) => {
+          const spelled = [...option]
+            .map((letter) => (upper.next().value ? letter.toUpperCase() : letter.toLowerCase()))
+            .join('');
+          expect(parse({ [spelled]: space + text + space })).toEqual(read);
+        },
+      ),
     );
   });
 
@@ -201,9 +206,12 @@ describe('mount options', () => {
 });
 
 describe('mkfs options', () => {
-  it.each(['-F', '-f', '-qF', '-Fq', '--force', '--force=yes', '-i 8192 -F'])('%j would force, and is refused', (text) => {
-    expect(refusal({ mkfsOptions: text })).toContain('cannot force');
-  });
+  it.each(['-F', '-f', '-qF', '-Fq', '--force', '--force=yes', '-i 8192 -F'])(
+    '%j would force, and is refused',
+    (text) => {
+      expect(refusal({ mkfsOptions: text })).toContain('cannot force');
+    },
+  );
 
   it.each(['/dev/sda', '-L ../x', '-J device=/dev/sdb', '-L $(id)', '-L "a b"', '-L a;b', '-L a|b', '-L a\0b'])(
     '%j holds what no mkfs argument needs',
@@ -218,9 +226,12 @@ describe('mkfs options', () => {
 });
 
 describe('subdirectory', () => {
-  it.each(['..', '.', '../x', 'a/../../b', 'a/./b', '/..', 'a/..', 'a\0b', '//..//'])('%j cannot leave the volume', (text) => {
-    expect(refusal({ subdirectory: text })).toContain('subdirectory cannot leave the volume');
-  });
+  it.each(['..', '.', '../x', 'a/../../b', 'a/./b', '/..', 'a/..', 'a\0b', '//..//'])(
+    '%j cannot leave the volume',
+    (text) => {
+      expect(refusal({ subdirectory: text })).toContain('subdirectory cannot leave the volume');
+    },
+  );
 
   it.each([
     ['/', '/'],

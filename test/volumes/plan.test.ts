@@ -25,9 +25,14 @@ const word = fc.stringMatching(/^[a-z][a-z0-9_]{0,8}$/);
 const mountRaw = fc.record(
   {
     fsType: fc.constantFrom('ext4', 'xfs', 'btrfs'),
-    mountOptions: fc.array(word, { minLength: 1, maxLength: 5 }).map((words) => words.map((each) => `k${each}`).join(',')),
+    mountOptions: fc
+      .array(word, { minLength: 1, maxLength: 5 })
+      .map((words) => words.map((each) => `k${each}`).join(',')),
     mkfsOptions: fc.array(word, { minLength: 1, maxLength: 5 }).map((words) => words.join('  ')),
-    subdirectory: fc.oneof(fc.array(word, { maxLength: 4 }).map((parts) => `/${parts.join('/')}`), fc.constant('Über uns/ä')),
+    subdirectory: fc.oneof(
+      fc.array(word, { maxLength: 4 }).map((parts) => `/${parts.join('/')}`),
+      fc.constant('Über uns/ä'),
+    ),
     uid: fc.nat(4294967294).map(String),
     gid: fc.nat(65535).map(String),
     mode: fc.nat(0o7777).map((bits) => bits.toString(8).padStart(3, '0')),
@@ -122,7 +127,12 @@ describe('planVolume', () => {
     ['asked, with the default key', { encrypted: 'true' }, { kmsKeyId: 'd' }, { encrypted: true, kmsKeyId: 'd' }],
     ['own key before the default one', { kmsKeyId: 'k' }, { kmsKeyId: 'd' }, { encrypted: true, kmsKeyId: 'k' }],
     ['a default key alone does not encrypt', {}, { kmsKeyId: 'd' }, { encrypted: undefined, kmsKeyId: undefined }],
-    ['declined', { encrypted: 'false' }, { encrypted: true, kmsKeyId: 'd' }, { encrypted: undefined, kmsKeyId: undefined }],
+    [
+      'declined',
+      { encrypted: 'false' },
+      { encrypted: true, kmsKeyId: 'd' },
+      { encrypted: undefined, kmsKeyId: undefined },
+    ],
   ])('encryption: %s', (_, raw, own, expected) => {
     expect(plan(raw, own)).toMatchObject(expected);
   });
@@ -130,7 +140,9 @@ describe('planVolume', () => {
   it('refuses combinations that cannot be', () => {
     expect(refusal({ encrypted: 'false', kmsKeyId: 'k' })).toContain('encrypted=false and a KMS key contradict');
     expect(refusal({ type: 'io1' })).toContain('type io1 needs iops');
-    expect(refusal({ availabilityZone: 'eu-west-1b' })).toMatch(/availabilityZone is eu-west-1b and this node is in eu-west-1a/);
+    expect(refusal({ availabilityZone: 'eu-west-1b' })).toMatch(
+      /availabilityZone is eu-west-1b and this node is in eu-west-1a/,
+    );
     expect(refusal({ mkfsOptions: `-L ${'x'.repeat(254)}` })).toContain('does not fit a tag of 256 characters');
   });
 

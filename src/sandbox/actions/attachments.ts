@@ -62,7 +62,8 @@ export const detachVolume: Action = ({ query, fault }, world) => {
   const force = flag(query, 'Force');
   const instance = one(instanceKind, world.store.state, attachment.instanceId);
   // A second plain detach changes nothing; a forced one overtakes a plain one that waits for the guest.
-  if (attachment.state === 'detaching' && !force) return attachmentShape(volume.id, attachment);
+  if ((attachment.state === 'detaching' || attachment.state === 'busy') && !force)
+    return attachmentShape(volume.id, attachment);
   attachment.state = 'detaching';
   world.store.save();
   const tear = force || instance.state === 'stopped';

@@ -1,0 +1,67 @@
+import type { Ec2 } from '../../src/ebs/types.ts';
+import type { Host } from '../../src/host/types.ts';
+import type { Journal } from '../../src/volumes/journal.ts';
+
+/** What a step does to the world: a crash before or after one that only reads is a crash after the change before it. */
+type Effect = 'changes' | 'reads';
+type Methods<T> = { readonly [K in keyof T as T[K] extends (...args: never[]) => unknown ? K : never]: Effect };
+
+const ec2: Methods<Required<Ec2>> = {
+  findVolumes: 'reads',
+  listVolumes: 'reads',
+  describeVolume: 'reads',
+  createVolume: 'changes',
+  deleteVolume: 'changes',
+  attachVolume: 'changes',
+  detachVolume: 'changes',
+  createTags: 'changes',
+  deleteTags: 'changes',
+  createSnapshot: 'changes',
+  describeInstance: 'reads',
+};
+
+const host: Methods<Required<Host>> = {
+  findDevice: 'reads',
+  waitForDevice: 'reads',
+  waitForDeviceGone: 'reads',
+  usedDeviceNames: 'reads',
+  readContent: 'reads',
+  makeFilesystem: 'changes',
+  checkFilesystem: 'changes',
+  mount: 'changes',
+  unmount: 'changes',
+  mounts: 'reads',
+  mountedAt: 'reads',
+  isMountedElsewhere: 'reads',
+  abandonMount: 'changes',
+  watchDevices: 'reads',
+  isDeviceBusy: 'reads',
+  shutdownFilesystem: 'changes',
+  openSubdirectory: 'changes',
+};
+
+const journal: Methods<Required<Journal>> = {
+  load: 'reads',
+  save: 'changes',
+  forget: 'changes',
+  loadDevices: 'reads',
+  saveDevices: 'changes',
+  loadIdentity: 'reads',
+  saveIdentity: 'changes',
+};
+
+/** Every step through the seams of the driver, as "ec2.attachVolume". */
+export const knownSteps: ReadonlyMap<string, Effect> = new Map(
+  Object.entries({ ec2, host, journal }).flatMap(([room, methods]) =>
+    Object.entries(methods).map(([name, effect]): [string, Effect] => [`${room}.${name}`, effect]),
+  ),
+);
+
+/** Programs that only look. */
+const readers = new Set(['exec.blkid', 'exec.dumpe2fs', 'exec.xfs_db', 'exec.blockdev']);
+
+/** True where a crash at this point may leave another world than one at the point before it. */
+export function mayDiffer(point: string): boolean {
+  const step = point.slice(0, point.indexOf(':'));
+  return knownSteps.get(step) !== 'reads' && !readers.has(step);
+}

@@ -1,0 +1,155 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { CrashPoint } from '../support/crash-orders.ts';
+import { eventually } from '../support/sandbox.ts';
+import type { Bench } from './bench.ts';
+import type { Scenario } from './scenarios.ts';
+import { mayDiffer } from './steps.ts';
+
+const quietMs = 250;
+/** How long a program lives that is killed with the daemon; mkfs writes in several goes. */
+const lives: Readonly<Record<string, readonly number[]>> = { mkfs: [0, 3, 8, 15, 30] };
+
+/** What became of the crash points of a scenario. */
+export interface Swept {
+  readonly tried: number;
+  /** Points that a run did not come by again: what it does depends on the moment. */
+  readonly missed: readonly string[];
+  /** Each with the point and what was wrong after it. */
+  readonly failures: readonly string[];
+}
+
+/** Names are never used twice: a volume of the past is no excuse. */
+let lastName = 0;
+const freshName = (): string => {
+  lastName += 1;
+  return `crash${lastName}x`;
+};
+
+/** Runs a scenario once without a crash, then once for each point that it passed, with the crash there. */
+export async function sweep(bench: Bench, scenario: Scenario, full: boolean): Promise<Swept> {
+  const points = full ? everyPoint(await dryRun(bench, scenario)) : everyState(await dryRun(bench, scenario));
+  const missed: string[] = [];
+  const failures: string[] = [];
+  for (const point of points) {
+    const label = `${scenario.title}, ${describePoint(point)}`;
+    try {
+      if (!(await crashAt(bench, scenario, point))) missed.push(label);
+    } catch (error) {
+      failures.push(`${label}: ${error instanceof Error ? error.message : error}`);
+      await mend(bench);
+    }
+  }
+  return { tried: points.length - missed.length, missed, failures };
+}
+
+function describePoint({ point, nth, childLivesMs }: CrashPoint): string {
+  return `${point} ${nth}${childLivesMs === undefined ? '' : ` and the program after ${childLivesMs} ms`}`;
+}
+
+async function dryRun(bench: Bench, scenario: Scenario): Promise<string[]> {
+  const name = freshName();
+  await scenario.prepare(bench, name);
+  await bench.order(await aboutOf(bench, name));
+  await scenario.act(bench, name);
+  await bench.reaches(name, scenario.end);
+  const trace = await quiet(bench);
+  await bench.endOrders();
+  await scenario.after(bench, name);
+  await bench.ok('Remove', { Name: name });
+  return trace;
+}
+
+async function aboutOf(bench: Bench, name: string): Promise<string[]> {
+  return [name, ...(await bench.state(name)).volumes];
+}
+
+/** The trace once nothing is added any more. */
+async function quiet(bench: Bench): Promise<string[]> {
+  for (let before = -1; ; ) {
+    const trace = await bench.trace();
+    if (trace.length === before) return trace;
+    before = trace.length;
+    await sleep(quietMs);
+  }
+}
+
+/** Every point of a trace, and the deaths of programs. */
+export function everyPoint(trace: readonly string[]): CrashPoint[] {
+  const seen = new Map<string, number>();
+  return trace.flatMap((point) => {
+    const nth = (seen.get(point) ?? 0) + 1;
+    seen.set(point, nth);
+    return [{ point, nth }, ...deaths(point).map((childLivesMs) => ({ point, nth, childLivesMs }))];
+  });
+}
+
+function deaths(point: string): readonly number[] {
+  const [, program] = /^exec\.([^.:]*).*:started$/.exec(point) ?? [];
+  return program === undefined || !mayDiffer(point) ? [] : (lives[program] ?? [0]);
+}
+
+/**
+ * One point for each state that a crash can leave the world in: all points of steps that change it, without a "before"
+ * that comes straight after the "after" of another, and without the single moves within a call.
+ */
+export function everyState(trace: readonly string[]): CrashPoint[] {
+  const points = everyPoint(trace).filter(({ point }) => mayDiffer(point) && !point.startsWith('fs.'));
+  return points.filter(({ point }, index) => {
+    const isSame = point.endsWith(':before') && points[index - 1]?.point.endsWith(':after') === true;
+    return !isSame;
+  });
+}
+
+/** @returns false when the point was not come by. @throws Error saying what is wrong after the crash */
+async function crashAt(bench: Bench, scenario: Scenario, at: CrashPoint): Promise<boolean> {
+  const name = freshName();
+  await scenario.prepare(bench, name);
+  const about = await aboutOf(bench, name);
+  await bench.order(about, at);
+  const broken = await scenario.act(bench, name).then(
+    () => undefined,
+    (error: unknown) => error,
+  );
+  if (!(await dies(bench, scenario, name))) {
+    await bench.endOrders();
+    if (broken !== undefined) throw broken;
+    await scenario.after(bench, name);
+    await bench.ok('Remove', { Name: name });
+    return false;
+  }
+  await bench.reorder(about);
+  await bench.start();
+  await bench.reaches(name, scenario.rest).catch((error: Error) => {
+    throw new Error(`after the restart ${error.message}`);
+  });
+  await scenario.act(bench, name);
+  await bench.reaches(name, scenario.end).catch((error: Error) => {
+    throw new Error(`after the second call ${error.message}`);
+  });
+  const made = (await bench.trace()).filter((point) => /^exec\.mkfs\..*:started$/.test(point)).length;
+  await bench.endOrders();
+  if (made > (at.point.startsWith('exec.mkfs') && at.childLivesMs !== undefined ? 2 : 1)) {
+    throw new Error(`it was formatted ${made} times`);
+  }
+  await scenario.after(bench, name);
+  await bench.ok('Remove', { Name: name });
+  return true;
+}
+
+/** True once the daemon is dead, false once all is done and it lives. */
+async function dies(bench: Bench, scenario: Scenario, name: string): Promise<boolean> {
+  for (let ends = 0; ends < 20; ) {
+    if (bench.pid === 0) return true;
+    if (scenario.end(await bench.state(name), bench)) ends += 1;
+    await sleep(20);
+  }
+  return false;
+}
+
+/** After a failure: a daemon for the next one. */
+async function mend(bench: Bench): Promise<void> {
+  await bench.endOrders();
+  await bench.kill();
+  await bench.start();
+  await eventually(async () => (await bench.attempt('List', {})) === undefined);
+}

@@ -1,0 +1,200 @@
+import { createHash } from 'node:crypto';
+import { createReadStream } from 'node:fs';
+import { open, readdir, readFile, writeFile } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import {
+  AttachVolumeCommand,
+  CreateVolumeCommand,
+  DescribeSnapshotsCommand,
+  DetachVolumeCommand,
+} from '@aws-sdk/client-ec2';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { requires } from '../support/requirements.ts';
+import { eventually, mountedAt, type TestSandbox, tagsOf, testSandbox } from '../support/sandbox.ts';
+
+const { skip } = requires('root', 'loop');
+const settings = { delete: {}, snapshot: { DVE_ON_REMOVE: 'snapshot' }, retain: { DVE_ON_REMOVE: 'retain' } };
+
+let box: TestSandbox;
+const create = (name: string, Opts = {}) => box.ok(0, 'Create', { Name: name, Opts: { size: '1', ...Opts } });
+const mount = async (name: string, which = 0): Promise<string> =>
+  (await box.ok(which, 'Mount', { Name: name, ID: 'one' })).Mountpoint;
+const unmount = (name: string, which = 0) => box.ok(which, 'Unmount', { Name: name, ID: 'one' });
+const remove = (name: string, which = 0) => box.ok(which, 'Remove', { Name: name });
+const names = async (which = 0): Promise<string[]> =>
+  (await box.ok(which, 'List')).Volumes.map(({ Name }: { Name: string }) => Name);
+const withData = async (name: string) => {
+  await create(name);
+  await writeFile(join(await mount(name), 'kept'), `data of ${name}`);
+  await unmount(name);
+};
+const start = (onRemove: keyof typeof settings, nodes: number) => {
+  beforeAll(async () => {
+    box = await testSandbox({ nodes, nodeEnv: settings[onRemove] });
+  });
+  afterAll(() => box?.close());
+};
+
+describe.skipIf(skip)('removing a volume', () => {
+  start('delete', 2);
+
+  it('is refused while it is held, saying by whom, and changes nothing', async () => {
+    await create('held');
+    const directory = await mount('held');
+    const { instanceId } = box.node(0);
+    const message = await box.refused(0, 'Remove', { Name: 'held' });
+    expect(message).toMatch(/it is mounted on this node for mount one\. Stop the container that uses it/);
+    expect(message).toContain(instanceId);
+    expect(await box.refused(1, 'Remove', { Name: 'held' })).toMatch(
+      new RegExp(`attached to ${instanceId} .*Stop the containers that use it on ${instanceId}`),
+    );
+    await writeFile(join(directory, 'still'), 'there');
+    expect(await names(1)).toContain('held');
+    await unmount('held');
+    await remove('held');
+  });
+
+  it('works within the linger, detaching it first', async () => {
+    await withData('lingering');
+    await remove('lingering');
+    expect(await box.volumes('lingering')).toEqual([]);
+    expect(await names()).not.toContain('lingering');
+    expect(await readdir(join(box.node(0).root, 'state/volumes'))).not.toContain('lingering.json');
+  });
+
+  it('succeeds for one that is not there, and a second time', async () => {
+    await remove('never-made');
+    await create('twice');
+    await remove('twice');
+    await remove('twice');
+    await remove('twice', 1);
+    expect(await box.refused(1, 'Get', { Name: 'twice' })).toMatch(/no such volume/);
+  });
+
+  it('makes room for an empty one of the same name, time and again, from any node', async () => {
+    const ids = new Set<string | undefined>();
+    for (const which of [0, 1, 0]) {
+      await box.ok(which, 'Create', { Name: 'phoenix', Opts: { size: '1' } });
+      const [volume, ...more] = await box.volumes('phoenix');
+      expect(more).toEqual([]);
+      ids.add(volume?.VolumeId);
+      const directory = await mount('phoenix', which);
+      expect(await readdir(directory)).toEqual([]);
+      await writeFile(join(directory, 'old'), 'content');
+      await unmount('phoenix', which);
+      await remove('phoenix', which);
+    }
+    expect(ids.size).toBe(3);
+  });
+
+  describe('leaves disks alone that this driver did not fill', () => {
+    /** Makes a volume as an operator does who copies our tags, and writes to it on the first node. */
+    const written = async (name: string, bytes: Buffer, offset: number): Promise<string> => {
+      const { VolumeId = '' } = await box.ec2.send(
+        new CreateVolumeCommand({
+          AvailabilityZone: box.node(0).availabilityZone,
+          Size: 1,
+          TagSpecifications: [
+            {
+              ResourceType: 'volume',
+              Tags: [
+                { Key: 'Name', Value: name },
+                { Key: 'docker-volume-ebs:cluster', Value: 'default' },
+                { Key: 'docker-volume-ebs:name', Value: name },
+              ],
+            },
+          ],
+        }),
+      );
+      await box.detached(name);
+      const devices = join(dirname(box.node(0).root), 'dev');
+      const before = await readdir(devices);
+      const key = { VolumeId, InstanceId: box.node(0).instanceId, Device: '/dev/sdf' };
+      await box.ec2.send(new AttachVolumeCommand(key));
+      const disk = await eventually(async () => (await readdir(devices)).find((entry) => !before.includes(entry)));
+      const file = await open(join(devices, disk), 'r+');
+      await file.write(bytes, 0, bytes.length, offset);
+      await file.sync();
+      await file.close();
+      await box.ec2.send(new DetachVolumeCommand(key));
+      await box.detached(name);
+      return VolumeId;
+    };
+    const wholeMiBs = { highWaterMark: 4 * 1024 ** 2 };
+    const digest = async (volumeId: string): Promise<string> => {
+      const hash = createHash('sha256');
+      for await (const part of createReadStream(box.sandbox.volumeFile(volumeId) ?? '', wholeMiBs)) hash.update(part);
+      return hash.digest('hex');
+    };
+
+    it.each([
+      ['a partition table', Buffer.from('55aa', 'hex'), 510],
+      ['text at its beginning', Buffer.from('Dear diary'), 0],
+      ['a swap signature', Buffer.from('SWAPSPACE2'), 4086],
+      ['a few bytes in its middle', Buffer.from('a database without a header'), 305 * 1024 ** 2],
+    ])('such as one that holds %s: mounting is refused and not a byte changes', async (what, bytes, offset) => {
+      const name = what.replaceAll(' ', '-');
+      const id = await written(name, bytes, offset);
+      const before = await digest(id);
+      const message = await box.refused(0, 'Mount', { Name: name, ID: 'one' });
+      expect(message).toMatch(/the disk holds .*nothing was written to it\. Look at it on i-/);
+      expect(await mountedAt(join(box.node(0).root, 'volumes', name))).toBeUndefined();
+      await box.detached(name);
+      expect(await digest(id)).toBe(before);
+      expect(await box.volumes(name)).toHaveLength(1);
+    });
+  });
+});
+
+describe.skipIf(skip)('removing a volume with onRemove=snapshot', () => {
+  start('snapshot', 1);
+
+  it('leaves a snapshot that names it and has its data', async () => {
+    await withData('saved');
+    const [volume] = await box.volumes('saved');
+    await remove('saved');
+    expect(await box.volumes('saved')).toEqual([]);
+    const { Snapshots = [] } = await box.ec2.send(new DescribeSnapshotsCommand({ OwnerIds: ['self'] }));
+    expect(Snapshots).toMatchObject([{ VolumeId: volume?.VolumeId, Description: expect.stringContaining('saved') }]);
+    expect(tagsOf(Snapshots[0])).toMatchObject({
+      Name: 'saved',
+      'docker-volume-ebs:cluster': 'default',
+      'docker-volume-ebs:retained': 'saved',
+    });
+
+    await create('saved');
+    expect(await readdir(await mount('saved'))).toEqual([]);
+    await unmount('saved');
+    await create('restored', { snapshotId: Snapshots[0]?.SnapshotId ?? '' });
+    expect(await readFile(join(await mount('restored'), 'kept'), 'utf8')).toBe('data of saved');
+    await unmount('restored');
+  });
+});
+
+describe.skipIf(skip)('removing a volume with onRemove=retain', () => {
+  start('retain', 2);
+
+  it('keeps the EBS volume under another tag, and never hands it out again', async () => {
+    await withData('retired');
+    const [retired] = await box.volumes('retired');
+    await remove('retired');
+    expect(await names()).toEqual([]);
+    expect(await box.refused(1, 'Get', { Name: 'retired' })).toMatch(/no such volume/);
+    const [kept, ...more] = await box.volumes('retired');
+    expect(more).toEqual([]);
+    expect(kept).toMatchObject({ VolumeId: retired?.VolumeId, State: 'available' });
+    expect(tagsOf(kept)['docker-volume-ebs:retained']).toBe('retired');
+    expect(tagsOf(kept)).not.toHaveProperty('docker-volume-ebs:name');
+
+    for (const which of [0, 1]) {
+      await box.ok(which, 'Create', { Name: 'retired', Opts: { size: '1' } });
+      expect(await readdir(await mount('retired', which))).toEqual([]);
+      await unmount('retired', which);
+      await remove('retired', which);
+    }
+    const all = await box.volumes('retired');
+    expect(all).toHaveLength(3);
+    expect(all.every((volume) => tagsOf(volume)['docker-volume-ebs:retained'] === 'retired')).toBe(true);
+    expect(await names(1)).toEqual([]);
+  });
+});

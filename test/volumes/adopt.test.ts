@@ -1,0 +1,69 @@
+import { beforeEach, describe, expect, it, vi } from 'vitest';
+import { tagKeys } from '../../src/ebs/tags.ts';
+import { FakeEc2 } from '../support/fake-ec2.ts';
+import { FakeJournal, type FakeNode, fakeNode, verbs } from '../support/fake-node.ts';
+import { pass, useVirtualTime } from '../support/virtual-time.ts';
+
+vi.mock('node:timers/promises', () => import('../support/virtual-time.ts'));
+
+beforeEach(useVirtualTime);
+
+/** A node whose volume "a" is mounted for one holder. */
+async function bench(id: string) {
+  const ec2 = new FakeEc2();
+  const node = await fakeNode(ec2);
+  const { create, mount } = verbs(node);
+  await create('a');
+  await mount('a', id);
+  ec2.calls.length = 0;
+  const volume = ec2.volumes.get('vol-1');
+  if (volume === undefined) throw new Error('no volume');
+  return { ec2, node, volume };
+}
+/** The daemon killed and started again on the same machine, with an empty journal. */
+function restarted(ec2: FakeEc2, node: FakeNode): Promise<FakeNode> {
+  node.kill();
+  return fakeNode(ec2, { host: node.machine.host, journal: new FakeJournal() });
+}
+
+describe('a lost journal', () => {
+  it('what is mounted goes on for one anonymous holder', async () => {
+    const { node, ec2, volume } = await bench('id-1');
+    const again = await restarted(ec2, node);
+    expect(again.held.get('a')).toMatchObject({
+      phase: 'mounted',
+      directory: '/ebs/volumes/a/data',
+      holders: [{ id: null }],
+    });
+    await pass(60_000);
+    expect(volume.attachments).toMatchObject([{ state: 'attached' }]);
+    expect(ec2.count('detachVolume')).toBe(0);
+    await verbs(again).unmount('a');
+    await pass(20_000);
+    expect(volume.attachments).toEqual([]);
+  });
+
+  it('what is attached and not mounted is released', async () => {
+    const { node, ec2, volume } = await bench('id-1');
+    await verbs(node).unmount('a', 'id-1');
+    const again = await restarted(ec2, node);
+    await pass(20_000);
+    expect([volume.attachments.length, again.held.size]).toEqual([0, 0]);
+  });
+
+  it('volumes of other clusters and other nodes are not touched', async () => {
+    const ec2 = new FakeEc2();
+    const foreign = ec2.addVolume({ tags: { Name: 'root' } });
+    const other = ec2.addVolume({ tags: { [tagKeys.cluster]: 'default', [tagKeys.name]: 'b' } });
+    ec2.addAttachment(foreign, 'i-1', '/dev/xvdba');
+    ec2.addAttachment(other, 'i-2', '/dev/xvdba');
+    const node = await fakeNode(ec2);
+    await pass(20_000);
+    expect(node.held.size).toBe(0);
+    expect([foreign.attachments.length, other.attachments.length]).toEqual([1, 1]);
+    const { create, mount } = verbs(node);
+    await create('a');
+    await mount('a', 'id-1');
+    expect(node.held.get('a')?.device).not.toBe('/dev/xvdba');
+  });
+});

@@ -1,0 +1,131 @@
+import { pino } from 'pino';
+import { beforeEach, describe, expect, it, onTestFinished, vi } from 'vitest';
+import { loadSettings } from '../../src/config.ts';
+import { openDriver } from '../../src/volumes/driver.ts';
+import { FakeEc2 } from '../support/fake-ec2.ts';
+import { FakeHost } from '../support/fake-host.ts';
+import { FakeJournal } from '../support/fake-node.ts';
+import { failure, pass, played, useVirtualTime } from '../support/virtual-time.ts';
+
+vi.mock('node:timers/promises', () => import('../support/virtual-time.ts'));
+
+beforeEach(useVirtualTime);
+
+const identity = { instanceId: 'i-1', availabilityZone: 'eu-west-1a', region: 'eu-west-1' };
+
+async function bench(readIdentity = async () => identity) {
+  const ec2 = new FakeEc2();
+  ec2.addInstance('i-1');
+  const driver = await openDriver(loadSettings(['--root', '/ebs'], {}), pino({ level: 'silent' }), {
+    openHost: async () => new FakeHost(ec2, 'i-1'),
+    openJournal: async () => new FakeJournal(),
+    openEc2: () => ec2,
+    readIdentity,
+  });
+  onTestFinished(async () => {
+    void driver.close();
+  });
+  await pass(0);
+  ec2.calls.length = 0;
+  return { ec2, driver };
+}
+
+describe('a volume that is held here', () => {
+  it('is shown, listed and located without EC2, whatever EC2 says', async () => {
+    const { ec2, driver } = await bench();
+    await played(driver.create('a', {}));
+    const directory = await played(driver.mount('a', 'id-1'));
+    ec2.calls.length = 0;
+    const info = await driver.get('a');
+    expect(info).toMatchObject({ name: 'a', mountpoint: directory, status: { state: 'mounted', owner: 'i-1' } });
+    expect(await driver.path('a')).toBe(directory);
+    expect(ec2.calls).toEqual([]);
+    ec2.volumes.clear();
+    expect(await driver.get('a')).toMatchObject({ mountpoint: directory });
+    expect(await played(driver.list())).toEqual([{ name: 'a', mountpoint: directory }]);
+  });
+
+  it('has no path while it is not mounted', async () => {
+    const { driver } = await bench();
+    await played(driver.create('a', {}));
+    expect(await played(driver.path('a'))).toBe('');
+    await played(driver.mount('a', 'id-1'));
+    await played(driver.unmount('a', 'id-1'));
+    expect(await played(driver.path('a'))).toBe('');
+  });
+});
+
+describe('a volume that is not', () => {
+  it('that does not exist is said so by get and path', async () => {
+    const { driver } = await bench();
+    for (const call of [() => driver.get('b'), () => driver.path('b')]) {
+      expect(await failure(call())).toMatchObject({ code: 'NO_SUCH_VOLUME', parts: { volume: 'b' } });
+    }
+  });
+
+  it.each(['EC2_THROTTLED', 'EC2_UNAVAILABLE', 'EC2_CREDENTIALS'] as const)(
+    'is shown as it was known while EC2 answers %s, and marked stale',
+    async (code) => {
+      const { ec2, driver } = await bench();
+      await played(driver.create('a', {}));
+      ec2.failNext('findVolumes', code);
+      expect((await played(driver.get('a'))).status).toMatchObject({ volumeId: 'vol-1', stale: expect.any(String) });
+      expect((await played(driver.get('a'))).status).not.toHaveProperty('stale');
+      ec2.failNext('findVolumes', code);
+      expect(await failure(driver.get('b'))).toMatchObject({ code });
+    },
+  );
+
+  it('is listed with the others, by name', async () => {
+    const { driver } = await bench();
+    for (const name of ['c', 'a', 'b/d']) await played(driver.create(name, {}));
+    const directory = await played(driver.mount('c', 'id-1'));
+    expect(await played(driver.list())).toEqual([
+      { name: 'a', mountpoint: undefined },
+      { name: 'b/d', mountpoint: undefined },
+      { name: 'c', mountpoint: directory },
+    ]);
+  });
+});
+
+describe('errors', () => {
+  it('name the volume, and a bad name costs no call', async () => {
+    const { ec2, driver } = await bench();
+    const calls = [
+      () => driver.create('', {}),
+      () => driver.mount('\ud800', 'x'),
+      () => driver.remove('a'.repeat(300)),
+    ];
+    for (const call of calls) {
+      expect(await failure(call())).toMatchObject({ code: 'INVALID_NAME' });
+    }
+    expect(ec2.calls).toEqual([]);
+    ec2.failNext('findVolumes', 'EC2_THROTTLED');
+    expect(await failure(driver.mount('a', 'x'))).toMatchObject({ code: 'EC2_THROTTLED', parts: { volume: 'a' } });
+  });
+
+  it('before it is known which instance this is say so, in time for dockerd; later all works', async () => {
+    const known = { yet: false };
+    const { driver } = await bench(async () => {
+      if (!known.yet) throw new Error('the metadata service does not answer');
+      return identity;
+    });
+    const before = Date.now();
+    const error = await failure(driver.mount('a', 'x'));
+    expect(error).toMatchObject({ code: 'STILL_WORKING' });
+    expect(String(error)).toContain('the metadata service does not answer');
+    expect(Date.now() - before).toBeLessThan(60_000);
+    known.yet = true;
+    await played(driver.create('a', {}));
+  });
+});
+
+it('closing waits for what is under way', async () => {
+  const { ec2, driver } = await bench();
+  const creating = driver.create('a', {});
+  await pass(100);
+  const closing = driver.close();
+  await played(closing);
+  await creating;
+  expect(ec2.volumes.get('vol-1')?.state).toBe('available');
+});
