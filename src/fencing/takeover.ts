@@ -5,6 +5,8 @@ import { waitUntilDetached } from '../ebs/volume-waits.ts';
 import { DriverError, isCode } from '../errors.ts';
 import { type Decision, decide, type FencePolicy } from './decide.ts';
 
+type Refusal = Extract<Decision, { kind: 'refuse' }>;
+
 /** How long a running owner gets to let go: a planned move reaches the new node before the old one has finished. */
 const handoverMs = 10_000;
 const handoverCheckMs = 2000;
@@ -40,13 +42,11 @@ export async function takeOver(
     const letGo = await handover(context, attachment, `${owner} to let go of ${volume.id} (detaching)`);
     if (letGo !== undefined) return letGo;
   }
-  const first = await judge(context, volume, attachment);
-  if (first.kind === 'refuse') {
-    const letGo = await handover(context, attachment, `${owner} to let go of ${volume.id}`);
-    if (letGo !== undefined) return letGo;
-    throw refused(context, volume, await judge(context, volume, attachment));
-  }
-  if (first.evidence === 'stopped') {
+  const first = await decided(context, volume, attachment, owner);
+  if ('volume' in first) return first.volume;
+  const { decision } = first;
+  if (decision.kind === 'refuse') throw refused(context, volume, decision);
+  if (decision.evidence === 'stopped') {
     const second = await context.waiting(`a second look at ${owner}, which is stopped`, async () => {
       await sleep(recheckMs);
       return judgeAfresh(context, attachment);
@@ -54,7 +54,22 @@ export async function takeOver(
     if ('volume' in second) return second.volume;
     if (second.decision.kind === 'refuse') throw refused(context, volume, second.decision);
   }
-  return fence(context, attachment, first.reason);
+  return fence(context, attachment, decision.reason);
+}
+
+type Judgement = { readonly volume: EbsVolume } | { readonly decision: Decision };
+
+/** The decision, a refusal only after the owner has had its moment to let go. */
+async function decided(
+  context: TakeoverContext,
+  volume: EbsVolume,
+  attachment: Attachment,
+  owner: string,
+): Promise<Judgement> {
+  const decision = await judge(context, volume, attachment);
+  if (decision.kind === 'take' || attachment.instanceId === undefined) return { decision };
+  const letGo = await handover(context, attachment, `${owner} to let go of ${volume.id}`);
+  return letGo === undefined ? judgeAfresh(context, attachment) : { volume: letGo };
 }
 
 async function judge(context: TakeoverContext, volume: EbsVolume, attachment: Attachment): Promise<Decision> {
@@ -69,10 +84,7 @@ async function judge(context: TakeoverContext, volume: EbsVolume, attachment: At
 }
 
 /** A fresh look at both: the volume comes back when it is no longer the attachment that was judged. */
-async function judgeAfresh(
-  context: TakeoverContext,
-  attachment: Attachment,
-): Promise<{ volume: EbsVolume } | { decision: Decision }> {
+async function judgeAfresh(context: TakeoverContext, attachment: Attachment): Promise<Judgement> {
   const volume = await context.ec2.describeVolume(attachment.volumeId);
   if (volume === undefined) throw disappeared(context, attachment.volumeId);
   const same = volume.attachments.find(
@@ -124,12 +136,12 @@ async function fence(context: TakeoverContext, attachment: Attachment, reason: s
   });
 }
 
-function refused(context: TakeoverContext, volume: EbsVolume, decision: Decision): DriverError {
+function refused(context: TakeoverContext, volume: EbsVolume, decision: Refusal): DriverError {
   return new DriverError('ATTACHED_ELSEWHERE', {
     volume: context.name,
     tried: `attach ${volume.id} to ${context.instanceId}`,
     why: decision.reason,
-    todo: decision.kind === 'refuse' ? decision.todo : 'Try again',
+    todo: decision.todo,
   });
 }
 

@@ -15,7 +15,7 @@ const makers: Readonly<Record<FilesystemType, readonly string[]>> = {
 /**
  * Formats a disk after looking once more that there is nothing on it (unless an interrupted mkfs of ours is): mkfs.ext4
  * itself asks nobody when there is no terminal and overwrites what it finds (measured, e2fsprogs 1.47).
- * @throws DriverError NOT_BLANK naming what is there; HOST_FAILED with mkfs's own words.
+ * @throws DriverError NOT_BLANK naming what is there; HOST_FAILED with mkfs's own words, or when it made nothing.
  */
 export async function makeFilesystem(
   device: BlockDevice,
@@ -29,8 +29,10 @@ export async function makeFilesystem(
   // mkfs.ext4 needs no force to overwrite what an interrupted mkfs left; the others recognise their own beginnings.
   const force = over === 'unfinished' && type !== 'ext4' ? ['-f'] : [];
   const result = await runTool(program, [...makers[type], ...force, ...options, device.path], tried);
-  if (result.code === 0) return;
-  const why = new Error(`${program} failed: ${wordsOf(result)}`);
+  // Options such as mkfs.ext4 -n end well and make nothing.
+  const content = result.code === 0 ? await readContent(device) : undefined;
+  if (content?.kind === 'filesystem' && content.type === type) return;
+  const why = new Error(`${program} ${content === undefined ? 'failed' : `made no ${type}`}: ${wordsOf(result)}`);
   throw hostFailed(tried, why, `Correct the mkfs options, or run ${program} ${device.path} by hand, and try again`);
 }
 

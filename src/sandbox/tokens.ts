@@ -41,12 +41,12 @@ export function earlierUse(
   if (use.parameters !== parameters) {
     throw new Ec2Error(
       'IdempotentParameterMismatch',
-      'The same client token was used with different parameters in an earlier request',
+      'Parameters on this idempotent request are inconsistent with parameters used in previous request(s)',
     );
   }
   if (exists(use.resourceId)) return use.resourceId;
   throw new Ec2Error(
     'IdempotentParameterMismatch',
-    `The client token was used to create the resource ${use.resourceId}, which has already been deleted`,
+    `The client token is associated with a resource that is already deleted (${use.resourceId})`,
   );
 }

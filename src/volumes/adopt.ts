@@ -1,5 +1,6 @@
-import type { EbsVolume } from '../ebs/types.ts';
-import { type FilesystemType, filesystemTypes } from '../host/types.ts';
+import { tagKeys } from '../ebs/tags.ts';
+import type { Attachment, EbsVolume } from '../ebs/types.ts';
+import { filesystemTypes } from '../host/types.ts';
 import type { Held } from './held.ts';
 import { leftover } from './leftover.ts';
 import { nameOf } from './lookup.ts';
@@ -19,25 +20,36 @@ export async function adoptUnrecorded(node: Node): Promise<void> {
     node.devices.take([attachment.device]);
     const name = nameOf(volume);
     if (name === undefined) continue;
-    await node.queue.run(name, async () => {
-      if (node.held.has(name)) return;
-      const found = leftover(node, name, volume, attachment);
-      const held = await keep(node, (await asMounted(node, volume, found)) ?? found);
-      node.log.warn({ volume: name, volumeId: volume.id, phase: held.phase }, 'attached here without a record');
-      if (held.phase === 'detaching') node.scheduleRelease(name, 0);
-    });
+    await node.queue.run(name, () => adopt(node, name, volume, attachment));
   }
 }
 
+async function adopt(node: Node, name: string, volume: EbsVolume, attachment: Attachment): Promise<void> {
+  if (node.held.has(name)) return;
+  const found = leftover(node, name, volume, attachment);
+  const held = await keep(node, (await asMounted(node, found)) ?? found);
+  node.log.warn({ volume: name, volumeId: volume.id, phase: held.phase }, 'attached here without a record');
+  if (held.phase === 'detaching') node.scheduleRelease(name, 0);
+}
+
 /** Mounted right now, so it may be in use: one anonymous holder keeps it until somebody unmounts it. */
-async function asMounted(node: Node, volume: EbsVolume, found: Held): Promise<Held | undefined> {
-  const { name } = found;
+async function asMounted(node: Node, found: Held): Promise<Held | undefined> {
+  const { name, volume } = found;
   const disk = await node.host.findDevice(volume.id, found.device);
   const target = mountpointOf(node.settings, name);
   if (disk === undefined || (await node.host.mountedAt(target, disk)).what !== 'disk') return undefined;
-  const plan = planMount(name, volume.tags, node.settings);
-  const directory = await node.host.openSubdirectory(target, plan.subdirectory, plan.owner);
-  const filesystem: FilesystemType = filesystemTypes.find((type) => type === plan.formatted) ?? plan.fsType;
+  const filesystem = filesystemTypes.find((type) => type === volume.tags[tagKeys.formatted]);
   const holders = [{ id: null, since: new Date().toISOString() }];
-  return { ...found, phase: 'mounted', directory, filesystem, holders };
+  return { ...found, phase: 'mounted', directory: await directoryOf(node, found, target), filesystem, holders };
+}
+
+/** A volume whose directory cannot be told is kept all the same: one bad tag must not hold up the whole node. */
+async function directoryOf(node: Node, { name, volume }: Held, target: string): Promise<string> {
+  try {
+    const plan = planMount(name, volume.tags, node.settings);
+    return await node.host.openSubdirectory(target, plan.subdirectory, plan.owner);
+  } catch (error) {
+    node.log.error({ volume: name, volumeId: volume.id, err: error }, 'its directory cannot be opened');
+    return target;
+  }
 }

@@ -1,6 +1,5 @@
 import { isCode } from '../errors.ts';
-import type { BlockDevice } from '../host/types.ts';
-import { finishDetach, isOurs, keyOf } from './detach.ts';
+import { finishDetach, isOurs, keyOf, usedBy } from './detach.ts';
 import type { Held } from './held.ts';
 import { drop, keep, mountpointOf, type Node } from './node.ts';
 
@@ -93,18 +92,4 @@ export async function unmountOurs(node: Node, held: Held): Promise<string | unde
     return `a program still uses ${target}`;
   }
   return undefined;
-}
-
-/**
- * What keeps the disk in use after our own mount is gone, as a clause. Any mount namespace counts, also those we cannot
- * see: a container whose Unmount came too early, or was never sent, keeps its disk.
- */
-export async function stillUsed(node: Node, held: Held): Promise<string | undefined> {
-  const disk = await node.host.findDevice(held.volume.id, held.device);
-  const busy = disk !== undefined && (await node.host.isDeviceBusy(disk));
-  return busy ? usedBy(disk, held) : undefined;
-}
-
-function usedBy(disk: BlockDevice | undefined, { volume, device }: Held): string {
-  return `a container or program still has ${disk?.path ?? device} (${volume.id}) mounted`;
 }

@@ -1,6 +1,7 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { Attachment, EbsVolume } from '../ebs/types.ts';
 import { waitUntilCreated, waitUntilDetached } from '../ebs/volume-waits.ts';
-import { DriverError, isCode } from '../errors.ts';
+import { DriverError, type ErrorCode, isCode } from '../errors.ts';
 import { takeOver } from '../fencing/takeover.ts';
 import { isOurs } from './detach.ts';
 import type { Held } from './held.ts';
@@ -11,6 +12,7 @@ import { drop, keep, type Node, waiting } from './node.ts';
 const maxRounds = 4;
 /** EC2 is read during an attach only to notice that it failed: the disk announces itself here. */
 const attachCheckMs = 3000;
+const staleMs = 1000;
 
 /**
  * Attaches a volume here, whatever its state: waits for one that is being made, releases a left-over attachment of our
@@ -73,22 +75,47 @@ async function whenMade(node: Node, name: string, volume: EbsVolume): Promise<Eb
 
 type AttachOutcome = { readonly held: Held } | { readonly volume: EbsVolume };
 
+/** Refusals that prove that this AttachVolume took no effect. After any other error it may have. */
+const refusals: readonly ErrorCode[] = [
+  'EC2_DENIED',
+  'EC2_REJECTED',
+  'EC2_LIMIT',
+  'EC2_NO_SUCH_VOLUME',
+  'EC2_NO_SUCH_INSTANCE',
+  'NODE_FULL',
+  'WRONG_ZONE',
+];
+
 /** One AttachVolume: the compare-and-swap. Gives the volume as it is when somebody else has it, or the name was bad. */
 async function attachFree(node: Node, name: string, volume: EbsVolume): Promise<AttachOutcome> {
   const attaching = await reserve(node, name, volume);
   try {
     const attachment = await sendAttach(node, attaching);
+    if ('volume' in attachment) {
+      await drop(node, name);
+      return attachment;
+    }
     const held = await keep(node, { ...attaching, attachTime: attachment.attachTime });
-    await waitForDisk(node, held);
-    return { held: await keep(node, { ...held, phase: 'attached' }) };
+    const givenUp = await waitForDisk(node, held);
+    if (givenUp === undefined) return { held: await keep(node, { ...held, phase: 'attached' }) };
+    await drop(node, name);
+    return { volume: givenUp };
   } catch (error) {
-    return await undo(node, attaching, error);
+    // What may have taken effect stays in the journal, and the keeper settles it with EC2.
+    if (isCode(error, ...refusals)) await drop(node, name);
+    else node.scheduleRelease(name, 0);
+    throw error;
   }
 }
 
 /** Journals the attempt before it is made, under a device name of its own. */
 async function reserve(node: Node, name: string, volume: EbsVolume): Promise<Held> {
-  await waiting(node, name, 'EC2 to tell what is attached to this instance', () => node.surveyed);
+  await waiting(
+    node,
+    name,
+    `EC2 to tell what is attached to this instance${node.survey.failure()}`,
+    () => node.survey.done,
+  );
   const device = node.devices.reserve(await node.host.usedDeviceNames());
   if (device === undefined) {
     throw new DriverError('NODE_FULL', {
@@ -118,68 +145,66 @@ async function reserve(node: Node, name: string, volume: EbsVolume): Promise<Hel
   }
 }
 
-async function sendAttach(node: Node, { name, volume, instanceId, device }: Held): Promise<Attachment> {
-  const key = { volumeId: volume.id, instanceId, device };
+/** Our attachment, or the volume as it is when it cannot be had now, or not under this name. */
+async function sendAttach(node: Node, attaching: Held): Promise<Attachment | { readonly volume: EbsVolume }> {
+  const { name, volume, instanceId, device } = attaching;
   return waiting(node, name, `EC2 to attach ${volume.id} as ${device}`, async () => {
     try {
-      return await node.ec2.attachVolume(key);
+      return await node.ec2.attachVolume({ volumeId: volume.id, instanceId, device });
     } catch (error) {
-      // An answer that was lost: the call may have taken effect all the same, also as "in use", by ourselves.
-      if (!isCode(error, 'EC2_VOLUME_IN_USE', 'EC2_UNAVAILABLE')) throw error;
-      const now = await node.ec2.describeVolume(volume.id);
-      const ours = now?.attachments.find((each) => isOurs(key, each));
-      if (ours !== undefined) return ours;
-      throw error;
+      if (!isCode(error, 'EC2_DEVICE_NAME_IN_USE')) return afterError(node, attaching, error);
+      // EC2 or the AMI has the name without telling: it is not tried again.
+      node.devices.ban(device);
+      return { volume };
     }
   });
 }
 
-/** The disk appears here before EC2 says "attached"; EC2 is read only to notice that it never will. */
-async function waitForDisk(node: Node, held: Held): Promise<void> {
-  const { name, volume, instanceId, device, attachTime } = held;
+/** "In use" may be by ourselves, and so may silence: an answer was lost, and the call took effect all the same. */
+async function afterError(
+  node: Node,
+  { volume, instanceId, device }: Held,
+  error: unknown,
+): Promise<Attachment | { readonly volume: EbsVolume }> {
+  if (!isCode(error, 'EC2_VOLUME_IN_USE', 'EC2_INCORRECT_STATE', 'EC2_UNAVAILABLE')) throw error;
+  const now = await node.ec2.describeVolume(volume.id);
+  const ours = now?.attachments.find((each) => isOurs({ volumeId: volume.id, instanceId, device }, each));
+  if (ours !== undefined) return ours;
+  if (now === undefined || error.code === 'EC2_UNAVAILABLE') throw error;
+  // A read that shows the volume free is behind: look again a little later.
+  if (now.attachments.length === 0) await sleep(staleMs);
+  return { volume: now };
+}
+
+/**
+ * The disk appears here before EC2 says "attached"; EC2 is read only to notice that it never will.
+ * @returns undefined when the disk is here; the volume when EC2 accepted the attachment and then gave it up.
+ */
+async function waitForDisk(node: Node, held: Held): Promise<EbsVolume | undefined> {
+  const { name, volume, device } = held;
   const done = new AbortController();
-  const timeoutMs = node.settings.attachTimeout * 1000;
-  const failed = waitUntilDetached(
-    node.ec2,
-    { volumeId: volume.id, instanceId, device, attachTime },
-    { signal: done.signal, timeoutMs, delayMs: attachCheckMs, intervalMs: attachCheckMs },
-  ).then(() => {
-    throw new DriverError('EC2_INCORRECT_STATE', {
-      volume: name,
-      tried: `attach ${volume.id} to ${instanceId} as ${device}`,
-      why: 'EC2 accepted it and then gave it up',
-      todo: 'Try again; if it repeats, look for the reason in the AttachVolume event in CloudTrail',
-    });
-  });
+  const here = node.host.waitForDevice(volume.id, device, done.signal).then(() => undefined);
+  const givenUp = untilGivenUp(node, held, done.signal);
   try {
-    await waiting(node, name, `${volume.id} to appear on this machine (${device})`, () =>
-      Promise.race([node.host.waitForDevice(volume.id, device, done.signal), failed]),
+    return await waiting(node, name, `${volume.id} to appear on this machine (${device})`, () =>
+      Promise.race([here, givenUp]),
     );
   } finally {
     done.abort();
-    failed.catch(() => undefined);
+    await Promise.allSettled([here, givenUp]);
   }
 }
 
-/** After a failed attach: nothing may stay behind that nobody asked for. */
-async function undo(node: Node, attaching: Held, error: unknown): Promise<AttachOutcome> {
-  const { name, volume } = attaching;
-  if (isCode(error, 'EC2_DEVICE_NAME_IN_USE')) {
-    // EC2 or the AMI has the name without telling: it stays reserved, and another is tried.
-    const { device } = attaching;
-    await drop(node, name);
-    node.devices.take([device]);
-    return { volume };
-  }
-  if (isCode(error, 'EC2_VOLUME_IN_USE', 'EC2_INCORRECT_STATE')) {
-    const now = await node.ec2.describeVolume(volume.id);
-    if (now !== undefined) {
-      await drop(node, name);
-      return { volume: now };
-    }
-  }
-  // What may have taken effect stays in the journal, and the release settles it with EC2.
-  if (isCode(error, 'EC2_UNAVAILABLE', 'STILL_WORKING', 'WRONG_DEVICE')) node.scheduleRelease(name, 0);
-  else await drop(node, name);
-  throw error;
+async function untilGivenUp(node: Node, held: Held, signal: AbortSignal): Promise<EbsVolume> {
+  const { volume, instanceId, device, attachTime } = held;
+  const attachment = { volumeId: volume.id, instanceId, device, attachTime };
+  const timeoutMs = node.settings.attachTimeout * 1000;
+  await waitUntilDetached(node.ec2, attachment, {
+    signal,
+    timeoutMs,
+    delayMs: attachCheckMs,
+    intervalMs: attachCheckMs,
+  });
+  // One read without it may be stale.
+  return waitUntilDetached(node.ec2, attachment, { signal, timeoutMs, delayMs: staleMs });
 }

@@ -96,6 +96,7 @@ async function openNode(local: LocalState, identity: Identity, signal: AbortSign
   const devices = createDeviceNames(await journal.loadDevices());
   devices.take([...held.values()].map(({ device }) => device));
   const surveyed = Promise.withResolvers<void>();
+  let failure = '';
   const node: Node = {
     ...local,
     ec2,
@@ -104,7 +105,7 @@ async function openNode(local: LocalState, identity: Identity, signal: AbortSign
     zone: identity.availabilityZone,
     lookup: createLookup(ec2),
     queue: createQueue(),
-    surveyed: surveyed.promise,
+    survey: { done: surveyed.promise, failure: () => failure },
     scheduleRelease: (name, delayMs) => keeper.schedule(name, delayMs),
     cancelRelease: (name) => keeper.cancel(name),
   };
@@ -112,12 +113,10 @@ async function openNode(local: LocalState, identity: Identity, signal: AbortSign
   signal.addEventListener('abort', () => keeper.stop());
   for (const name of held.keys()) keeper.schedule(name, 0);
   keeper.start();
-  untilDone(
-    local,
-    signal,
-    () => survey(node),
-    () => undefined,
-  ).then(surveyed.resolve, () => undefined);
+  const failed = (why: string) => {
+    failure = ` (${why})`;
+  };
+  untilDone(local, signal, () => survey(node), failed).then(surveyed.resolve, () => undefined);
   return node;
 }
 

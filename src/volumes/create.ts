@@ -3,6 +3,8 @@ import { tagKeys } from '../ebs/tags.ts';
 import type { CreateVolumeSpec, EbsVolume } from '../ebs/types.ts';
 import { waitUntilCreated } from '../ebs/volume-waits.ts';
 import { DriverError, isCode } from '../errors.ts';
+import { visibilityMs } from './lookup.ts';
+import { encodeName } from './names.ts';
 import { type Node, waiting } from './node.ts';
 import { type CreateOptions, parseOptions } from './options.ts';
 import { clientToken, differences, planVolume } from './plan.ts';
@@ -11,9 +13,9 @@ import { clientToken, differences, planVolume } from './plan.ts';
 const firstLookMs = 600;
 /** A name is made, removed and made again at most this often while EC2 remembers its tokens (about 12 h). */
 const maxGenerations = 200;
-/** How often a volume made by another node at this moment is looked for before its token counts as used up. */
-const rivalLooks = 6;
-const rivalLookMs = 500;
+/** How long after the last doubt a rival's volume is looked for before the new one is handed out. */
+const rivalMs = 5000;
+const lookMs = 500;
 
 /**
  * Makes the volume of a name, or finds that it is there as asked. Nodes that race on one name get one EBS volume: they
@@ -26,11 +28,18 @@ export async function createVolume(node: Node, name: string, raw: Readonly<Recor
   const existing = node.held.get(name)?.volume ?? (await node.lookup.find(name));
   if (existing !== undefined) return refuseDifferent(node, name, options, existing);
 
+  let doubtful = false;
   for (let generation = node.lookup.nextGeneration(name); generation < maxGenerations; generation++) {
-    const volume = await makeOne(node, name, spec, generation);
-    if (volume === undefined) continue;
-    node.lookup.created(name, volume);
-    return refuseDifferent(node, name, options, volume);
+    const outcome = await makeOne(node, name, spec, generation, !doubtful);
+    if (outcome === 'past') continue;
+    if (outcome === 'unseen') {
+      doubtful = true;
+      continue;
+    }
+    if ('rival' in outcome) return refuseDifferent(node, name, options, outcome.rival);
+    node.lookup.created(name, outcome.made);
+    if (doubtful) await refuseRivals(node, name);
+    return;
   }
   throw new DriverError('EC2_TOKEN_REUSED', {
     volume: name,
@@ -52,46 +61,82 @@ function refuseDifferent(node: Node, name: string, options: CreateOptions, volum
   });
 }
 
-/** One try with one generation's token; undefined when that token belongs to a volume of the past. */
+/**
+ * What a token led to: our volume; one that another node makes or has made of this name; `past`, a volume that is gone
+ * or retained; `unseen`, a volume that EC2 does not show: of the past, or too new to be seen.
+ */
+type TokenOutcome = { readonly made: EbsVolume } | { readonly rival: EbsVolume } | 'past' | 'unseen';
+
+/** One try with one generation's token. @param patient waits for a rival's volume to be seen, once a create. */
 async function makeOne(
   node: Node,
   name: string,
   spec: Omit<CreateVolumeSpec, 'clientToken'>,
   generation: number,
-): Promise<EbsVolume | undefined> {
+  patient: boolean,
+): Promise<TokenOutcome> {
   const token = clientToken(node.settings.cluster, name, generation);
   const tags = { ...spec.tags, [tagKeys.generation]: String(generation) };
-  let made: EbsVolume;
   try {
-    made = await waiting(node, name, 'EC2 to accept a new volume', () =>
+    const answer = await waiting(node, name, 'EC2 to accept a new volume', () =>
       node.ec2.createVolume({ ...spec, tags, clientToken: token }),
     );
+    if (answer.state !== 'creating') return await judgeReplay(node, name, answer.id);
+    const made = await untilMade(node, name, answer);
+    if (made.tags[tagKeys.name] !== spec.tags[tagKeys.name]) return 'past';
+    node.log.info({ volume: name, volumeId: made.id, sizeGib: made.sizeGib, type: made.type }, 'created');
+    return { made };
   } catch (error) {
     if (!isCode(error, 'EC2_TOKEN_REUSED')) throw error;
-    return findRival(node, name);
+    return judgeRefusal(node, name, error, patient);
   }
-  if (made.state === 'deleting' || made.state === 'deleted') return undefined;
-  const volume = await waiting(node, name, `EC2 to make ${made.id}`, () =>
-    waitUntilCreated(node.ec2, made, {
-      timeoutMs: node.settings.mountTimeout * 1000,
-      delayMs: firstLookMs,
-      intervalMs: rivalLookMs,
-    }),
-  );
-  // The token of a volume that was removed but retained gives that volume again: it is not ours to hand out.
-  if (volume.tags[tagKeys.name] !== spec.tags[tagKeys.name]) return undefined;
-  node.log.info({ volume: name, volumeId: volume.id, sizeGib: volume.sizeGib, type: volume.type }, 'created');
-  return volume;
 }
 
-/** The token is taken: by another node at this moment, whose volume shows up soon, or by a volume of the past. */
-async function findRival(node: Node, name: string): Promise<EbsVolume | undefined> {
+function untilMade(node: Node, name: string, volume: EbsVolume): Promise<EbsVolume> {
+  return waiting(node, name, `EC2 to make ${volume.id}`, () =>
+    waitUntilCreated(node.ec2, volume, {
+      timeoutMs: node.settings.mountTimeout * 1000,
+      delayMs: firstLookMs,
+      intervalMs: lookMs,
+    }),
+  );
+}
+
+/**
+ * The token is taken: by another node at this moment, or by a volume of the past. EC2 says "already deleted" where all
+ * else is as before, and only "inconsistent" where the parameters differ too (aws-ebs-csi-driver#1951, #1428).
+ */
+async function judgeRefusal(node: Node, name: string, error: DriverError, patient: boolean): Promise<TokenOutcome> {
+  if (/deleted/.test(error.parts.why)) return 'past';
   return waiting(node, name, 'a volume of this name that another node may be making', async () => {
-    for (let look = 0; look < rivalLooks; look++) {
+    for (let waited = 0; ; waited += lookMs) {
       const volume = await node.lookup.find(name);
-      if (volume !== undefined) return volume;
-      await sleep(rivalLookMs);
+      if (volume !== undefined) return { rival: await untilMade(node, name, volume) };
+      if (!patient || waited >= visibilityMs) return 'unseen';
+      await sleep(lookMs);
     }
-    return undefined;
+  });
+}
+
+/** CreateVolume repeated an earlier answer: what became of that volume since, a read must tell. */
+async function judgeReplay(node: Node, name: string, volumeId: string): Promise<TokenOutcome> {
+  const volume = await node.ec2.describeVolume(volumeId);
+  if (volume === undefined) return 'unseen';
+  if (volume.state === 'deleting' || volume.state === 'deleted') return 'past';
+  // The token of a volume that was removed but retained gives that volume again: it is not ours to hand out.
+  if (volume.tags[tagKeys.name] !== encodeName(name)) return 'past';
+  return { rival: await untilMade(node, name, volume) };
+}
+
+/**
+ * Another node may have made this name at the same moment under a token we passed over, because EC2 did not show it yet.
+ * @throws DriverError AMBIGUOUS_NAME when it has: neither is deleted, since either may have been handed out.
+ */
+async function refuseRivals(node: Node, name: string): Promise<void> {
+  await waiting(node, name, 'volumes of this name that other nodes may be making', async () => {
+    for (let waited = 0; waited < rivalMs; waited += lookMs) {
+      await sleep(lookMs);
+      await node.lookup.find(name);
+    }
   });
 }

@@ -1,7 +1,8 @@
 import { tagKeys } from '../ebs/tags.ts';
 import type { Attachment, AttachmentKey } from '../ebs/types.ts';
 import { waitUntilDetached } from '../ebs/volume-waits.ts';
-import { isCode } from '../errors.ts';
+import { DriverError, isCode } from '../errors.ts';
+import type { BlockDevice } from '../host/types.ts';
 import type { Held } from './held.ts';
 import { drop, type Node, waiting } from './node.ts';
 
@@ -24,9 +25,12 @@ export function isOurs(key: AttachmentKey, attachment: Attachment): boolean {
 /**
  * Ends an attachment in phase detaching: clean tag, detach, until the disk is gone; then drops the record. Resumable: each
  * part succeeds when it was done before. Nothing is mounted under this attachment any more.
+ * @throws DriverError IN_USE_HERE while anything on this machine uses the disk; nothing is done then.
  */
 export async function finishDetach(node: Node, held: Held): Promise<void> {
   const { volume, device, name } = held;
+  const usedBy = await stillUsed(node, held);
+  if (usedBy !== undefined) throw inUse(node, held, usedBy);
   await waiting(node, name, `EC2 to detach ${volume.id} (${device})`, async () => {
     await tagClean(node, held);
     if (await sendDetach(node, held)) await waitUntilGone(node, held);
@@ -88,4 +92,28 @@ async function waitUntilGone(node: Node, held: Held): Promise<void> {
     done.abort();
     await Promise.allSettled(waits);
   }
+}
+
+/**
+ * What keeps the disk in use after our own mount is gone, as a clause. Any mount namespace counts, also those we cannot
+ * see: a container whose Unmount came too early, or was never sent, keeps its disk.
+ */
+export async function stillUsed(node: Node, held: Held): Promise<string | undefined> {
+  const disk = await node.host.findDevice(held.volume.id, held.device);
+  const busy = disk !== undefined && (await node.host.isDeviceBusy(disk));
+  return busy ? usedBy(disk, held) : undefined;
+}
+
+/** The clause for a disk that something else has mounted. */
+export function usedBy(disk: BlockDevice | undefined, { volume, device }: Held): string {
+  return `a container or program still has ${disk?.path ?? device} (${volume.id}) mounted`;
+}
+
+function inUse(node: Node, { name, volume, device }: Held, why: string): DriverError {
+  return new DriverError('IN_USE_HERE', {
+    volume: name,
+    tried: `detach ${volume.id} (${device}) from ${node.instanceId}`,
+    why,
+    todo: `Stop the container that uses it on ${node.instanceId}, then try again`,
+  });
 }

@@ -13,6 +13,7 @@ import { openJournal } from './journal.ts';
 import { nameOf } from './lookup.ts';
 import { encodeName } from './names.ts';
 import type { Node } from './node.ts';
+import { parseDefaultTags } from './options.ts';
 import { recall } from './recall.ts';
 import { removeVolume } from './remove.ts';
 import { heldInfo, remoteInfo } from './status.ts';
@@ -32,7 +33,7 @@ const realWorld: World = {
 /**
  * Opens the driver of this node: what it holds is known when this returns, EC2 is met in the background.
  * @param world what it acts on; tests put themselves between.
- * @throws DriverError HOST_FAILED or JOURNAL_FAILED when the root directory cannot be used.
+ * @throws DriverError INVALID_OPTION for the tags setting; HOST_FAILED or JOURNAL_FAILED when the root cannot be used.
  */
 export async function openDriver(
   settings: Settings,
@@ -95,6 +96,7 @@ export async function openDriver(
 }
 
 async function openLocal(settings: Settings, log: Logger, world: World): Promise<LocalState> {
+  parseDefaultTags(settings.tags);
   const host = await world.openHost(settings, log);
   const journal = await world.openJournal(join(settings.root, 'state'));
   const { held, damaged } = await journal.load();

@@ -7,7 +7,8 @@ import type { Holder } from './holders.ts';
  * attaching (AttachVolume may have been sent), attached (the disk is here, our mount may be), mounted (callers hold or
  * may hold it), detaching (the clean tag may be written: it is never mounted again under this attachment).
  */
-export type Phase = 'attaching' | 'attached' | 'mounted' | 'detaching';
+export const phases = ['attaching', 'attached', 'mounted', 'detaching'] as const;
+export type Phase = (typeof phases)[number];
 
 /** A volume held on this node: what the journal keeps and `get` answers from. */
 export interface Held {

@@ -46,7 +46,9 @@ async function bringUp(node: Node, name: string): Promise<Held> {
 export async function letVolumeGo(node: Node, name: string, id: string | undefined): Promise<void> {
   const before = node.held.get(name);
   if (before === undefined) return;
-  const held = await keep(node, { ...before, holders: removeHolder(before.holders, id) });
+  const holders = removeHolder(before.holders, id);
+  if (holders.length === before.holders.length) return;
+  const held = await keep(node, { ...before, holders });
   if (held.holders.length > 0) return;
   node.cancelRelease(name);
   try {

@@ -1,7 +1,7 @@
 import { mkdir, open, readdir, readFile, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { DriverError } from '../errors.ts';
-import type { Held } from './held.ts';
+import { type Held, phases } from './held.ts';
 import { encodeName } from './names.ts';
 
 const version = 1;
@@ -29,15 +29,20 @@ export interface Journal {
   saveIdentity(identity: Identity): Promise<void>;
 }
 
-/** The journal in a directory, which is made if absent (0700). */
+/** The journal in a directory, which is made if absent (0700). @throws DriverError JOURNAL_FAILED when it cannot be. */
 export async function openJournal(root: string): Promise<Journal> {
   const directory = join(root, 'volumes');
-  await mkdir(directory, { recursive: true, mode: 0o700 });
+  await mkdir(directory, { recursive: true, mode: 0o700 }).catch((error: unknown) => {
+    throw journalFailed(undefined, root, error);
+  });
   const fileOf = (name: string) => join(directory, `${encodeName(name)}.json`);
   const devicesFile = join(root, 'devices.json');
   const identityFile = join(root, 'identity.json');
   return {
-    load: () => loadAll(directory),
+    load: () =>
+      loadAll(directory).catch((error: unknown) => {
+        throw journalFailed(undefined, directory, error);
+      }),
     async save(held) {
       try {
         await writeDurably(directory, fileOf(held.name), `${JSON.stringify({ version, ...held })}\n`);
@@ -87,7 +92,7 @@ async function loadAll(directory: string): Promise<{ held: Held[]; damaged: { fi
     if (!entry.endsWith('.json')) continue;
     const file = join(directory, entry);
     try {
-      held.push(readRecord(await readFile(file, 'utf8')));
+      held.push(readRecord(await readFile(file, 'utf8'), entry));
     } catch (error) {
       damaged.push({ file, why: error instanceof Error ? error.message : String(error) });
     }
@@ -95,11 +100,23 @@ async function loadAll(directory: string): Promise<{ held: Held[]; damaged: { fi
   return { held, damaged };
 }
 
-function readRecord(text: string): Held {
-  const record: Held & { version: number } = JSON.parse(text);
-  if (record.version !== version)
-    throw new Error(`it is of format ${record.version}, and this program writes ${version}`);
-  return record;
+function readRecord(text: string, entry: string): Held {
+  const { version: format, ...held }: Held & { version: unknown } = JSON.parse(text);
+  if (format !== version) throw new Error(`it is of format ${format}, and this program writes ${version}`);
+  if (!isHeld(held)) throw new Error('it is not a whole record');
+  if (`${encodeName(held.name)}.json` !== entry) throw new Error(`it is about ${JSON.stringify(held.name)}`);
+  return held;
+}
+
+function isHeld(held: Partial<Held>): held is Held {
+  const { name, volume, phase, instanceId, device, bootId, holders } = held;
+  const texts = [name, volume?.id, volume?.zone, volume?.createdAt, instanceId, device, bootId];
+  return (
+    texts.every((text) => typeof text === 'string') &&
+    typeof volume?.tags === 'object' &&
+    phases.some((known) => known === phase) &&
+    Array.isArray(holders)
+  );
 }
 
 /** A reader sees the old text or the new, whole, whenever the power goes. */
@@ -128,7 +145,7 @@ async function syncDirectory(directory: string): Promise<void> {
 function journalFailed(volume: string | undefined, directory: string, cause: unknown): DriverError {
   return new DriverError('JOURNAL_FAILED', {
     volume,
-    tried: `write the journal in ${directory}`,
+    tried: `use the journal in ${directory}`,
     why: cause instanceof Error ? cause.message : String(cause),
     todo: 'Nothing was done: free space there or make it writable, then try again',
     cause,

@@ -31,16 +31,17 @@ export function createKeeper(node: Node): Keeper {
   const schedule = (name: string, delayMs: number, attempt = 0) => {
     if (stopped) return;
     cancel(name);
-    timers.set(name, setTimeout(() => void run(name, attempt), delayMs).unref());
+    const timer: NodeJS.Timeout = setTimeout(() => void run(name, attempt, timer), delayMs).unref();
+    timers.set(name, timer);
   };
   const again = (name: string, attempt: number, reason: string) => {
     node.waits.set(name, reason);
     schedule(name, retryMs[Math.min(attempt, retryMs.length - 1)] ?? 0, attempt + 1);
   };
-  const run = (name: string, attempt: number) =>
+  const run = (name: string, attempt: number, timer: NodeJS.Timeout) =>
     node.queue.run(name, async () => {
-      // A mount that came before us has cancelled this timer, which had already fired.
-      if (stopped || timers.get(name) === undefined) return;
+      // What came before us in the queue has cancelled this timer, which had already fired, or set a later one.
+      if (stopped || timers.get(name) !== timer) return;
       timers.delete(name);
       try {
         const outcome = await release(node, name);

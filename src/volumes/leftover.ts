@@ -1,6 +1,5 @@
 import type { Attachment, EbsVolume } from '../ebs/types.ts';
 import { waitUntilDetached } from '../ebs/volume-waits.ts';
-import { DriverError } from '../errors.ts';
 import { finishDetach } from './detach.ts';
 import type { Held } from './held.ts';
 import { keep, type Node, waiting } from './node.ts';
@@ -21,15 +20,6 @@ export async function releaseLeftover(
     return waiting(node, name, `EC2 to finish detaching ${volume.id} (${attachment.device}) from this instance`, () =>
       waitUntilDetached(node.ec2, { ...attachment, instanceId: node.instanceId }, { timeoutMs: detachTimeoutMs }),
     );
-  }
-  const disk = await node.host.findDevice(volume.id, attachment.device);
-  if (disk !== undefined && (await node.host.isDeviceBusy(disk))) {
-    throw new DriverError('IN_USE_HERE', {
-      volume: name,
-      tried: `release the attachment ${attachment.device} that this daemon did not make in this boot`,
-      why: `${disk.path} (${volume.id}) is mounted or otherwise in use on ${node.instanceId}`,
-      todo: `Unmount it there (findmnt -S ${disk.path}), then try again`,
-    });
   }
   node.devices.take([attachment.device]);
   await finishDetach(node, await keep(node, leftover(node, name, volume, attachment)));

@@ -4,7 +4,7 @@ import { DriverError } from '../errors.ts';
 import { decodeName, encodeName } from './names.ts';
 
 /** EC2 reads may lag a change by this much (reference value for eventual consistency; AWS gives no bound). */
-const visibilityMs = 20_000;
+export const visibilityMs = 20_000;
 
 /** From a name to its EBS volume: reads of EC2, corrected by what this node has itself just done. */
 export interface Lookup {
@@ -49,7 +49,12 @@ export function createLookup(ec2: Ec2, now: () => number = Date.now): Lookup {
       return volume;
     },
     async list() {
-      return (await ec2.listVolumes()).filter((volume) => !isGone(volume));
+      const listed = await ec2.listVolumes();
+      forgetOld();
+      const unseen = [...created.values()]
+        .map(({ volume }) => volume)
+        .filter(({ id }) => !listed.some((each) => each.id === id));
+      return [...listed, ...unseen].filter((volume) => !isGone(volume));
     },
     remembered: (name) => known.get(name),
     created(name, volume) {
@@ -60,7 +65,7 @@ export function createLookup(ec2: Ec2, now: () => number = Date.now): Lookup {
       created.delete(name);
       known.delete(name);
       removed.set(volume.id, now());
-      const used = Number(volume.tags[tagKeys.generation] ?? 0);
+      const used = Number.parseInt(volume.tags[tagKeys.generation] ?? '0', 10) || 0;
       generations.set(name, Math.max(generations.get(name) ?? 0, used + 1));
     },
     nextGeneration: (name) => generations.get(name) ?? 0,

@@ -26,8 +26,12 @@ export interface Node {
   /** What a volume waits for, by name, as a clause for people. */
   readonly waits: Map<string, string>;
   readonly devices: DeviceNames;
-  /** Resolves once EC2 has told what is attached to this instance: before that nothing new is attached. */
-  readonly surveyed: Promise<void>;
+  /** Done once EC2 has told what is attached to this instance: before that nothing new is attached. */
+  readonly survey: {
+    readonly done: Promise<void>;
+    /** Why it is not done yet, to follow a sentence: " (reason)", or "". */
+    failure(): string;
+  };
   /** Asks for a release of the volume after a while; see keeper.ts. */
   scheduleRelease(name: string, delayMs: number): void;
   cancelRelease(name: string): void;

@@ -1,3 +1,4 @@
+import { isDeepStrictEqual } from 'node:util';
 import { tagPrefix } from '../ebs/tags.ts';
 import { DriverError } from '../errors.ts';
 import { type FilesystemType, filesystemTypes } from '../host/types.ts';
@@ -47,9 +48,11 @@ const gibibytes: Reader<number> = (text) => {
   return digits === undefined ? bad('takes a whole number of GiB, as 20') : wholeNumber(1, 65536)(digits);
 };
 
-const truth: Reader<boolean> = (text) =>
-  ({ true: true, '1': true, yes: true, false: false, '0': false, no: false })[text.toLowerCase()] ??
-  bad('takes true or false');
+const truths = new Map([
+  ...['true', '1', 'yes'].map((word) => [word, true] as const),
+  ...['false', '0', 'no'].map((word) => [word, false] as const),
+]);
+const truth: Reader<boolean> = (text) => truths.get(text.toLowerCase()) ?? bad('takes true or false');
 
 const among =
   <const T extends string>(values: readonly T[]): Reader<T> =>
@@ -64,9 +67,9 @@ const matching =
 const octalMode: Reader<number> = (text) =>
   /^0?[0-7]{3,4}$/.test(text) ? Number.parseInt(text, 8) : bad('takes octal permission bits, as 0750');
 
-/** Mount options that change what mount(8) does rather than how the filesystem behaves. */
+/** Mount options that change what mount(8) does rather than how the filesystem behaves, or name another disk. */
 const notMountOptions =
-  /^(bind|rbind|move|remount|loop|offset|sizelimit|shared|slave|private|r(shared|slave|private)|x-.*)(=|$)/i;
+  /^(bind|rbind|move|remount|loop|offset|sizelimit|r?(shared|slave|private|unbindable)|x-.*|journal_dev|journal_path|logdev|rtdev|device)(=|$)/i;
 
 const mountOptionList: Reader<string> = (text) => {
   const options = text.split(',').map((option) => option.trim());
@@ -83,6 +86,7 @@ const mkfsOptionList: Reader<string> = (text) => {
     // No slashes: an argument must never name another disk.
     if (!/^[A-Za-z0-9_^.:=,+-]+$/.test(word))
       bad('takes mkfs arguments without paths, separated by spaces, as "-i 8192"');
+    if (/(^|,)(device|logdev|rtdev|name|UUID|LABEL)=/.test(word)) bad('cannot name another disk');
     if (/^-[A-Za-z]*[Ff][A-Za-z]*$/.test(word) || word.startsWith('--force'))
       bad('cannot force: the driver formats blank disks only');
   }
@@ -97,15 +101,40 @@ const relativeDirectory: Reader<string> = (text) => {
 };
 
 const tagList: Reader<Record<string, string>> = (text) => {
-  const pairs = text.split(',').map((pair) => /^\s*([^=]+?)\s*=(.*)$/s.exec(pair) ?? bad('takes key=value,key=value'));
+  const pairs = text.split(',').map((pair) => {
+    const equals = pair.indexOf('=');
+    const key = pair.slice(0, equals).trim();
+    return equals < 0 || key === ''
+      ? bad('takes key=value,key=value')
+      : ([key, pair.slice(equals + 1).trim()] as const);
+  });
   if (pairs.length > 30) bad('takes at most 30 tags (EC2 has room for 50, and the driver needs some)');
-  for (const [, key = '', value = ''] of pairs) {
+  for (const [key, value] of pairs) {
     if (key.length > 127 || value.length > 256) bad('takes keys of at most 127 and values of at most 256 characters');
     if (/^aws:/i.test(key) || key.startsWith(tagPrefix) || key === 'Name')
       bad(`cannot set the reserved key ${JSON.stringify(key)}`);
   }
-  return Object.fromEntries(pairs.map(([, key = '', value = '']) => [key, value]));
+  const tags = Object.fromEntries(pairs);
+  return Object.keys(tags).length === pairs.length ? tags : bad('takes each key once');
 };
+
+/**
+ * The tags of the DVE_TAGS setting.
+ * @throws DriverError INVALID_OPTION saying what is wrong with it.
+ */
+export function parseDefaultTags(text: string): Readonly<Record<string, string>> {
+  if (text.trim() === '') return {};
+  try {
+    return tagList(text);
+  } catch (error) {
+    if (!(error instanceof BadValue)) throw error;
+    throw new DriverError('INVALID_OPTION', {
+      tried: `use DVE_TAGS=${JSON.stringify(text)}`,
+      why: `it ${error.message}`,
+      todo: 'Correct it and start again',
+    });
+  }
+}
 
 const snapshot = matching(/^snap-[0-9a-f]{8,17}$/, 'takes a snapshot id, as snap-0123456789abcdef0');
 
@@ -154,8 +183,9 @@ export function parseOptions(volume: string, raw: Readonly<Record<string, string
   for (const [spelled, untrimmed] of Object.entries(raw)) {
     const text = untrimmed.trim();
     const name = byLowerCase.get(spelled.toLowerCase()) ?? unknownOption(volume, spelled);
+    const value = readValue(volume, name, spelled, text);
     const earlier = given.get(name);
-    if (earlier !== undefined && earlier.text !== text) {
+    if (earlier !== undefined && !isDeepStrictEqual(options[name], value)) {
       refuseOptions(
         volume,
         `${earlier.spelled}=${earlier.text} and ${spelled}=${text} contradict each other`,
@@ -163,7 +193,7 @@ export function parseOptions(volume: string, raw: Readonly<Record<string, string
       );
     }
     given.set(name, { spelled, text });
-    options[name] = readValue(volume, name, spelled, text);
+    options[name] = value;
   }
   return options as CreateOptions;
 }

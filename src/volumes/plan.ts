@@ -6,7 +6,7 @@ import { DriverError } from '../errors.ts';
 import { type DirectoryOwner, type FilesystemType, filesystemTypes } from '../host/types.ts';
 import { limitViolation, type VolumeType } from './limits.ts';
 import { displayName, encodeName } from './names.ts';
-import { type CreateOptions, refuseOptions } from './options.ts';
+import { type CreateOptions, parseDefaultTags, refuseOptions } from './options.ts';
 
 type Defaults = Pick<
   Settings,
@@ -82,7 +82,7 @@ function planTags(name: string, options: CreateOptions, defaults: Defaults): Tag
   const tooLong = Object.entries(optional).find(([, value]) => value !== undefined && value.length > 256);
   if (tooLong !== undefined) refuseOptions(name, `${tooLong[0]} does not fit a tag of 256 characters`, 'Shorten it');
   return {
-    ...defaultTags(defaults.tags),
+    ...parseDefaultTags(defaults.tags),
     ...options.tags,
     [tagKeys.displayName]: displayName(name),
     [tagKeys.cluster]: defaults.cluster,
@@ -91,13 +91,6 @@ function planTags(name: string, options: CreateOptions, defaults: Defaults): Tag
     [tagKeys.subdirectory]: options.subdirectory ?? defaults.subdirectory,
     ...Object.fromEntries(Object.entries(optional).filter(([, value]) => value !== undefined)),
   };
-}
-
-function defaultTags(text: string): Tags {
-  if (text === '') return {};
-  return Object.fromEntries(
-    text.split(',').map((pair) => [pair.split('=', 1)[0] ?? '', pair.slice(pair.indexOf('=') + 1)]),
-  );
 }
 
 /** The ClientToken of a name's n-th volume in a cluster: nodes that race on one name ask for the same volume. */

@@ -1,5 +1,5 @@
-import { agree, stillUsed, unmounted, unmountOurs } from './agree.ts';
-import { finishDetach } from './detach.ts';
+import { agree, unmounted, unmountOurs } from './agree.ts';
+import { finishDetach, stillUsed } from './detach.ts';
 import { keep, type Node } from './node.ts';
 
 /** How it stands with a volume after {@link release}: given back, held by somebody, or kept by something. */

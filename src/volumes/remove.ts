@@ -68,7 +68,7 @@ async function deleteVolume(node: Node, name: string, volume: EbsVolume): Promis
 
 async function snapshotFirst(node: Node, name: string, volume: EbsVolume): Promise<void> {
   const snapshotId = await waiting(node, name, `a snapshot of ${volume.id}`, () =>
-    node.ec2.createSnapshot(volume.id, `docker-volume-ebs: ${name} when it was removed`, {
+    node.ec2.createSnapshot(volume.id, `docker-volume-ebs: ${name} when it was removed`.slice(0, 255), {
       [tagKeys.displayName]: volume.tags[tagKeys.displayName] ?? name,
       [tagKeys.cluster]: node.settings.cluster,
       [tagKeys.retained]: volume.tags[tagKeys.name] ?? name,

@@ -1,4 +1,5 @@
-import { agree, stillUsed, unmounted, unmountOurs } from './agree.ts';
+import { agree, unmounted, unmountOurs } from './agree.ts';
+import { stillUsed } from './detach.ts';
 import type { Held } from './held.ts';
 import { mountHeld } from './mount.ts';
 import { keep, type Node } from './node.ts';

@@ -13,14 +13,10 @@ import { eventually, mountedAt, type TestSandbox, tagsOf, testSandbox } from '..
 const crashingDaemon = fileURLToPath(new URL('../support/crashing-daemon.ts', import.meta.url));
 
 /** A sandbox whose daemons die on order, and start soon. */
-export async function crashSandbox(env: Readonly<Record<string, string>> = {}): Promise<TestSandbox> {
+export async function crashSandbox({ nodeEnv, ...more }: Partial<SandboxOptions> = {}): Promise<TestSandbox> {
   const cache = fileURLToPath(new URL('../../node_modules/.cache/crashing-daemon', import.meta.url));
-  const options: Partial<SandboxOptions> = {
-    nodes: 1,
-    daemonCommand: [process.execPath, crashingDaemon],
-    nodeEnv: { DVE_LINGER: '0.3', DVE_SIZE: '1', DVE_LOG_LEVEL: 'debug', NODE_COMPILE_CACHE: cache, ...env },
-  };
-  return testSandbox(options);
+  const env = { DVE_LINGER: '0.3', DVE_SIZE: '1', DVE_LOG_LEVEL: 'debug', NODE_COMPILE_CACHE: cache, ...nodeEnv };
+  return testSandbox({ nodes: 1, daemonCommand: [process.execPath, crashingDaemon], nodeEnv: env, ...more });
 }
 
 /** Everything that a volume's name stands for, outside the daemon. */
@@ -178,10 +174,13 @@ for (;;) {
 
 /** A container as far as mounts go: a mount namespace of its own, with the volume's directory and no other volume. */
 export class Container {
+  /** The volume's. */
+  readonly name: string;
   readonly #child: ChildProcess;
   readonly #file: string;
 
-  private constructor(child: ChildProcess, file: string) {
+  private constructor(name: string, child: ChildProcess, file: string) {
+    this.name = name;
     this.#child = child;
     this.#file = file;
   }
@@ -193,7 +192,7 @@ export class Container {
     const script = 'mount --bind "$1" "$2" && umount --recursive --lazy "$3" && exec "$4" -e "$5" "$2"';
     const args = ['--mount', 'sh', '-c', script, 'sh', directory, place, bench.root, process.execPath, writer];
     const child = spawn('unshare', args, { stdio: ['ignore', 'ignore', 'inherit'] });
-    const container = new Container(child, join(directory, 'written'));
+    const container = new Container(name, child, join(directory, 'written'));
     await eventually(async () => {
       container.#refuseEnded();
       return (await container.written()) > 0;

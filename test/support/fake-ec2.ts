@@ -21,8 +21,8 @@ type FakeVolume = Mutable<Omit<EbsVolume, 'attachments' | 'tags'>> & {
 type Method = keyof Ec2;
 
 /** An EC2 error as the adapter would give it. */
-export function ec2Error(code: ErrorCode): DriverError {
-  return new DriverError(code, { tried: 'do as asked', why: `EC2 said ${code}`, todo: 'Look at the test' });
+export function ec2Error(code: ErrorCode, why = `EC2 said ${code}`): DriverError {
+  return new DriverError(code, { tried: 'do as asked', why, todo: 'Look at the test' });
 }
 
 /** EC2 in memory: volume states, client tokens, attach as compare-and-swap. Times are those of the global timers. */
@@ -151,7 +151,8 @@ export class FakeEc2 implements Ec2 {
       const asked = JSON.stringify(spec);
       if (earlier !== undefined) {
         const volume = this.volumes.get(earlier.volumeId);
-        if (volume === undefined || earlier.spec !== asked) throw ec2Error('EC2_TOKEN_REUSED');
+        if (earlier.spec !== asked) throw ec2Error('EC2_TOKEN_REUSED', 'the parameters are inconsistent');
+        if (volume === undefined) throw ec2Error('EC2_TOKEN_REUSED', 'its resource is already deleted');
         return sight(volume);
       }
       const volume = this.addVolume({

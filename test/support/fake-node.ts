@@ -103,7 +103,7 @@ export async function fakeNode(ec2: FakeEc2, parts: FakeNodeParts = {}): Promise
   };
   await recall(local);
   const node = await connect(local, life.signal).node;
-  await played(node.surveyed);
+  await played(node.survey.done);
   for (const survey of ['describeInstance', 'listVolumes']) {
     const index = ec2.calls.findIndex(({ method }) => method === survey);
     if (index !== -1) ec2.calls.splice(index, 1);

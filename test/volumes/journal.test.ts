@@ -156,7 +156,7 @@ describe('a journal that cannot be written', () => {
     await fill();
     const error = await journal.save(heldAs('a', { phase: 'detaching' })).catch((each: unknown) => each);
     expect(isCode(error, 'JOURNAL_FAILED')).toBe(true);
-    expect(String(error)).toMatch(/volume "a": cannot write the journal in .*: (ENOSPC|EACCES)/);
+    expect(String(error)).toMatch(/volume "a": cannot use the journal in .*: (ENOSPC|EACCES)/);
     const devices = await journal.saveDevices(['/dev/xvdba']).catch((each: unknown) => each);
     expect(isCode(devices, 'JOURNAL_FAILED')).toBe(true);
     expect(await recordsOf(journal)).toEqual({ records: [plain(heldAs('a'))], damaged: [] });
