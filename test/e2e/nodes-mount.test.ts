@@ -26,6 +26,9 @@ describe.skipIf(skip)('mounting, looking and listing on two nodes', () => {
   const get = async (name: string, which = here) => (await box.ok(which, 'Get', { Name: name })).Volume;
   const holders = async (name: string) =>
     (await get(name)).Status.holders.map(({ id }: { id: string }) => id) as string[];
+  /** Waits until nothing of earlier tests is left that would still call EC2. */
+  const quiet = () =>
+    eventually(async () => (await box.volumes()).every(({ Attachments = [] }) => Attachments.length === 0));
 
   describe('holders', () => {
     it('keep a volume mounted until the last of two has gone', async () => {
@@ -90,6 +93,7 @@ describe.skipIf(skip)('mounting, looking and listing on two nodes', () => {
 
   describe('the disk', () => {
     it('is attached once by ten mounts at once', async () => {
+      await quiet();
       await create('rushed');
       box.sandbox.resetCalls();
       const directories = await Promise.all(Array.from({ length: 10 }, (_, index) => mount('rushed', `id-${index}`)));
@@ -115,6 +119,7 @@ describe.skipIf(skip)('mounting, looking and listing on two nodes', () => {
     });
 
     it('stays for the linger, in which a mount asks EC2 nothing, and is detached after it', async () => {
+      await quiet();
       await create('lingers');
       await writeFile(join(await mount('lingers', 'a'), 'kept'), 'data');
       box.sandbox.resetCalls();
@@ -163,6 +168,7 @@ describe.skipIf(skip)('mounting, looking and listing on two nodes', () => {
       'answer for a held volume while EC2 answers with %s',
       async (kind) => {
         const name = `held-${kind}`;
+        await quiet();
         await create(name);
         const directory = await mount(name, 'a');
         await box.fault({ kind, action: 'Describe*' });

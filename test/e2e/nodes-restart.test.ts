@@ -45,6 +45,7 @@ describe.skipIf(skip)('a daemon that ends and starts again', () => {
     'by %s leaves live mounts and their holders as they were',
     async (signal) => {
       const name = `live-${signal.toLowerCase()}`;
+      await box.detached('live-sigkill');
       await create(name);
       const directory = await mount(name, 'one');
       await mount(name, 'two');
