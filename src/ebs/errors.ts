@@ -91,7 +91,8 @@ const todoByCode: Record<Exclude<Ec2Code, 'EC2_DENIED'>, string> = {
   EC2_DEVICE_NAME_IN_USE: 'Try again: another device name is chosen',
   EC2_TOKEN_REUSED: 'Look the volume up by its name: an earlier request with this token made another one',
   WRONG_ZONE: "Run the container on a node in the volume's zone, or move the volume by a snapshot",
-  NODE_FULL: 'Unmount other volumes of this instance, or use an instance type that takes more of them',
+  NODE_FULL:
+    'Run the container on another node, unmount other volumes of this one, or use an instance type that takes more of them',
   EC2_CREDENTIALS: "Check the instance's IAM role, or the AWS credentials in the daemon's environment, and its clock",
   EC2_THROTTLED: 'Try again in a moment; if this goes on, other clients of the account use up its EC2 request quota',
   EC2_LIMIT: 'Free what is used up, or raise its quota in Service Quotas',

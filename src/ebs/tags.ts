@@ -1,3 +1,5 @@
+import type { Attachment } from './types.ts';
+
 /** The tag keys we write on EBS volumes (DESIGN: one name, one EBS volume, in one cluster). */
 export const tagKeys = {
   /** What consoles show. */
@@ -11,7 +13,7 @@ export const tagKeys = {
   formatting: 'docker-volume-ebs:formatting',
   /** Written once mkfs succeeded: from then on a blank-looking disk is refused, never formatted again. */
   formatted: 'docker-volume-ebs:filesystem',
-  /** The attach time of the attachment its holder declares finished; a one-way promise. */
+  /** The attachment its holder declares finished, as {@link cleanMark} writes it; a one-way promise. */
   clean: 'docker-volume-ebs:clean',
   /** The name of a volume that was removed but kept (onRemove = retain). */
   retained: 'docker-volume-ebs:retained',
@@ -23,6 +25,18 @@ export const tagKeys = {
   gid: 'docker-volume-ebs:gid',
   mode: 'docker-volume-ebs:mode',
 } as const;
+
+/**
+ * The value of the clean tag for one attachment. The attach time alone will not do: EC2 gives it in whole seconds, and a
+ * volume may go through two attachments in one.
+ */
+export function cleanMark({
+  instanceId,
+  device,
+  attachTime,
+}: Pick<Attachment, 'device' | 'attachTime'> & { readonly instanceId: string }): string {
+  return `${instanceId} ${device} ${attachTime}`;
+}
 
 /** Keys with this prefix are ours; users may not set them. */
 export const tagPrefix = 'docker-volume-ebs:';

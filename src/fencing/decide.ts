@@ -1,4 +1,4 @@
-import { tagKeys } from '../ebs/tags.ts';
+import { cleanMark, tagKeys } from '../ebs/tags.ts';
 import type { Attachment, EbsVolume, Instance } from '../ebs/types.ts';
 
 export type FencePolicy = 'never' | 'instance-not-running';
@@ -13,7 +13,7 @@ export interface Observation {
 }
 
 export type Evidence =
-  /** The owner declared this attachment finished (its clean tag names the attach time). */
+  /** The owner declared this attachment finished (the clean tag names it). */
   | 'clean'
   /** The owner is terminated; EC2 detaches by itself. */
   | 'terminated'
@@ -42,8 +42,9 @@ export function decide(policy: FencePolicy, { volume, attachment, owner }: Obser
       'Detach it everywhere and turn Multi-Attach off: a filesystem on it has one writer',
     );
   }
-  if (volume.tags[tagKeys.clean] === attachment.attachTime) {
-    return take('clean', `${attachment.instanceId} declared this attachment finished`);
+  const { instanceId } = attachment;
+  if (volume.tags[tagKeys.clean] === cleanMark({ ...attachment, instanceId })) {
+    return take('clean', `${instanceId} declared this attachment finished`);
   }
   if (policy === 'never') {
     return refuse(

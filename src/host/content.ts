@@ -7,13 +7,15 @@ import { deviceNumber } from './sysfs.ts';
 import { hostFailed, nameOf, runTool, wordsOf } from './tools.ts';
 import type { BlockDevice, DiskContent } from './types.ts';
 
+const chunkBytes = 4 * 1024 * 1024;
+
 /**
  * What a disk holds, read without writing. Blank needs two witnesses that agree: libblkid knows no signature, and every
- * part we read ourselves is zero. blkid alone is no witness: it says "nothing" of a disk it cannot read, too
+ * part we read ourselves is zero: samples, or for a disk that might hold anything, all of it. blkid alone is no witness: it says "nothing" of a disk it cannot read, too
  * (hetznercloud/csi-driver#1346 lost data so).
  * @throws DriverError HOST_FAILED when a part cannot be read; WRONG_DEVICE when another disk is at the path by now.
  */
-export async function readContent(device: BlockDevice): Promise<DiskContent> {
+export async function readContent(device: BlockDevice, parts: 'samples' | 'all'): Promise<DiskContent> {
   const tried = `read what ${nameOf(device)} holds`;
   const sampled = await readSamples(device, tried);
   const signatures = await probe(device, tried);
@@ -22,8 +24,10 @@ export async function readContent(device: BlockDevice): Promise<DiskContent> {
     return { kind: 'other', what: 'nothing but random-looking data', noise: true };
   }
   if (signatures !== undefined) return signatures;
-  if (sampled.dataAt === undefined) return { kind: 'blank' };
-  return { kind: 'other', what: `data that is not zero at offset ${sampled.dataAt}` };
+  const dataAt = sampled.dataAt ?? (parts === 'all' ? await firstData(device, tried) : undefined);
+  return dataAt === undefined
+    ? { kind: 'blank' }
+    : { kind: 'other', what: `data that is not zero at offset ${dataAt}` };
 }
 
 const isAtari = (content: DiskContent): boolean =>
@@ -44,15 +48,31 @@ interface Sampled {
   readonly noise: boolean;
 }
 
-async function readSamples(device: BlockDevice, tried: string): Promise<Sampled> {
+function readSamples(device: BlockDevice, tried: string): Promise<Sampled> {
+  return withDisk(device, tried, async (file) => {
+    const parts = await Promise.all(sampleRanges(device.sizeBytes).map((range) => readPart(file, range)));
+    const dataAt = parts.find((part) => part.dataAt !== undefined)?.dataAt;
+    return { dataAt, noise: parts.every((part) => part.noise) };
+  });
+}
+
+/** Reads the whole disk; the offset of the first byte that is not zero. */
+function firstData(device: BlockDevice, tried: string): Promise<number | undefined> {
+  return withDisk(device, tried, async (file) => {
+    for (let offset = 0; offset < device.sizeBytes; offset += chunkBytes) {
+      const { dataAt } = await readPart(file, { offset, length: Math.min(chunkBytes, device.sizeBytes - offset) });
+      if (dataAt !== undefined) return dataAt;
+    }
+    return undefined;
+  });
+}
+
+async function withDisk<T>(device: BlockDevice, tried: string, work: (file: FileHandle) => Promise<T>): Promise<T> {
   let file: FileHandle | undefined;
   try {
     file = await open(device.path, constants.O_RDONLY);
     await checkSameDisk(file, device, tried);
-    const handle = file;
-    const parts = await Promise.all(sampleRanges(device.sizeBytes).map((range) => readPart(handle, range)));
-    const dataAt = parts.find((part) => part.dataAt !== undefined)?.dataAt;
-    return { dataAt, noise: parts.every((part) => part.noise) };
+    return await work(file);
   } catch (error) {
     throw hostFailed(tried, error, `See dmesg for I/O errors of ${device.path}; nothing was written to it`);
   } finally {

@@ -9,7 +9,7 @@ const defaultMode = 0o755;
 
 /**
  * The directory of a mounted volume that callers get: "" and "/" are the mountpoint itself; missing parts are made, the
- * last one with `owner`. A directory that is there keeps its owner. Containers write to the volume, so nothing in it is
+ * last one with `owner`. A directory that is there keeps its owner, but for the root of an empty filesystem. Containers write to the volume, so nothing in it is
  * trusted: every part is opened without following links, from the directory opened before it.
  * @throws DriverError HOST_FAILED for "..", a symbolic link, a file, or another filesystem on the way.
  */
@@ -22,7 +22,10 @@ export async function openSubdirectory(
   try {
     const parts = splitSubdirectory(subdirectory);
     const root = await realpath(mountpoint);
-    if (parts.length === 0) return root;
+    if (parts.length === 0) {
+      await ownFreshRoot(root, owner);
+      return root;
+    }
     await walk(root, parts, owner);
     const path = join(root, ...parts);
     if ((await realpath(path)) !== path) throw new Error('a part of it was replaced meanwhile');
@@ -30,6 +33,20 @@ export async function openSubdirectory(
   } catch (error) {
     const todo = `Look at ${mountpoint} on this host, or choose another directory with the subdirectory option`;
     throw hostFailed(tried, error, todo);
+  }
+}
+
+/** The root of a filesystem that nobody has written to yet gets the owner; later it is its users' business. */
+async function ownFreshRoot(root: string, owner: DirectoryOwner): Promise<void> {
+  if (owner.uid === undefined && owner.gid === undefined && owner.mode === undefined) return;
+  if ((await readdir(root)).some((entry) => entry !== 'lost+found')) return;
+  const directory = await open(root, openDirectory);
+  try {
+    const { uid, gid, mode } = await directory.stat();
+    await directory.chown(owner.uid ?? uid, owner.gid ?? gid);
+    await directory.chmod(owner.mode ?? mode & 0o7777);
+  } finally {
+    await directory.close();
   }
 }
 

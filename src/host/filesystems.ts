@@ -30,14 +30,14 @@ export async function makeFilesystem(
   const force = over === 'unfinished' && type !== 'ext4' ? ['-f'] : [];
   const result = await runTool(program, [...makers[type], ...force, ...options, device.path], tried);
   // Options such as mkfs.ext4 -n end well and make nothing.
-  const content = result.code === 0 ? await readContent(device) : undefined;
+  const content = result.code === 0 ? await readContent(device, 'samples') : undefined;
   if (content?.kind === 'filesystem' && content.type === type) return;
   const why = new Error(`${program} ${content === undefined ? 'failed' : `made no ${type}`}: ${wordsOf(result)}`);
   throw hostFailed(tried, why, `Correct the mkfs options, or run ${program} ${device.path} by hand, and try again`);
 }
 
 async function refuseContent(device: BlockDevice, tried: string): Promise<void> {
-  const content = await readContent(device);
+  const content = await readContent(device, 'samples');
   if (content.kind === 'blank' || (content.kind === 'other' && content.noise === true)) return;
   throw new DriverError('NOT_BLANK', {
     tried,

@@ -68,7 +68,8 @@ export interface Host {
   waitForDeviceGone(volumeId: string, ec2Device: string, signal: AbortSignal): Promise<void>;
   /** Device names, in EC2's form ("/dev/xvdf"), that the kernel already uses, whether or not EC2 knows. */
   usedDeviceNames(): Promise<Set<string>>;
-  readContent(device: BlockDevice): Promise<DiskContent>;
+  /** What the disk holds; blank by `samples` (milliseconds) or by `all` of it (as long as reading the disk takes). */
+  readContent(device: BlockDevice, parts: 'samples' | 'all'): Promise<DiskContent>;
   /**
    * Formats a disk. Over `nothing` the caller has proved it blank (or noise, on a volume that EC2 proves new), and it is
    * looked at again first: NOT_BLANK for anything else. Over `unfinished` it holds what an interrupted mkfs of ours left.

@@ -57,7 +57,10 @@ function refuseDifferent(node: Node, name: string, options: CreateOptions, volum
     volume: name,
     tried: 'create it as asked',
     why: `${volume.id} has this name already, and differs: ${differing.join('; ')}`,
-    todo: 'Ask for what it is, choose another name, or remove that volume first',
+    todo:
+      volume.zone === node.zone
+        ? 'Ask for what it is, choose another name, or remove that volume first'
+        : `Run the container on a node in ${volume.zone}, or choose another name`,
   });
 }
 

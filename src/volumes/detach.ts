@@ -1,4 +1,4 @@
-import { tagKeys } from '../ebs/tags.ts';
+import { cleanMark, tagKeys } from '../ebs/tags.ts';
 import type { Attachment, AttachmentKey } from '../ebs/types.ts';
 import { waitUntilDetached } from '../ebs/volume-waits.ts';
 import { DriverError, isCode } from '../errors.ts';
@@ -43,10 +43,11 @@ export async function finishDetach(node: Node, held: Held): Promise<void> {
  * The clean tag goes first: a crash before the detach then still leaves proof that this attachment is finished. Without
  * it the detach goes on all the same: a volume must not stay here for want of a permission to tag.
  */
-async function tagClean(node: Node, { name, volume, attachTime }: Held): Promise<void> {
+async function tagClean(node: Node, { name, volume, instanceId, device, attachTime }: Held): Promise<void> {
   if (attachTime === undefined) return;
+  const mark = cleanMark({ instanceId, device, attachTime });
   try {
-    await node.ec2.createTags(volume.id, { [tagKeys.clean]: attachTime });
+    await node.ec2.createTags(volume.id, { [tagKeys.clean]: mark });
   } catch (error) {
     node.log.warn(
       { volume: name, volumeId: volume.id, err: error },

@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto';
 import { mkdir, open, readdir, readFile, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { DriverError } from '../errors.ts';
@@ -38,6 +39,7 @@ export async function openJournal(root: string): Promise<Journal> {
   const fileOf = (name: string) => join(directory, `${encodeName(name)}.json`);
   const devicesFile = join(root, 'devices.json');
   const identityFile = join(root, 'identity.json');
+  let lastDevices: Promise<unknown> = Promise.resolve();
   return {
     load: () =>
       loadAll(directory).catch((error: unknown) => {
@@ -67,12 +69,13 @@ export async function openJournal(root: string): Promise<Journal> {
         return [];
       }
     },
-    async saveDevices(names) {
-      try {
-        await writeDurably(root, devicesFile, `${JSON.stringify(names)}\n`);
-      } catch (error) {
+    saveDevices(names) {
+      // One after another: an older list must not win.
+      const saved = lastDevices.then(() => writeDurably(root, devicesFile, `${JSON.stringify(names)}\n`));
+      lastDevices = saved.catch(() => undefined);
+      return saved.catch((error: unknown) => {
         throw journalFailed(undefined, root, error);
-      }
+      });
     },
     async loadIdentity() {
       try {
@@ -89,6 +92,8 @@ async function loadAll(directory: string): Promise<{ held: Held[]; damaged: { fi
   const held: Held[] = [];
   const damaged: { file: string; why: string }[] = [];
   for (const entry of await readdir(directory)) {
+    // A power cut in the middle of a write leaves its temporary file.
+    if (entry.endsWith('.new')) await rm(join(directory, entry), { force: true });
     if (!entry.endsWith('.json')) continue;
     const file = join(directory, entry);
     try {
@@ -121,15 +126,19 @@ function isHeld(held: Partial<Held>): held is Held {
 
 /** A reader sees the old text or the new, whole, whenever the power goes. */
 async function writeDurably(directory: string, file: string, text: string): Promise<void> {
-  const temporary = `${file}.new`;
+  // Two writes of one file may be under way at once, and each needs a file of its own until it is whole.
+  const temporary = `${file}.${randomUUID()}.new`;
   const handle = await open(temporary, 'w', 0o600);
   try {
     await handle.writeFile(text);
     await handle.sync();
-  } finally {
     await handle.close();
+    await rename(temporary, file);
+  } catch (error) {
+    await handle.close().catch(() => undefined);
+    await rm(temporary, { force: true });
+    throw error;
   }
-  await rename(temporary, file);
   await syncDirectory(directory);
 }
 

@@ -39,11 +39,24 @@ export function createLookup(ec2: Ec2, now: () => number = Date.now): Lookup {
     for (const [id, at] of removed) if (now() - at > visibilityMs) removed.delete(id);
   };
 
+  /** A volume just made here that no listing shows: too new to be listed, or gone again, which a look by its id tells. */
+  const notListedYet = async (name: string): Promise<EbsVolume | undefined> => {
+    const id = created.get(name)?.volume.id;
+    if (id === undefined) return undefined;
+    const volume = await ec2.describeVolume(id);
+    if (volume !== undefined && !isGone(volume) && nameOf(volume) === name) return volume;
+    created.delete(name);
+    return undefined;
+  };
+
   return {
     async find(name) {
       const found = (await ec2.findVolumes(encodeName(name))).filter((volume) => !isGone(volume));
       forgetOld();
-      const volume = onlyOne(name, found) ?? created.get(name)?.volume;
+      const listed = onlyOne(name, found);
+      // Once a read has shown it, an empty one means that it is gone.
+      if (listed !== undefined) created.delete(name);
+      const volume = listed ?? (await notListedYet(name));
       if (volume === undefined) known.delete(name);
       else known.set(name, volume);
       return volume;

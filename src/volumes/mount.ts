@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { tagKeys } from '../ebs/tags.ts';
 import type { EbsVolume } from '../ebs/types.ts';
-import { DriverError } from '../errors.ts';
+import { DriverError, isCode } from '../errors.ts';
 import { type BlockDevice, type DiskContent, type FilesystemType, filesystemTypes } from '../host/types.ts';
 import type { Held } from './held.ts';
 import { keep, mountpointOf, type Node, waiting } from './node.ts';
@@ -48,9 +48,14 @@ async function prepareFilesystem(node: Node, held: Held, disk: BlockDevice, plan
   const existing = await identify(node, held, disk, plan);
   if (existing === undefined) return format(node, held, disk, plan, 'nothing');
   if (existing === 'unfinished') return format(node, held, disk, plan, 'unfinished');
-  await waiting(node, held.name, `the check of its ${existing} filesystem`, () =>
-    node.host.checkFilesystem(disk, existing),
-  );
+  try {
+    await waiting(node, held.name, `the check of its ${existing} filesystem`, () =>
+      node.host.checkFilesystem(disk, existing),
+    );
+  } catch (error) {
+    if (!isCode(error, 'FILESYSTEM_DAMAGED') || !isBegun(held.volume)) throw error;
+    return format(node, held, disk, plan, 'unfinished');
+  }
   return plan.formatted === undefined ? tagFormatted(node, held, existing) : { ...held, filesystem: existing };
 }
 
@@ -81,25 +86,28 @@ async function identify(
   disk: BlockDevice,
   plan: MountPlan,
 ): Promise<FilesystemType | 'unfinished' | undefined> {
-  const content = await node.host.readContent(disk);
+  // Samples do for a disk that EC2 made empty for us and nobody was given since. Any other may hold data anywhere.
+  const parts = isUnwritten(held.volume) ? 'samples' : 'all';
+  const content = await waiting(node, held.name, `a look at what ${disk.path} holds`, () =>
+    node.host.readContent(disk, parts),
+  );
   const { formatted } = plan;
-  if (formatted === undefined && (content.kind === 'blank' || (isNoise(content) && isUnwritten(held.volume))))
+  if (
+    formatted === undefined &&
+    (content.kind === 'blank' || (isNoise(content) && held.volume.encrypted && isUnwritten(held.volume)))
+  )
     return undefined;
   if (content.kind === 'filesystem') {
     const type = filesystemTypes.find((known) => known === content.type);
-    if (type !== undefined && (formatted ?? type) === type) return type;
+    if (type !== undefined && (formatted ?? held.volume.tags[tagKeys.fsType] ?? type) === type) return type;
   }
-  // The disk was blank when that mkfs began, and nobody was given it since: the formatted tag would be there.
-  if (formatted === undefined && held.volume.tags[tagKeys.formatting] !== undefined) return 'unfinished';
+  if (content.kind === 'other' && isBegun(held.volume)) return 'unfinished';
   const what = {
     blank: 'nothing',
     filesystem: `a ${'type' in content ? content.type : ''} filesystem`,
     other: 'what' in content ? content.what : '',
   };
-  const expected =
-    formatted === undefined
-      ? `only a blank disk is formatted, and only ${filesystemTypes.join(', ')} are mounted`
-      : `its tag ${tagKeys.formatted} says that ${formatted} was made on it`;
+  const expected = expectation(held, content);
   throw new DriverError('NOT_BLANK', {
     volume: held.name,
     tried: `mount ${held.volume.id} from ${disk.path}`,
@@ -108,16 +116,31 @@ async function identify(
   });
 }
 
+function expectation({ volume: { tags } }: Held, content: DiskContent): string {
+  const formatted = tags[tagKeys.formatted];
+  if (formatted !== undefined) return `its tag ${tagKeys.formatted} says that ${formatted} was made on it`;
+  if (content.kind === 'filesystem' && filesystemTypes.some((type) => type === content.type)) {
+    return `its tag ${tagKeys.fsType} asks for ${tags[tagKeys.fsType]}`;
+  }
+  return `only a blank disk is formatted, and only ${filesystemTypes.join(', ')} are mounted`;
+}
+
 function isNoise(content: DiskContent): boolean {
   return content.kind === 'other' && content.noise === true;
 }
 
 /**
- * True for a volume that was made empty, by us, and never handed out: an encrypted one reads as noise then, since EBS
+ * True for a volume that was made empty, by us, and never handed out. An encrypted one reads as noise then, since EBS
  * decrypts blocks that were never written too (kubernetes-sigs/aws-ebs-csi-driver#738).
  */
-function isUnwritten({ encrypted, snapshotId, tags }: EbsVolume): boolean {
-  return encrypted && snapshotId === undefined && tags[tagKeys.generation] !== undefined;
+function isUnwritten({ snapshotId, tags }: EbsVolume): boolean {
+  const madeByUs = tags[tagKeys.generation] !== undefined && tags[tagKeys.formatted] === undefined;
+  return madeByUs && snapshotId === undefined;
+}
+
+/** True between the two tags around mkfs: the disk was blank when it began, and nobody was given it since. */
+function isBegun({ tags }: EbsVolume): boolean {
+  return tags[tagKeys.formatting] !== undefined && tags[tagKeys.formatted] === undefined;
 }
 
 async function format(

@@ -203,11 +203,23 @@ function readValue(volume: string, name: OptionName, spelled: string, text: stri
     return table[name].read(text);
   } catch (error) {
     if (!(error instanceof BadValue)) throw error;
-    return refuseOptions(volume, `${spelled} ${error.message}, not ${JSON.stringify(text)}`, 'Correct the option');
+    const takes = error.message.startsWith('takes');
+    const got = takes ? `, not ${JSON.stringify(text)}` : ` (it is ${JSON.stringify(text)})`;
+    return refuseOptions(volume, `${spelled} ${error.message}${got}`, takes ? 'Correct the option' : 'Leave that out');
   }
 }
 
+/** Options of REX-Ray that have no meaning here, by lower case: what its users must know instead. */
+const foreign = new Map([
+  ['overwritefs', 'the driver formats blank disks only, and never over something'],
+  ['volumename', 'to copy a volume, take a snapshot of it and give snapshotId'],
+  ['volumeid', 'to copy a volume, take a snapshot of it and give snapshotId'],
+  ['snapshotname', 'snapshots are given by id: snapshotId'],
+]);
+
 function unknownOption(volume: string, spelled: string): never {
+  const instead = foreign.get(spelled.toLowerCase());
+  if (instead !== undefined) refuseOptions(volume, `the option ${spelled} is not taken: ${instead}`, 'Leave it out');
   const meant = nearest(spelled, knownOptions);
   const guess = meant === undefined ? '' : `Did you mean ${meant}? `;
   return refuseOptions(

@@ -57,7 +57,7 @@ function planPerformance(name: string, options: CreateOptions, defaults: Default
   const sizeGib = options.size ?? (options.snapshotId === undefined ? defaults.size : undefined);
   const wanted = { type, sizeGib, iops: options.iops, throughput: options.throughput };
   const violation = limitViolation(wanted);
-  if (violation !== undefined) refuseOptions(name, violation, 'See the limits of EBS volume types');
+  if (violation !== undefined) refuseOptions(name, violation, 'Choose a value in that range, or another type');
   return wanted;
 }
 
@@ -87,7 +87,10 @@ function planTags(name: string, options: CreateOptions, defaults: Defaults): Tag
     [tagKeys.displayName]: displayName(name),
     [tagKeys.cluster]: defaults.cluster,
     [tagKeys.name]: encodeName(name),
-    [tagKeys.fsType]: options.fsType ?? defaults.fsType,
+    // A snapshot brings its filesystem: only what was asked for is held against it.
+    ...(options.fsType === undefined && options.snapshotId !== undefined
+      ? {}
+      : { [tagKeys.fsType]: options.fsType ?? defaults.fsType }),
     [tagKeys.subdirectory]: options.subdirectory ?? defaults.subdirectory,
     ...Object.fromEntries(Object.entries(optional).filter(([, value]) => value !== undefined)),
   };

@@ -12,7 +12,8 @@ export function heldInfo(held: Held, instanceId: string, waitingFor: string | un
     status: compact({
       ...facts(held.volume),
       state: held.phase,
-      owner: instanceId,
+      // What is only to be detached may have another owner by now.
+      owner: held.phase === 'detaching' ? undefined : instanceId,
       device: held.device,
       attachTime: held.attachTime,
       filesystem: held.filesystem ?? held.volume.tags[tagKeys.formatted],
@@ -22,7 +23,7 @@ export function heldInfo(held: Held, instanceId: string, waitingFor: string | un
   };
 }
 
-/** A volume that is not held here, as EC2 described it. `stale` says since when the answer may have changed. */
+/** A volume that is not held here, as EC2 described it. `stale` says why the answer may be an old one. */
 export function remoteInfo(
   name: string,
   volume: EbsVolume,

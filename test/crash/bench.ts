@@ -5,6 +5,7 @@ import { mkdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
+import { tagKeys } from '../../src/ebs/tags.ts';
 import type { SandboxOptions } from '../../src/sandbox/sandbox.ts';
 import type { Held } from '../../src/volumes/held.ts';
 import { type CrashPoint, filesOf } from '../support/crash-orders.ts';
@@ -25,7 +26,8 @@ export interface State {
   readonly volumes: readonly string[];
   /** "instance device state" of each attachment. */
   readonly attachments: readonly string[];
-  readonly formatted: string | undefined;
+  /** Those that EC2 has under the name still: a retained volume is not. */
+  readonly named: readonly string[];
   readonly record: Held | undefined;
   readonly mounted: boolean;
   /** Whether the mountpoint is there. */
@@ -39,7 +41,7 @@ export class Bench {
   readonly root: string;
   readonly #files: ReturnType<typeof filesOf>;
 
-  constructor(box: TestSandbox, which = 0) {
+  constructor(box: TestSandbox, which: number | string = 0) {
     this.box = box;
     const { instanceId, root } = box.node(which);
     this.instanceId = instanceId;
@@ -113,7 +115,7 @@ export class Bench {
       attachments: volumes.flatMap(({ Attachments = [] }) =>
         Attachments.map(({ InstanceId, Device, State }) => `${InstanceId} ${Device} ${State}`),
       ),
-      formatted: tagsOf(volumes[0])['docker-volume-ebs:formatted'],
+      named: volumes.filter((each) => tagsOf(each)[tagKeys.name] !== undefined).map(({ VolumeId = '' }) => VolumeId),
       record: await this.record(name),
       mounted: (await mountedAt(this.target(name))) !== undefined,
       directory: existsSync(this.target(name)),
@@ -145,6 +147,9 @@ function brief({ record }: State): unknown {
 export const released = (state: State): boolean => state.volumes.length === 1 && free(state);
 /** EC2 has no such volume either. */
 export const absent = (state: State): boolean => state.volumes.length === 0 && free(state);
+/** EC2 keeps it under no name. */
+export const retained = (state: State): boolean =>
+  state.volumes.length === 1 && state.named.length === 0 && free(state);
 const free = ({ attachments, record, mounted, directory }: State): boolean =>
   attachments.length === 0 && record === undefined && !mounted && !directory;
 

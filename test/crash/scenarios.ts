@@ -1,12 +1,22 @@
+import { existsSync } from 'node:fs';
 import { readFile, rm, rmdir, writeFile } from 'node:fs/promises';
+import {
+  DescribeInstancesCommand,
+  RunInstancesCommand,
+  StopInstancesCommand,
+  TerminateInstancesCommand,
+} from '@aws-sdk/client-ec2';
 import { attempt } from '../../src/sandbox/command.ts';
-import { absent, type Bench, heldBy, released, type State } from './bench.ts';
+import { eventually } from '../support/sandbox.ts';
+import { absent, Bench, heldBy, released, retained, type State } from './bench.ts';
 
 /** What a caller does, up to and with what follows from it; a crash may strike anywhere in between. */
 export interface Scenario {
   readonly title: string;
   /** Part of the sweep that runs with the other tests; all run in the full one. */
   readonly main: boolean;
+  /** Only the points that match, one for each state, where the rest is as in another scenario. */
+  readonly only?: RegExp;
   /** Before it. */
   prepare(bench: Bench, name: string): Promise<void>;
   /** The call, which may break. Run again after the restart, it must succeed. */
@@ -104,6 +114,14 @@ export const scenarios: readonly Scenario[] = [
     prepare: create,
     after: leave,
   },
+  ...['xfs', 'btrfs'].map((fsType) => ({
+    title: `first mount, ${fsType}`,
+    main: false,
+    only: /mkfs|makeFilesystem|createTags|mount/,
+    ...mounted,
+    prepare: async (bench: Bench, name: string) => void (await bench.ok('Create', { Name: name, Opts: { fsType } })),
+    after: leave,
+  })),
   {
     title: 'mount of a volume with data',
     main: true,
@@ -209,3 +227,77 @@ export const scenarios: readonly Scenario[] = [
     after: serves,
   },
 ];
+
+/** Removing where the settings say what becomes of the EBS volume. */
+export const removals: Readonly<Record<'snapshot' | 'retain', Scenario>> = {
+  snapshot: {
+    title: 'remove with a snapshot',
+    main: true,
+    prepare: create,
+    act: remove,
+    end: absent,
+    rest: anyOf(released, absent),
+    after: async (bench, name) => {
+      const { Snapshots } = (await bench.box.aws(
+        'describe-snapshots',
+        '--filters',
+        `Name=tag:Name,Values=${name}`,
+      )) as {
+        Snapshots: { SnapshotId: string }[];
+      };
+      // CreateSnapshot takes no token: a removal that was cut off right after it takes another. None would lose data.
+      if (Snapshots.length < 1 || Snapshots.length > 2)
+        throw new Error(`there are ${Snapshots.length} snapshots of it`);
+      await createAgain(bench, name);
+    },
+  },
+  retain: {
+    title: 'remove and retain',
+    main: true,
+    prepare: create,
+    act: remove,
+    end: retained,
+    rest: anyOf((state) => released(state) && state.named.length === 1, retained),
+    after: async (bench, name) => {
+      await create(bench, name);
+      await bench.reaches(name, ({ volumes, named }) => volumes.length === 2 && named.length === 1);
+    },
+  },
+};
+
+const owners = new Map<string, string>();
+
+/** Another instance with the volume mounted has stopped all at once. */
+async function ownerStops({ box }: Bench, name: string): Promise<void> {
+  const { Instances: [made] = [] } = await box.ec2.send(
+    new RunInstancesCommand({ MinCount: 1, MaxCount: 1, InstanceType: 'm5.large', ImageId: 'ami-0123456789abcdef0' }),
+  );
+  const owner = made?.InstanceId ?? '';
+  owners.set(name, owner);
+  await eventually(async () => box.sandbox.nodes().some(({ instanceId, pid }) => instanceId === owner && pid !== 0));
+  const other = new Bench(box, owner);
+  await eventually(async () => existsSync(box.node(owner).socket));
+  await inUse(other, name);
+  await box.ec2.send(new StopInstancesCommand({ InstanceIds: [owner], Force: true }));
+  await eventually(async () => {
+    const { Reservations = [] } = await box.ec2.send(new DescribeInstancesCommand({ InstanceIds: [owner] }));
+    return Reservations[0]?.Instances?.[0]?.State?.Name === 'stopped';
+  });
+}
+
+const ownedByOther = ({ attachments, record, mounted, directory }: State, { instanceId }: Bench): boolean =>
+  attachments.length === 1 && attachments[0]?.startsWith(instanceId) === false && !record && !mounted && !directory;
+
+export const takeover: Scenario = {
+  title: 'takeover from a stopped instance',
+  main: false,
+  only: /etachVolume|attachVolume|createTags|journal|host.mount/,
+  prepare: ownerStops,
+  ...mounted,
+  rest: anyOf(ownedByOther, released, heldBy(id)),
+  after: async (bench, name) => {
+    await checkData(bench, name);
+    await leave(bench, name);
+    await bench.box.ec2.send(new TerminateInstancesCommand({ InstanceIds: [owners.get(name) ?? ''] }));
+  },
+};

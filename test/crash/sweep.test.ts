@@ -2,7 +2,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { requires } from '../support/requirements.ts';
 import { eventually, type TestSandbox } from '../support/sandbox.ts';
 import { Bench, Container, crashSandbox, heldBy } from './bench.ts';
-import { scenarios } from './scenarios.ts';
+import { scenarios, takeover } from './scenarios.ts';
 import { knownSteps } from './steps.ts';
 import { sweep } from './sweep.ts';
 
@@ -56,6 +56,19 @@ describe.skipIf(skip)('kill -9 at every step, then a restart', () => {
       expect(heldBy('live-id')(await bench.state(container.name), bench)).toBe(true);
     } finally {
       free.push(lane);
+    }
+  });
+});
+
+describe.skipIf(skip || !full)('kill -9 of the node that takes a volume over', () => {
+  it(takeover.title, { timeout: 3_600_000 }, async () => {
+    const box = await crashSandbox();
+    try {
+      const swept = await sweep(new Bench(box), takeover, full);
+      process.stdout.write(`crash points tried: ${takeover.title} ${swept.tried}\n`);
+      expect(swept).toMatchObject({ failures: [], missed: [] });
+    } finally {
+      await box.close();
     }
   });
 });

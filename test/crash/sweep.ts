@@ -27,7 +27,7 @@ const freshName = (): string => {
 
 /** Runs a scenario once without a crash, then once for each point that it passed, with the crash there. */
 export async function sweep(bench: Bench, scenario: Scenario, full: boolean): Promise<Swept> {
-  const points = full ? everyPoint(await dryRun(bench, scenario)) : everyState(await dryRun(bench, scenario));
+  const points = chosen(scenario, await dryRun(bench, scenario), full);
   const missed: string[] = [];
   const failures: string[] = [];
   for (const point of points) {
@@ -40,6 +40,11 @@ export async function sweep(bench: Bench, scenario: Scenario, full: boolean): Pr
     }
   }
   return { tried: points.length - missed.length, missed, failures };
+}
+
+function chosen({ only }: Scenario, trace: readonly string[], full: boolean): CrashPoint[] {
+  if (only !== undefined) return everyState(trace).filter(({ point }) => only.test(point));
+  return full ? everyPoint(trace) : everyState(trace);
 }
 
 function describePoint({ point, nth, childLivesMs }: CrashPoint): string {

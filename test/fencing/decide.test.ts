@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { tagKeys } from '../../src/ebs/tags.ts';
+import { cleanMark, tagKeys } from '../../src/ebs/tags.ts';
 import type { Instance } from '../../src/ebs/types.ts';
 import { decide, type FencePolicy, type Observation } from '../../src/fencing/decide.ts';
 import { attachmentWith, instanceWith, volumeWith } from '../support/fake-volume.ts';
@@ -55,7 +55,14 @@ const anyObservation: fc.Arbitrary<Observation> = fc
   .record({
     attachment: anyAttachment,
     owner: anyOwner,
-    clean: fc.constantFrom(undefined, ...times),
+    clean: fc.option(
+      fc.record({
+        instanceId: fc.constantFrom('i-a', 'i-b'),
+        device: fc.constantFrom('/dev/xvdba', '/dev/xvdbb'),
+        attachTime: fc.constantFrom(...times),
+      }),
+      { nil: undefined },
+    ),
     multiAttach: fc.constantFrom(false, false, false, true),
     second: fc.constantFrom(false, false, false, true),
   })
@@ -66,11 +73,13 @@ const anyObservation: fc.Arbitrary<Observation> = fc
       state: 'in-use',
       multiAttach,
       attachments: second ? [attachment, attachmentWith({ instanceId: 'i-b' })] : [attachment],
-      tags: clean === undefined ? {} : { [tagKeys.clean]: clean },
+      tags: clean === undefined ? {} : { [tagKeys.clean]: cleanMark(clean) },
     }),
   }));
 const anyPolicy = fc.constantFrom<FencePolicy>('never', 'instance-not-running');
-const isClean = ({ volume, attachment }: Observation) => volume.tags[tagKeys.clean] === attachment.attachTime;
+const isClean = ({ volume, attachment }: Observation) =>
+  attachment.instanceId !== undefined &&
+  volume.tags[tagKeys.clean] === cleanMark({ ...attachment, instanceId: attachment.instanceId });
 const lawful = (law: (policy: FencePolicy, seen: Observation) => void) =>
   fc.assert(
     fc.property(anyPolicy, anyObservation, (policy, seen) => {
@@ -173,10 +182,16 @@ describe('examples', () => {
   });
 
   it('takes what the owner declared finished, whatever the policy', () => {
-    const clean = { [tagKeys.clean]: attachTime };
+    const { instanceId = '', device } = attachmentWith({});
+    const clean = { [tagKeys.clean]: cleanMark({ instanceId, device, attachTime }) };
     expect(judged({}, clean)).toMatchObject({ kind: 'take', evidence: 'clean' });
     expect(decide('never', seen({}, clean))).toMatchObject({ kind: 'take', evidence: 'clean' });
-    expect(judged({}, { [tagKeys.clean]: '2026-01-01T00:00:00.000Z' }).kind).toBe('refuse');
+    const earlier = [
+      { instanceId, device, attachTime: '2026-01-01T00:00:00Z' },
+      { instanceId, device: '/dev/xvdcz', attachTime },
+      { instanceId: 'i-z', device, attachTime },
+    ];
+    for (const other of earlier) expect(judged({}, { [tagKeys.clean]: cleanMark(other) }).kind).toBe('refuse');
   });
 
   it('refuses a hibernated owner: it wakes with its mounts', () => {

@@ -1,6 +1,6 @@
 import { pino } from 'pino';
 import { beforeEach, describe, expect, it, vi } from 'vitest';
-import { tagKeys } from '../../src/ebs/tags.ts';
+import { cleanMark, tagKeys } from '../../src/ebs/tags.ts';
 import type { EbsVolume, Instance } from '../../src/ebs/types.ts';
 import { type TakeoverContext, takeOver } from '../../src/fencing/takeover.ts';
 import { FakeEc2 } from '../support/fake-ec2.ts';
@@ -66,9 +66,27 @@ describe('an owner that runs', () => {
     expect(detaches()).toEqual([]);
   });
 
+  it('that declares the attachment finished meanwhile is helped to the end', async () => {
+    const { begin, detaches, volume, attachment, key } = bench();
+    const taking = begin();
+    await pass(3000);
+    volume.tags[tagKeys.clean] = cleanMark({ ...attachment, instanceId: 'i-a' });
+    expect(await played(taking)).toMatchObject({ state: 'available' });
+    expect(detaches()).toEqual([key]);
+  });
+
+  it('that is terminated meanwhile loses its volume', async () => {
+    const { begin, detaches, ec2, key } = bench();
+    const taking = begin();
+    await pass(3000);
+    ec2.setInstance('i-a', { state: 'terminated' });
+    expect(await played(taking)).toMatchObject({ state: 'available' });
+    expect(detaches()).toEqual([key]);
+  });
+
   it('that declared the attachment finished is helped to the end', async () => {
     const { begin, detaches, volume, attachment, key } = bench({}, 'never');
-    volume.tags[tagKeys.clean] = attachment.attachTime;
+    volume.tags[tagKeys.clean] = cleanMark({ ...attachment, instanceId: 'i-a' });
     expect(await played(begin())).toMatchObject({ state: 'available' });
     expect(detaches()).toEqual([key]);
   });

@@ -117,7 +117,7 @@ describe.skipIf(!machine.disks)('a real disk', () => {
     const directory = await tempDirectory();
     for (const size of [1, 3, 77, 1024]) {
       const disk = await loopDisk(directory, size, `${size}.img`);
-      expect(await readContent(disk.device)).toEqual({ kind: 'blank' });
+      expect(await readContent(disk.device, 'samples')).toEqual({ kind: 'blank' });
     }
   });
 
@@ -126,7 +126,7 @@ describe.skipIf(!machine.disks)('a real disk', () => {
     await makeFilesystem(disk.device, type, type === 'ext4' ? ['-L', 'named'] : [], 'nothing');
     const uuid = expect.stringMatching(/^[0-9a-f-]{36}$/);
     const before = await disk.hash();
-    expect(await readContent(disk.device)).toEqual({ kind: 'filesystem', type, uuid });
+    expect(await readContent(disk.device, 'samples')).toEqual({ kind: 'filesystem', type, uuid });
     for (const again of ['ext4', 'xfs', 'btrfs'] as const) {
       await expect(makeFilesystem(disk.device, again, [], 'nothing')).rejects.toMatchObject({
         code: 'NOT_BLANK',
@@ -150,7 +150,7 @@ describe.skipIf(!machine.disks)('a real disk', () => {
     const disk = await loopDisk(await tempDirectory(), 64);
     await disk.write(offset, bytes);
     const before = await disk.hash();
-    expect(await readContent(disk.device)).toEqual({ kind: 'other', what: expect.stringMatching(what) });
+    expect(await readContent(disk.device, 'samples')).toEqual({ kind: 'other', what: expect.stringMatching(what) });
     await expect(makeFilesystem(disk.device, 'ext4', [], 'nothing')).rejects.toMatchObject({ code: 'NOT_BLANK' });
     expect(await disk.hash()).toBe(before);
   });
@@ -158,21 +158,24 @@ describe.skipIf(!machine.disks)('a real disk', () => {
   test('with swap space is not blank', async () => {
     const disk = await loopDisk(await tempDirectory(), 16);
     await must('mkswap', disk.device.path);
-    expect(await readContent(disk.device)).toEqual({ kind: 'other', what: 'swap space' });
+    expect(await readContent(disk.device, 'samples')).toEqual({ kind: 'other', what: 'swap space' });
   });
 
   test.each(['ext4', 'xfs', 'btrfs'] as const)('whose %s lost its superblock to wipefs is not blank', async (type) => {
     const disk = await loopDisk(await tempDirectory(), 320);
     await must(`mkfs.${type}`, '-q', disk.device.path);
     await must('wipefs', '-a', disk.device.path);
-    expect(await readContent(disk.device)).toMatchObject({ kind: 'other' });
+    expect(await readContent(disk.device, 'samples')).toMatchObject({ kind: 'other' });
   });
 
   test('whose ext4 lost its whole first 8 MiB is not blank', async () => {
     const disk = await loopDisk(await tempDirectory(), 320);
     await must('mkfs.ext4', '-q', '-b', '4096', disk.device.path);
     await disk.write(0, Buffer.alloc(8 * MiB));
-    expect(await readContent(disk.device)).toMatchObject({ kind: 'other', what: expect.stringContaining('offset') });
+    expect(await readContent(disk.device, 'samples')).toMatchObject({
+      kind: 'other',
+      what: expect.stringContaining('offset'),
+    });
   });
 
   test.each(['ext4', 'xfs', 'btrfs'] as const)(
@@ -180,15 +183,19 @@ describe.skipIf(!machine.disks)('a real disk', () => {
     async (type) => {
       const disk = await loopDisk(await tempDirectory(), 320);
       for (let at = 0; at < 320; at += 32) await disk.write(at * MiB, randomBytes(32 * MiB));
-      expect(await readContent(disk.device)).toEqual({ kind: 'other', what: expect.any(String), noise: true });
+      expect(await readContent(disk.device, 'samples')).toEqual({
+        kind: 'other',
+        what: expect.any(String),
+        noise: true,
+      });
       await makeFilesystem(disk.device, type, [], 'nothing');
-      expect(await readContent(disk.device)).toMatchObject({ kind: 'filesystem', type });
+      expect(await readContent(disk.device, 'samples')).toMatchObject({ kind: 'filesystem', type });
     },
   );
 
   test('that cannot be read, has gone or is another one is an error, never blank', async () => {
     const disk = await loopDisk(await tempDirectory(), 16);
-    const changed = (part: object) => readContent({ ...disk.device, ...part });
+    const changed = (part: object) => readContent({ ...disk.device, ...part }, 'samples');
     await expect(changed({ path: '/dev/no-such-disk' })).rejects.toMatchObject({ code: 'HOST_FAILED' });
     await expect(changed({ number: '259:9' })).rejects.toMatchObject({ code: 'WRONG_DEVICE' });
     await expect(changed({ sizeBytes: 15 * MiB })).rejects.toMatchObject({ code: 'HOST_FAILED' });

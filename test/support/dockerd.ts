@@ -1,5 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process';
-import { mkdir, mkdtemp, readFile, rm, symlink, writeFile } from 'node:fs/promises';
+import { once } from 'node:events';
+import { mkdir, mkdtemp, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -12,19 +13,33 @@ export interface Dockerd {
   docker(...args: string[]): Promise<CommandResult>;
   /** The same, failing the test unless it succeeds; gives its trimmed output. */
   ok(...args: string[]): Promise<string>;
+  /** A volume as `docker volume inspect` shows it. */
+  // biome-ignore lint/suspicious/noExplicitAny: tests look into Status, which has every shape.
+  volume(name: string): Promise<any>;
   /** Ends it without any warning (SIGKILL); `start` begins anew on the same data. */
   kill(): Promise<void>;
+  /** Ends it in good order (SIGTERM), its data kept; with live-restore its containers run on. */
+  terminate(): Promise<void>;
+  /** Starts it and waits until it answers. */
   start(): Promise<void>;
+  /** Removes its containers and ends it for good. */
   stop(): Promise<void>;
 }
 
+/** Arguments of `docker run` that give a container this volume of the driver's. */
+export const withVolume = (name: string, target = '/v'): string[] => [
+  '--mount',
+  `type=volume,source=${name},target=${target},volume-driver=ebs`,
+];
+
 /**
- * Starts dockerd in a mount namespace of its own (mounts of the host reach it, its own stay there), with a volume
- * plugin "ebs" at `pluginSocket`, no bridge and an image "busybox" made of Debian's static busybox.
+ * Starts dockerd in a mount namespace of its own that outlives it (mounts of the host reach it, its own stay there),
+ * with a volume plugin "ebs" at `pluginSocket`, no bridge and an image "busybox" made of Debian's static busybox.
  */
 export async function startDockerd(pluginSocket: string, extraArgs: readonly string[] = []): Promise<Dockerd> {
   const dir = await mkdtemp(join(tmpdir(), 'dve-dockerd-'));
   const host = `unix://${dir}/docker.sock`;
+  const machine = await startMachine(pluginSocket);
   let child: ChildProcess | undefined;
 
   const docker = (...args: string[]) => run('docker', ['-H', host, ...args], { timeoutMs: 180_000 });
@@ -36,24 +51,17 @@ export async function startDockerd(pluginSocket: string, extraArgs: readonly str
   const end = async (signal: NodeJS.Signals) => {
     const running = child;
     child = undefined;
-    if (running?.pid === undefined || running.exitCode !== null) return;
-    const gone = new Promise((resolve) => running.once('exit', resolve));
+    if (running?.pid === undefined || running.exitCode !== null || running.signalCode !== null) return;
+    const gone = once(running, 'exit');
     process.kill(running.pid, signal);
     await gone;
   };
   const start = async () => {
-    const script = [
-      'mount --make-rshared /',
-      'mkdir -p /run/docker /etc/docker',
-      'mount -t tmpfs tmpfs /run/docker && mount -t tmpfs tmpfs /etc/docker',
-      `mkdir -p /run/docker/plugins /etc/docker/plugins && echo unix://${pluginSocket} > /etc/docker/plugins/ebs.spec`,
-      'exec dockerd "$@"',
-    ].join(' && ');
     const args = [
       ...['--data-root', `${dir}/data`, '--exec-root', `${dir}/exec`, '-p', `${dir}/pid`, '-H', host],
       ...['--iptables=false', '--ip6tables=false', '--bridge=none', ...extraArgs],
     ];
-    child = spawn('unshare', ['--mount', '--propagation', 'slave', 'sh', '-c', script, 'sh', ...args], {
+    child = spawn('nsenter', [`--mount=/proc/${machine.pid}/ns/mnt`, 'dockerd', ...args], {
       stdio: ['ignore', 'ignore', 'pipe'],
     });
     const log: string[] = [];
@@ -73,25 +81,56 @@ export async function startDockerd(pluginSocket: string, extraArgs: readonly str
     },
     docker,
     ok,
+    async volume(name) {
+      return JSON.parse(await ok('volume', 'inspect', name))[0];
+    },
     kill: () => end('SIGKILL'),
+    terminate: () => end('SIGTERM'),
     start,
     async stop() {
       const ids = (await docker('ps', '-aq')).stdout.split('\n').filter((id) => id !== '');
       if (ids.length > 0) await docker('rm', '-f', ...ids);
       await end('SIGTERM');
-      await endContainerd(dir);
+      await endLeftovers(dir);
+      machine.kill('SIGKILL');
       await rm(dir, { recursive: true, force: true });
     },
   };
 }
 
-/** A killed dockerd leaves its containerd behind. */
-async function endContainerd(dir: string): Promise<void> {
-  const pid = Number(await readFile(`${dir}/exec/containerd/containerd.pid`, 'utf8').catch(() => '0'));
+/** A process that holds the engine's mount namespace: a dockerd that starts again finds the mounts of the last one. */
+async function startMachine(pluginSocket: string): Promise<ChildProcess> {
+  const script = [
+    'mount --make-rshared /',
+    'mkdir -p /run/docker /etc/docker',
+    'mount -t tmpfs tmpfs /run/docker && mount -t tmpfs tmpfs /etc/docker',
+    `mkdir -p /run/docker/plugins /etc/docker/plugins && echo unix://${pluginSocket} > /etc/docker/plugins/ebs.spec`,
+    'echo ready && exec sleep infinity',
+  ].join(' && ');
+  const machine = spawn('unshare', ['--mount', '--propagation', 'slave', 'sh', '-c', script], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
+  await once(machine.stdout, 'data');
+  return machine;
+}
+
+/** What a killed dockerd leaves behind: containers, their shims, containerd. */
+async function endLeftovers(dir: string): Promise<void> {
+  const tasks = `${dir}/exec/containerd/daemon/io.containerd.runtime.v2.task/moby`;
+  for (const id of await readdir(tasks).catch(() => [])) await killIfThere(`${tasks}/${id}/init.pid`);
+  const ours = async (pid: string) =>
+    (await readFile(`/proc/${pid}/cmdline`, 'utf8').catch(() => '')).includes(`${dir}/exec/`);
+  for (const pid of await readdir('/proc')) {
+    if (/^\d+$/.test(pid) && (await ours(pid))) await run('kill', ['-9', pid]);
+  }
+}
+
+async function killIfThere(pidFile: string): Promise<void> {
+  const pid = Number(await readFile(pidFile, 'utf8').catch(() => '0'));
   if (pid > 0) await run('kill', ['-9', String(pid)]);
 }
 
-/** An image with /data holding one file, so that copy-up can be seen. */
+/** An image with /seeded holding one file, so that copy-up can be seen. */
 async function importBusybox(dir: string, ok: (...args: string[]) => Promise<string>): Promise<void> {
   const root = join(dir, 'image');
   await mkdir(join(root, 'bin'), { recursive: true });

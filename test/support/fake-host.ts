@@ -60,8 +60,8 @@ export class FakeHost implements Host {
     return new Set(['/dev/xvda']);
   }
 
-  async readContent({ path }: BlockDevice): Promise<DiskContent> {
-    this.#note('readContent', path);
+  async readContent({ path }: BlockDevice, parts: 'samples' | 'all'): Promise<DiskContent> {
+    this.#note('readContent', path, parts);
     return this.#ec2.contents.get(basename(path)) ?? { kind: 'blank' };
   }
 

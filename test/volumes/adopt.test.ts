@@ -43,6 +43,32 @@ describe('a lost journal', () => {
     expect(volume.attachments).toEqual([]);
   });
 
+  it.each(['seen', 'hidden'])('what only a container has mounted stays with it, %s or not', async (sight) => {
+    const { node, ec2, volume } = await bench('id-1');
+    node.host.mounted.clear();
+    node.host.mountedElsewhere.add('vol-1');
+    if (sight === 'hidden') node.host.hidden.add('vol-1');
+    const again = await restarted(ec2, node);
+    await pass(30_000);
+    expect(volume.attachments).toMatchObject([{ state: 'attached' }]);
+    expect(volume.tags).not.toHaveProperty([tagKeys.clean]);
+    expect(again.waits.get('a')).toContain('a container or program still has /dev/vol-1 (vol-1) mounted');
+    again.host.mountedElsewhere.clear();
+    await pass(30_000);
+    expect([volume.attachments.length, again.held.size]).toEqual([0, 0]);
+  });
+
+  it('one volume whose tags make no sense does not keep the others from this node', async () => {
+    const { node, ec2, volume } = await bench('id-1');
+    volume.tags[tagKeys.fsType] = 'zfs';
+    const again = await restarted(ec2, node);
+    expect(again.held.get('a')).toMatchObject({ phase: 'mounted', holders: [{ id: null }] });
+    const { create, mount } = verbs(again);
+    await create('b');
+    expect(await mount('b', 'id-2')).toBe('/ebs/volumes/b/data');
+    expect(volume.attachments).toMatchObject([{ state: 'attached' }]);
+  });
+
   it('what is attached and not mounted is released', async () => {
     const { node, ec2, volume } = await bench('id-1');
     await verbs(node).unmount('a', 'id-1');

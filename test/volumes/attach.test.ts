@@ -82,6 +82,26 @@ describe('an answer of AttachVolume that was lost', () => {
     expect(volume.attachments).toMatchObject([{ instanceId: 'i-1', state: 'attached' }]);
   });
 
+  it.each(['EC2_THROTTLED', 'EC2_UNAVAILABLE', 'EC2_CREDENTIALS'] as const)(
+    'and cannot be looked up, for %s: the caller is told, and nothing stays attached',
+    async (code) => {
+      const { mount, ec2, node, volume } = await bench();
+      ec2.failNext('attachVolume', 'EC2_UNAVAILABLE', 'after');
+      ec2.failNext('describeVolume', code);
+      expect(await failure(mount('a', 'id-1'))).toMatchObject({ code });
+      await pass(30_000);
+      expect([volume.attachments.length, node.held.size]).toEqual([0, 0]);
+    },
+  );
+
+  it('to any other error that proves nothing: nothing stays attached', async () => {
+    const { mount, ec2, node, volume } = await bench();
+    ec2.failNext('attachVolume', 'EC2_THROTTLED', 'after');
+    expect(await failure(mount('a', 'id-1'))).toMatchObject({ code: 'EC2_THROTTLED' });
+    await pass(30_000);
+    expect([volume.attachments.length, node.held.size]).toEqual([0, 0]);
+  });
+
   it('a call that took no effect is reported, and leaves nothing', async () => {
     const { mount, ec2, node, volume } = await bench();
     ec2.failNext('attachVolume', 'EC2_UNAVAILABLE');
@@ -112,6 +132,14 @@ describe('an attach that comes to nothing', () => {
     expect(node.held.size).toBe(0);
   });
 
+  it('this machine fails while the disk is waited for: nothing stays attached', async () => {
+    const { mount, node, volume } = await bench();
+    node.host.failNext('waitForDevice', 'HOST_FAILED');
+    expect(await failure(mount('a', 'id-1'))).toMatchObject({ code: 'HOST_FAILED' });
+    await pass(30_000);
+    expect([volume.attachments.length, node.held.size]).toEqual([0, 0]);
+  });
+
   it('accepted and then given up by EC2: tried again under another name', async () => {
     const { mount, ec2, volume } = await bench();
     ec2.neverPlugged.add('vol-1');
@@ -136,6 +164,13 @@ describe('a left-over attachment of this instance', () => {
     ]);
     expect(volume.attachments[0]).toMatchObject({ instanceId: 'i-1', state: 'attached' });
     expect(node.host.mounted.size).toBe(1);
+  });
+
+  it('keeps its device name out of use for the attachment that follows', async () => {
+    const { mount, ec2, volume } = await bench();
+    ec2.addAttachment(volume, 'i-1', '/dev/xvdba');
+    await mount('a', 'id-1');
+    expect(volume.attachments).toMatchObject([{ instanceId: 'i-1', device: '/dev/xvdbb' }]);
   });
 
   it('that is on its way out is waited for, also when its disk has left already', async () => {

@@ -28,6 +28,12 @@ describe('createVolume', () => {
     expect(ec2.calls.length).toBeLessThanOrEqual(3);
   });
 
+  it('adds the tags of the settings, with or without space between them', async () => {
+    const ec2 = new FakeEc2();
+    await played(createVolume(await fakeNode(ec2, { settings: { tags: 'a=1, b=2' } }), 'a', {}));
+    expect(ec2.volumes.get('vol-1')?.tags).toMatchObject({ a: '1', b: '2' });
+  });
+
   it('is content with the volume that is there as asked', async () => {
     const ec2 = new FakeEc2();
     const node = await fakeNode(ec2);
@@ -128,6 +134,32 @@ describe('a name whose token is used up', () => {
     expect(ids(ec2).map((id) => generationOf(ec2, id))).toEqual(['1']);
   });
 
+  it('by many volumes that another node removed: the first free generation, in seconds', async () => {
+    const ec2 = new FakeEc2();
+    const other = await fakeNode(ec2, { instanceId: 'i-2' });
+    for (let round = 0; round < 20; round++) {
+      await played(createVolume(other, 'a', {}));
+      await played(removeVolume(other, 'a'));
+    }
+    const before = Date.now();
+    await played(createVolume(await fakeNode(ec2), 'a', {}));
+    expect(Date.now() - before).toBeLessThan(20_000);
+    expect(ids(ec2).map((id) => generationOf(ec2, id))).toEqual(['20']);
+  });
+
+  it('by a volume that was retained, though EC2 repeats an answer from before that: not handed out again', async () => {
+    const ec2 = new FakeEc2();
+    const other = await fakeNode(ec2, { instanceId: 'i-2', settings: { onRemove: 'retain' } });
+    await played(createVolume(other, 'a', {}));
+    const earlier = structuredClone(ec2.volumes.get('vol-1')?.tags ?? {});
+    await played(removeVolume(other, 'a'));
+    const node = await fakeNode(ec2);
+    const really = ec2.createVolume.bind(ec2);
+    vi.spyOn(ec2, 'createVolume').mockImplementationOnce(async (spec) => ({ ...(await really(spec)), tags: earlier }));
+    await played(createVolume(node, 'a', {}));
+    expect((await node.lookup.find('a'))?.id).toBe('vol-2');
+  });
+
   it('by a volume that was retained: that one is not handed out again', async () => {
     const ec2 = new FakeEc2();
     const other = await fakeNode(ec2, { instanceId: 'i-2', settings: { onRemove: 'retain' } });
@@ -150,19 +182,22 @@ describe('two nodes that race on one name', () => {
     expect(ids(ec2)).toEqual(['vol-1']);
   });
 
-  it('with different options: one volume, and the later is told', async () => {
-    const ec2 = new FakeEc2();
-    ec2.listedAfterMs = 1000;
-    const [first, second] = await played(
-      Promise.allSettled([
-        createVolume(await fakeNode(ec2), 'a', { size: '20' }),
-        createVolume(await fakeNode(ec2, { instanceId: 'i-2' }), 'a', { size: '30' }),
-      ]),
-    );
-    expect(first.status).toBe('fulfilled');
-    expect(second).toMatchObject({ status: 'rejected', reason: { code: 'EXISTS_DIFFERENT' } });
-    expect(ids(ec2)).toEqual(['vol-1']);
-  });
+  it.each([1000, 10_000])(
+    'with different options: one volume, and the later is told, if seen after %i ms',
+    async (ms) => {
+      const ec2 = new FakeEc2();
+      ec2.listedAfterMs = ms;
+      const [first, second] = await played(
+        Promise.allSettled([
+          createVolume(await fakeNode(ec2), 'a', { size: '20' }),
+          createVolume(await fakeNode(ec2, { instanceId: 'i-2' }), 'a', { size: '30' }),
+        ]),
+      );
+      expect(first.status).toBe('fulfilled');
+      expect(second).toMatchObject({ status: 'rejected', reason: { code: 'EXISTS_DIFFERENT' } });
+      expect(ids(ec2)).toEqual(['vol-1']);
+    },
+  );
 
   it('in different zones: one volume, and the other is told', async () => {
     const ec2 = new FakeEc2();

@@ -1,5 +1,5 @@
 import { beforeEach, describe, expect, it, vi } from 'vitest';
-import { tagKeys } from '../../src/ebs/tags.ts';
+import { cleanMark, tagKeys } from '../../src/ebs/tags.ts';
 import { FakeEc2 } from '../support/fake-ec2.ts';
 import { type FakeNodeParts, fakeNode, verbs } from '../support/fake-node.ts';
 import { failure, pass, useVirtualTime } from '../support/virtual-time.ts';
@@ -139,7 +139,8 @@ describe('unmounting', () => {
   it('unmounts at once and detaches after the linger', async () => {
     const { mount, unmount, ec2, host, volume, node } = await bench();
     await mount('a', 'id-1');
-    const attachTime = volume.attachments[0]?.attachTime;
+    const { device = '', attachTime = '' } = volume.attachments[0] ?? {};
+    const mark = cleanMark({ instanceId: 'i-1', device, attachTime });
     const before = Date.now();
     await unmount('a', 'id-1');
     expect(Date.now() - before).toBeLessThan(100);
@@ -147,7 +148,7 @@ describe('unmounting', () => {
     await pass(1900);
     expect(ec2.count('detachVolume')).toBe(0);
     await pass(5000);
-    expect(volume).toMatchObject({ state: 'available', attachments: [], tags: { [tagKeys.clean]: attachTime } });
+    expect(volume).toMatchObject({ state: 'available', attachments: [], tags: { [tagKeys.clean]: mark } });
     expect(node.held.has('a')).toBe(false);
   });
 
@@ -177,6 +178,23 @@ describe('unmounting', () => {
     expect(host.mounted.has(target)).toBe(true);
     expect(ec2.calls).toEqual([]);
     expect(node.held.size).toBe(1);
+  });
+
+  it('lingers anew after a mount that came while the detach was due', async () => {
+    const { mount, unmount, node, ec2 } = await bench();
+    await mount('a', 'id-1');
+    await unmount('a', 'id-1');
+    await pass(1990);
+    const gate = Promise.withResolvers<void>();
+    const busy = node.queue.run('a', () => gate.promise);
+    const turns = [mount('a', 'id-2'), unmount('a', 'id-2')];
+    await pass(100);
+    gate.resolve();
+    await Promise.all([busy, ...turns]);
+    await pass(1500);
+    expect(ec2.count('detachVolume')).toBe(0);
+    await pass(1000);
+    expect(ec2.count('detachVolume')).toBe(1);
   });
 
   it('twice is once', async () => {
@@ -275,12 +293,29 @@ describe('a journal that cannot be written', () => {
     expect(await mount('a', 'id-1')).toBe(`${target}/data`);
   });
 
+  it('after an attach: the caller is told, and nothing stays attached', async () => {
+    const { mount, volume, journal, node } = await bench();
+    journal.isFull = ({ op, held }) => op === 'save' && held?.attachTime !== undefined;
+    expect(await failure(mount('a', 'id-1'))).toMatchObject({ code: 'JOURNAL_FAILED' });
+    journal.isFull = () => false;
+    await pass(30_000);
+    expect([volume.attachments.length, node.held.size, journal.records.size]).toEqual([0, 0, 0]);
+  });
+
   it('before an unmount: it stays mounted', async () => {
     const { mount, unmount, host, journal, holders } = await bench();
     await mount('a', 'id-1');
     journal.isFull = () => true;
     expect(await failure(unmount('a', 'id-1'))).toMatchObject({ code: 'JOURNAL_FAILED' });
     expect(host.mounted.has(target)).toBe(true);
+    expect(holders()).toEqual(['id-1']);
+  });
+
+  it('does not matter to an unmount that changes nothing', async () => {
+    const { mount, unmount, journal, holders } = await bench();
+    await mount('a', 'id-1');
+    journal.isFull = () => true;
+    await unmount('a', 'never-mounted');
     expect(holders()).toEqual(['id-1']);
   });
 

@@ -95,12 +95,13 @@ describe('the journal', () => {
     await writeFile(file('old.json'), text.replace('"version":1', '"version":0'));
     await writeFile(file('garbage.json'), Buffer.from([0, 255, 1]));
     await writeFile(file('null.json'), 'null');
+    await writeFile(file('hollow.json'), '{"version":1}');
     await writeFile(file('empty.json'), '');
     await mkdir(file('directory.json'));
     const { held, damaged } = await journal.load();
     expect(held.map(({ name }) => name)).toEqual(['good']);
     expect(new Set(damaged.map((each) => each.file))).toEqual(
-      new Set(['cut', 'old', 'garbage', 'null', 'empty', 'directory'].map((name) => file(`${name}.json`))),
+      new Set(['cut', 'old', 'garbage', 'null', 'hollow', 'empty', 'directory'].map((name) => file(`${name}.json`))),
     );
     expect(damaged.find((each) => each.file.endsWith('old.json'))?.why).toBe(
       'it is of format 0, and this program writes 1',

@@ -18,6 +18,10 @@ function bench() {
   return { ec2, clock, lookup: createLookup(ec2, () => clock.ms) };
 }
 const unlist = (ec2: FakeEc2, id: string) => ec2.volumes.delete(id);
+/** No listing shows it yet, a look by its id does. */
+const hide = (ec2: FakeEc2) => {
+  ec2.findVolumes = async () => [];
+};
 const asSeen = async (ec2: FakeEc2, id: string): Promise<EbsVolume> => {
   const volume = await ec2.describeVolume(id);
   if (volume === undefined) throw new Error(`no ${id}`);
@@ -76,13 +80,33 @@ describe('a volume made here', () => {
     const { ec2, clock, lookup } = bench();
     const volume = ec2.addVolume({ tags: tagsOf('a') });
     lookup.created('a', await asSeen(ec2, volume.id));
-    unlist(ec2, volume.id);
+    hide(ec2);
     expect((await lookup.find('a'))?.id).toBe(volume.id);
     clock.ms += 20_000;
     expect((await lookup.find('a'))?.id).toBe(volume.id);
     clock.ms += 1;
     expect(await lookup.find('a')).toBeUndefined();
     expect(lookup.remembered('a')).toBeUndefined();
+  });
+
+  it('is gone once EC2 does not know its id either, or has listed it before', async () => {
+    const { ec2, lookup } = bench();
+    const volume = ec2.addVolume({ tags: tagsOf('a') });
+    lookup.created('a', await asSeen(ec2, volume.id));
+    expect((await lookup.find('a'))?.id).toBe(volume.id);
+    unlist(ec2, volume.id);
+    expect(await lookup.find('a')).toBeUndefined();
+  });
+
+  it('is listed too though EC2 does not list it, and once when it does', async () => {
+    const { ec2, clock, lookup } = bench();
+    const volume = ec2.addVolume({ tags: tagsOf('a') });
+    lookup.created('a', await asSeen(ec2, volume.id));
+    expect((await lookup.list()).map(({ id }) => id)).toEqual([volume.id]);
+    unlist(ec2, volume.id);
+    expect((await lookup.list()).map(({ id }) => id)).toEqual([volume.id]);
+    clock.ms += 20_001;
+    expect(await lookup.list()).toEqual([]);
   });
 
   it('is read as EC2 shows it once it is listed', async () => {
@@ -116,6 +140,15 @@ describe('a volume removed here', () => {
     expect((await lookup.find('a'))?.id).toBe(volume.id);
   });
 
+  it('is listed again after that, if EC2 still has it', async () => {
+    const { ec2, clock, lookup } = bench();
+    const volume = ec2.addVolume({ tags: tagsOf('a') });
+    lookup.removed('a', await asSeen(ec2, volume.id));
+    clock.ms += 20_001;
+    expect((await lookup.list()).map(({ id }) => id)).toEqual([volume.id]);
+    expect((await lookup.find('a'))?.id).toBe(volume.id);
+  });
+
   it('does not hide another of its name', async () => {
     const { ec2, lookup } = bench();
     lookup.removed('a', await asSeen(ec2, ec2.addVolume({ tags: tagsOf('a') }).id));
@@ -135,6 +168,8 @@ describe('a volume removed here', () => {
     await removed({});
     expect(lookup.nextGeneration('a')).toBe(4);
     expect(lookup.nextGeneration('b')).toBe(0);
+    lookup.removed('b', await asSeen(ec2, ec2.addVolume({ tags: tagsOf('b', { [tagKeys.generation]: 'x' }) }).id));
+    expect(lookup.nextGeneration('b')).toBe(1);
   });
 });
 

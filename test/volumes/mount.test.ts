@@ -128,7 +128,7 @@ describe('a disk with something on it', () => {
   });
 
   it('a filesystem that is there is checked, mounted as what it is, and tagged', async () => {
-    const { mount, ec2, host, volume } = await bench({ fsType: 'ext4', mountOptions: 'noatime,discard' });
+    const { mount, ec2, host, volume } = await bench({ fsType: 'btrfs', mountOptions: 'noatime,discard' });
     ec2.contents.set('vol-1', filesystem('btrfs'));
     await mount('a', 'id-1');
     const order = host.calls.map(({ method }) => method).filter((each) => ['checkFilesystem', 'mount'].includes(each));

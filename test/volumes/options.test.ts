@@ -93,6 +93,7 @@ describe('names of options', () => {
 
   it('an alias that says the same is taken, one that contradicts is refused', () => {
     expect(parse({ type: 'gp2', volumeType: 'gp2', Type: ' gp2 ' })).toEqual({ type: 'gp2' });
+    expect(parse({ size: '20', SIZE: '20GB' })).toEqual({ size: 20 });
     expect(refusal({ type: 'gp2', volumetype: 'gp3' })).toContain('type=gp2 and volumetype=gp3 contradict each other');
     expect(refusal({ size: '1', SIZE: '2' })).toContain('size=1 and SIZE=2 contradict each other');
   });
@@ -118,6 +119,7 @@ describe('values', () => {
     ['throughput', '2001'],
     ['throughput', '0'],
     ['encrypted', 'maybe'],
+    ['encrypted', 'constructor'],
     ['encrypted', ''],
     ['kmsKeyId', 'a key'],
     ['kmsKeyId', ''],
@@ -135,6 +137,8 @@ describe('values', () => {
     ['tags', 'a'],
     ['tags', 'a=1,b'],
     ['tags', '=1'],
+    ['tags', 'a=1, =2'],
+    ['tags', 'a=1,a=2'],
   ])('%s=%j is refused with its name and value', (option, text) => {
     const message = refusal({ [option]: text });
     expect(message).toContain(`${option} takes`);
@@ -186,6 +190,7 @@ describe('mount options', () => {
     'shared',
     'rslave',
     'private',
+    'unbindable',
     'x-systemd.automount',
     'X-mount.mkdir',
     'BIND',

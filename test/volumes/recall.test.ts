@@ -1,5 +1,5 @@
 import { beforeEach, describe, expect, it, vi } from 'vitest';
-import { tagKeys } from '../../src/ebs/tags.ts';
+import { cleanMark, tagKeys } from '../../src/ebs/tags.ts';
 import { holdVolume } from '../../src/volumes/hold.ts';
 import { FakeEc2 } from '../support/fake-ec2.ts';
 import { type FakeNode, fakeNode, verbs } from '../support/fake-node.ts';
@@ -112,12 +112,26 @@ describe('a reboot', () => {
     expect(again.held.get('a')?.bootId).toBe(host.bootId);
   });
 
+  it('what another program uses by then is neither detached nor declared finished', async () => {
+    const { node, ec2, host, volume } = await bench('id-1');
+    host.reboot();
+    host.mountedElsewhere.add('vol-1');
+    const again = await restarted(ec2, node);
+    await pass(30_000);
+    expect(volume.attachments).toMatchObject([{ instanceId: 'i-1', state: 'attached' }]);
+    expect(volume.tags).not.toHaveProperty([tagKeys.clean]);
+    expect(again.waits.get('a')).toContain('a container or program still has /dev/vol-1 (vol-1) mounted');
+  });
+
   it('what nobody asks for is released all the same, declared finished', async () => {
     const { node, ec2, volume, attachment } = await bench('id-1');
     node.host.reboot();
     const again = await restarted(ec2, node);
     await pass(20_000);
-    expect(volume).toMatchObject({ state: 'available', tags: { [tagKeys.clean]: attachment.attachTime } });
+    expect(volume).toMatchObject({
+      state: 'available',
+      tags: { [tagKeys.clean]: cleanMark({ ...attachment, instanceId: 'i-1' }) },
+    });
     expect([again.held.size, again.host.mounted.size]).toEqual([0, 0]);
   });
 

@@ -35,6 +35,15 @@ describe('removing', () => {
     expect(ec2.volumes.size).toBe(0);
   });
 
+  it('snapshots it with a description that EC2 takes, however long the name', async () => {
+    const { create, remove, ec2 } = await bench({ onRemove: 'snapshot' });
+    const longest = 'a'.repeat(240);
+    await create(longest);
+    await remove(longest);
+    const [, description] = ec2.calls.find(({ method }) => method === 'createSnapshot')?.args ?? [];
+    expect(description).toHaveLength(255);
+  });
+
   it('deletes nothing when the snapshot fails', async () => {
     const { remove, ec2 } = await bench({ onRemove: 'snapshot' });
     ec2.failNext('createSnapshot', 'EC2_LIMIT');
