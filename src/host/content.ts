@@ -23,6 +23,9 @@ export async function readContent(device: BlockDevice, parts: 'samples' | 'all')
   if (sampled.noise && (signatures === undefined || isAtari(signatures))) {
     return { kind: 'other', what: 'nothing but random-looking data', noise: true };
   }
+  if (signatures?.kind === 'filesystem' && signatures.type === 'xfs' && (await isUnfinishedXfs(device, tried))) {
+    return { kind: 'other', what: 'an XFS whose mkfs was cut off' };
+  }
   if (signatures !== undefined) return signatures;
   const dataAt = sampled.dataAt ?? (parts === 'all' ? await firstData(device, tried) : undefined);
   return dataAt === undefined
@@ -53,6 +56,14 @@ function readSamples(device: BlockDevice, tried: string): Promise<Sampled> {
     const parts = await Promise.all(sampleRanges(device.sizeBytes).map((range) => readPart(file, range)));
     const dataAt = parts.find((part) => part.dataAt !== undefined)?.dataAt;
     return { dataAt, noise: parts.every((part) => part.noise) };
+  });
+}
+
+/** mkfs.xfs clears sb_inprogress, the byte at offset 126 of the superblock, when all else is written (XFS on-disk format). */
+function isUnfinishedXfs(device: BlockDevice, tried: string): Promise<boolean> {
+  return withDisk(device, tried, async (file) => {
+    const { buffer } = await file.read(Buffer.alloc(1), 0, 1, 126);
+    return buffer[0] !== 0;
   });
 }
 

@@ -29,6 +29,15 @@ export async function findDevice(
   }
 }
 
+/** The EBS volumes that NVMe controllers name as theirs. @throws DriverError HOST_FAILED */
+export async function attachedVolumeIds(sysfsRoot: string): Promise<Set<string>> {
+  try {
+    return new Set((await readNvmeDisks(sysfsRoot)).keys());
+  } catch (error) {
+    throw hostFailed('list the EBS disks of this machine', error, `Check that ${sysfsRoot} is readable`);
+  }
+}
+
 async function findNamed(
   roots: DeviceRoots,
   disks: ReadonlyMap<string, string>,

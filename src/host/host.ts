@@ -2,10 +2,10 @@ import { readFile } from 'node:fs/promises';
 import type { Settings } from '../config.ts';
 import { isDeviceBusy } from './busy.ts';
 import { readContent } from './content.ts';
-import { findDevice, usedDeviceNames, waitForDevice, waitForDeviceGone } from './devices.ts';
+import { attachedVolumeIds, findDevice, usedDeviceNames, waitForDevice, waitForDeviceGone } from './devices.ts';
 import { openSubdirectory } from './directory.ts';
 import { checkFilesystem, makeFilesystem } from './filesystems.ts';
-import { abandonMount, mountDevice, mountedAt, readMounts, unmountTarget } from './mounts.ts';
+import { abandonMount, mountDevice, mountedAt, unmountTarget } from './mounts.ts';
 import { isMountedElsewhere } from './namespaces.ts';
 import { shutdownFilesystem } from './shutdown.ts';
 import { hostFailed } from './tools.ts';
@@ -30,13 +30,13 @@ export async function openHost(
     findDevice: (volumeId, ec2Device) => findDevice(settings, volumeId, ec2Device),
     waitForDevice: (volumeId, ec2Device, signal) => waitForDevice(settings, volumeId, ec2Device, signal),
     waitForDeviceGone: (volumeId, ec2Device, signal) => waitForDeviceGone(settings, volumeId, ec2Device, signal),
+    attachedVolumeIds: () => attachedVolumeIds(settings.sysfsRoot),
     usedDeviceNames: () => usedDeviceNames(settings.deviceRoot),
     readContent,
     makeFilesystem,
     checkFilesystem,
     mount: (device, target, type, options) => mountDevice(device, target, type, options, onWarning),
     unmount: unmountTarget,
-    mounts: readMounts,
     mountedAt,
     isMountedElsewhere,
     abandonMount,

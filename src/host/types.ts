@@ -62,6 +62,8 @@ export interface Host {
   readonly bootId: string;
   /** The attached disk of an EBS volume; NVMe by its serial, Xen by the EC2 device name. WRONG_DEVICE if another volume answers there. */
   findDevice(volumeId: string, ec2Device: string): Promise<BlockDevice | undefined>;
+  /** The EBS volumes whose disks say here that they are (NVMe); Xen disks say nothing. */
+  attachedVolumeIds(): Promise<Set<string>>;
   /** Waits until {@link findDevice} finds it, watching the device directory; throws the signal's reason when aborted. */
   waitForDevice(volumeId: string, ec2Device: string, signal: AbortSignal): Promise<BlockDevice>;
   /** Waits until {@link findDevice} no longer finds it; throws the signal's reason when aborted. */
@@ -87,8 +89,6 @@ export interface Host {
   mount(device: BlockDevice, target: string, type: FilesystemType, options: readonly string[]): Promise<void>;
   /** Unmounts `target` and removes the empty directory. Succeeds when nothing is mounted there. TARGET_BUSY if in use. */
   unmount(target: string): Promise<void>;
-  /** The mounts this process sees. */
-  mounts(): Promise<MountEntry[]>;
   /** What is mounted at `target`, compared with a disk. */
   mountedAt(target: string, device: BlockDevice | undefined): Promise<MountedAt>;
   /**

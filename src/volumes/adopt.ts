@@ -2,6 +2,7 @@ import { tagKeys } from '../ebs/tags.ts';
 import type { Attachment, EbsVolume } from '../ebs/types.ts';
 import { filesystemTypes } from '../host/types.ts';
 import type { Held } from './held.ts';
+import { adopted } from './holders.ts';
 import { leftover } from './leftover.ts';
 import { nameOf } from './lookup.ts';
 import { keep, mountpointOf, type Node } from './node.ts';
@@ -32,14 +33,14 @@ async function adopt(node: Node, name: string, volume: EbsVolume, attachment: At
   if (held.phase === 'detaching') node.scheduleRelease(name, 0);
 }
 
-/** Mounted right now, so it may be in use: one anonymous holder keeps it until somebody unmounts it. */
+/** Mounted right now, so it may be in use: a holder of our own keeps it until an Unmount, or no container uses it. */
 async function asMounted(node: Node, found: Held): Promise<Held | undefined> {
   const { name, volume } = found;
   const disk = await node.host.findDevice(volume.id, found.device);
   const target = mountpointOf(node.settings, name);
   if (disk === undefined || (await node.host.mountedAt(target, disk)).what !== 'disk') return undefined;
   const filesystem = filesystemTypes.find((type) => type === volume.tags[tagKeys.formatted]);
-  const holders = [{ id: null, since: new Date().toISOString() }];
+  const holders = [{ id: adopted, since: new Date().toISOString() }];
   return { ...found, phase: 'mounted', directory: await directoryOf(node, found, target), filesystem, holders };
 }
 

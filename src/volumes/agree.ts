@@ -1,5 +1,4 @@
-import { isCode } from '../errors.ts';
-import { finishDetach, isOurs, keyOf, usedBy } from './detach.ts';
+import { finishDetach, isOurs, keyOf } from './detach.ts';
 import type { Held } from './held.ts';
 import { drop, keep, mountpointOf, type Node } from './node.ts';
 
@@ -75,21 +74,4 @@ async function endGhost(node: Node, held: Held): Promise<undefined> {
 /** The record of a volume whose mount of ours is gone. */
 export function unmounted(held: Held): Held {
   return { ...held, phase: 'attached', directory: undefined };
-}
-
-/** Takes our mount away; gives what prevents it, as a clause. */
-export async function unmountOurs(node: Node, held: Held): Promise<string | undefined> {
-  const target = mountpointOf(node.settings, held.name);
-  const disk = await node.host.findDevice(held.volume.id, held.device);
-  const mounted = await node.host.mountedAt(target, disk);
-  // A container that uses it without being a holder: docker cp has ended it with the container's own id.
-  if (mounted.what === 'disk' && (await node.host.isMountedElsewhere(mounted.number, target)))
-    return usedBy(disk, held);
-  try {
-    await node.host.unmount(target);
-  } catch (error) {
-    if (!isCode(error, 'TARGET_BUSY')) throw error;
-    return `a program still uses ${target}`;
-  }
-  return undefined;
 }

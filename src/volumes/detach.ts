@@ -4,7 +4,7 @@ import { waitUntilDetached } from '../ebs/volume-waits.ts';
 import { DriverError, isCode } from '../errors.ts';
 import type { BlockDevice } from '../host/types.ts';
 import type { Held } from './held.ts';
-import { drop, type Node, waiting } from './node.ts';
+import { drop, mountpointOf, type Node, waiting } from './node.ts';
 
 /** EC2 is read during a detach only in case the disk's going is not noticed here. */
 const detachCheckMs = 5000;
@@ -23,14 +23,26 @@ export function isOurs(key: AttachmentKey, attachment: Attachment): boolean {
 }
 
 /**
- * Ends an attachment in phase detaching: clean tag, detach, until the disk is gone; then drops the record. Resumable: each
- * part succeeds when it was done before. Nothing is mounted under this attachment any more.
- * @throws DriverError IN_USE_HERE while anything on this machine uses the disk; nothing is done then.
+ * Ends an attachment in phase detaching: unmount, then {@link detachIdle}.
+ * @throws DriverError IN_USE_HERE while anything on this machine uses the disk; it is not detached then.
  */
 export async function finishDetach(node: Node, held: Held): Promise<void> {
+  const blockedBy = await makeIdle(node, held);
+  if (blockedBy !== undefined) throw inUse(node, held, blockedBy);
+  await detachIdle(node, held);
+}
+
+/** Takes our mount away and looks whether anything else has the disk; gives what still uses it, as a clause. */
+export async function makeIdle(node: Node, held: Held): Promise<string | undefined> {
+  return (await unmountOurs(node, held)) ?? (await stillUsed(node, held));
+}
+
+/**
+ * Clean tag, detach, until the disk is gone; then drops the record, which is in phase detaching. Resumable: each part
+ * succeeds when it was done before. Nothing is mounted under this attachment any more.
+ */
+export async function detachIdle(node: Node, held: Held): Promise<void> {
   const { volume, device, name } = held;
-  const usedBy = await stillUsed(node, held);
-  if (usedBy !== undefined) throw inUse(node, held, usedBy);
   await waiting(node, name, `EC2 to detach ${volume.id} (${device})`, async () => {
     await tagClean(node, held);
     if (await sendDetach(node, held)) await waitUntilGone(node, held);
@@ -93,6 +105,23 @@ async function waitUntilGone(node: Node, held: Held): Promise<void> {
     done.abort();
     await Promise.allSettled(waits);
   }
+}
+
+/** Takes our mount away; gives what prevents it, as a clause. */
+export async function unmountOurs(node: Node, held: Held): Promise<string | undefined> {
+  const target = mountpointOf(node.settings, held.name);
+  const disk = await node.host.findDevice(held.volume.id, held.device);
+  const mounted = await node.host.mountedAt(target, disk);
+  // A container that uses it without being a holder: docker cp has ended it with the container's own id.
+  if (mounted.what === 'disk' && (await node.host.isMountedElsewhere(mounted.number, target)))
+    return usedBy(disk, held);
+  try {
+    await node.host.unmount(target);
+  } catch (error) {
+    if (!isCode(error, 'TARGET_BUSY')) throw error;
+    return `a program still uses ${target}`;
+  }
+  return undefined;
 }
 
 /**

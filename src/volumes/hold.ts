@@ -1,6 +1,7 @@
 import { DriverError } from '../errors.ts';
-import { agree, unmounted, unmountOurs } from './agree.ts';
+import { agree, unmounted } from './agree.ts';
 import { acquire } from './attach.ts';
+import { unmountOurs } from './detach.ts';
 import type { Held } from './held.ts';
 import { addHolder, removeHolder } from './holders.ts';
 import { mountHeld } from './mount.ts';

@@ -1,10 +1,15 @@
 /** A caller with a mount not yet undone. */
 export interface Holder {
-  /** Docker's mount id; null is the one holder that all callers without an id are (dvdcli, Mesos). */
+  /**
+   * Docker's mount id; null is the one holder that all callers without an id are (dvdcli, Mesos); {@link adopted} stands
+   * for whoever holds a mount that was found without a record.
+   */
   readonly id: string | null;
   /** RFC 3339. */
   readonly since: string;
 }
+
+export const adopted = 'adopted';
 
 /** With this caller among the holders. The same id again is the same holder: `docker cp` repeats a live one. */
 export function addHolder(holders: readonly Holder[], id: string | undefined, now: Date): readonly Holder[] {
@@ -12,8 +17,11 @@ export function addHolder(holders: readonly Holder[], id: string | undefined, no
   return holders.some((holder) => holder.id === key) ? holders : [...holders, { id: key, since: now.toISOString() }];
 }
 
-/** Without this caller; an unknown one changes nothing. */
+/**
+ * Without this caller; an unknown one changes nothing. Holders that were adopted end with any Unmount: which of them the
+ * caller is cannot be told, and the mount stays as long as a container has it.
+ */
 export function removeHolder(holders: readonly Holder[], id: string | undefined): readonly Holder[] {
   const key = id ?? null;
-  return holders.filter((holder) => holder.id !== key);
+  return holders.filter((holder) => holder.id !== key && holder.id !== adopted);
 }

@@ -1,4 +1,5 @@
 import { toDriverError } from '../errors.ts';
+import { adoptUnrecorded } from './adopt.ts';
 import type { Node } from './node.ts';
 import { release } from './release.ts';
 import { sweepHolders } from './sweep.ts';
@@ -7,6 +8,8 @@ const retryMs = [1000, 2000, 5000, 10_000];
 /** Device events come in bursts: a disk, its partitions, its links. */
 const burstMs = 100;
 const sweepMs = 15_000;
+/** A disk that came without a record may be one that a mount is about to account for. */
+const orphanMs = 30_000;
 
 /** Looks after what is held here without being asked: releases, lost disks, holders that are gone. */
 export interface Keeper {
@@ -60,6 +63,19 @@ export function createKeeper(node: Node): Keeper {
       if ((await node.host.findDevice(volume.id, device)) === undefined) schedule(name, 0);
     }
   };
+  /** Disks here that EC2 was asked about and that are none of ours: the root disk, other people's. */
+  const foreign = new Set<string>();
+  const unexplained = async () => {
+    const explained = new Set([...node.held.values()].map(({ volume }) => volume.id));
+    return [...(await node.host.attachedVolumeIds())].filter((id) => !explained.has(id) && !foreign.has(id));
+  };
+  /** An AttachVolume whose answer was lost may take effect after its record was settled. */
+  const releaseOrphans = async () => {
+    await node.survey.done;
+    if ((await unexplained()).length === 0) return;
+    await adoptUnrecorded(node);
+    for (const id of await unexplained()) foreign.add(id);
+  };
   const sweep = async () => {
     for (const name of [...node.held.keys()]) {
       const released = await node.queue.run(name, () => sweepHolders(node, name));
@@ -74,14 +90,18 @@ export function createKeeper(node: Node): Keeper {
     cancel,
     start() {
       let burst: NodeJS.Timeout | undefined;
+      let orphans: NodeJS.Timeout | undefined;
       const watch = node.host.watchDevices(() => {
         clearTimeout(burst);
         burst = setTimeout(unattended(checkDisks), burstMs).unref();
+        clearTimeout(orphans);
+        orphans = setTimeout(unattended(releaseOrphans), orphanMs).unref();
       });
       const timer = setInterval(unattended(sweep), sweepMs).unref();
       ends.push(
         () => watch.close(),
         () => clearTimeout(burst),
+        () => clearTimeout(orphans),
         () => clearInterval(timer),
       );
     },

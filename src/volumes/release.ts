@@ -1,5 +1,5 @@
-import { agree, unmounted, unmountOurs } from './agree.ts';
-import { finishDetach, stillUsed } from './detach.ts';
+import { agree, unmounted } from './agree.ts';
+import { detachIdle, makeIdle } from './detach.ts';
 import { keep, type Node } from './node.ts';
 
 /** How it stands with a volume after {@link release}: given back, held by somebody, or kept by something. */
@@ -13,8 +13,8 @@ export async function release(node: Node, name: string): Promise<ReleaseOutcome>
   const held = await agree(node, name);
   if (held === undefined) return 'done';
   if (held.holders.length > 0) return 'held';
-  const blockedBy = (await unmountOurs(node, held)) ?? (await stillUsed(node, held));
+  const blockedBy = await makeIdle(node, held);
   if (blockedBy !== undefined) return { blockedBy };
-  await finishDetach(node, await keep(node, { ...unmounted(held), phase: 'detaching' }));
+  await detachIdle(node, await keep(node, { ...unmounted(held), phase: 'detaching' }));
   return 'done';
 }

@@ -1,5 +1,5 @@
-import { agree, unmounted, unmountOurs } from './agree.ts';
-import { stillUsed } from './detach.ts';
+import { agree, unmounted } from './agree.ts';
+import { stillUsed, unmountOurs } from './detach.ts';
 import type { Held } from './held.ts';
 import { mountHeld } from './mount.ts';
 import { keep, type Node } from './node.ts';

@@ -128,7 +128,7 @@ describe.skipIf(skip)('a restart while volumes are in use', () => {
     });
 
     // Known: recall() judges by the boot id alone, and a release in phase detaching never takes our own mount away.
-    it.fails('releases it once the container has ended', async () => {
+    it('releases it once the container has ended', async () => {
       await bench.ok('Unmount', { Name: name, ID: `id-${name}` });
       await bench.reaches(name, released, 12_000);
     });
@@ -201,7 +201,7 @@ describe.skipIf(skip)('a restart while volumes are in use', () => {
   });
 
   // Known: settleAttaching() believes one read that shows no attachment, and forgets the request that is on its way.
-  it.fails('an AttachVolume that is still on its way when the daemon dies leaves no orphan', async () => {
+  it('an AttachVolume that is still on its way when the daemon dies leaves no orphan', async () => {
     await bench.ok('Create', { Name: 'late' });
     await box.fault({ kind: 'delay', action: 'AttachVolume', ms: 4000, times: 1 });
     const answer = bench.attempt('Mount', { Name: 'late', ID: 'a' });

@@ -76,8 +76,7 @@ describe.skipIf(skip)('a dockerd with live-restore', () => {
     await engine.terminate();
     await killDaemon();
     await writesOn('ended');
-    await engine.start();
-    await box.sandbox.startDaemon(id);
+    await Promise.all([engine.start(), box.sandbox.startDaemon(id)]);
     await writesOn('ended');
     expect((await engine.volume('ended')).Status).toMatchObject({ state: 'mounted' });
     const seen = await writesOn('ended');

@@ -23,7 +23,7 @@ describe.skipIf(skip)('nodes without a linger, with room for two disks each', ()
     await mount('two');
     const message = await box.refused(0, 'Mount', { Name: 'three', ID: 'one' });
     expect(message).toMatch(/has reached its limit of 2 volumes/);
-    expect(message).toMatch(/Unmount other volumes of this instance/);
+    expect(message).toMatch(/unmount other volumes of this one/);
     expect(await box.volumes('three')).toMatchObject([{ State: 'available', Attachments: [] }]);
     await unmount('one');
     await box.detached('one');

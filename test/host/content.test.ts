@@ -6,8 +6,10 @@ import { contentOfSignatures, parseBlkidExport } from '../../src/host/blkid.ts';
 import { readContent } from '../../src/host/content.ts';
 import { makeFilesystem } from '../../src/host/filesystems.ts';
 import { firstNonZero, isNoise, sampleRanges } from '../../src/host/samples.ts';
+import { requires } from '../support/requirements.ts';
 import { loopDisk, must, tempDirectory } from './lab.ts';
-import { machine } from './requirements.ts';
+
+const disks = requires('root', 'loop', 'mkfs.xfs', 'mkfs.btrfs');
 
 const MiB = 1024 * 1024;
 
@@ -112,7 +114,7 @@ function lvm(): Buffer {
 const ntfs = Buffer.concat([Buffer.from('\xeb\x52\x90NTFS    ', 'latin1'), Buffer.alloc(501)]);
 ntfs.set([0x55, 0xaa], 510);
 
-describe.skipIf(!machine.disks)('a real disk', () => {
+describe.skipIf(disks.skip)('a real disk', () => {
   test('that is all zero is blank, also when it is tiny or no multiple of anything', async () => {
     const directory = await tempDirectory();
     for (const size of [1, 3, 77, 1024]) {

@@ -4,8 +4,10 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { findDevice, usedDeviceNames, waitForDevice, waitForDeviceGone } from '../../src/host/devices.ts';
 import { deviceNumber, diskOfController, volumeIdOfSerial } from '../../src/host/sysfs.ts';
+import { requires } from '../support/requirements.ts';
 import { must, tempDirectory } from './lab.ts';
-import { machine } from './requirements.ts';
+
+const root = requires('root');
 
 const volumeId = 'vol-0aaaaaaaaaaaaaaaa';
 const otherId = 'vol-0bbbbbbbbbbbbbbbb';
@@ -55,7 +57,7 @@ async function fakeMachine() {
   };
 }
 
-describe.skipIf(!machine.root)('a machine with NVMe', () => {
+describe.skipIf(root.skip)('a machine with NVMe', () => {
   test('a disk is found by its serial, whatever its name', async () => {
     const host = await fakeMachine();
     await host.controller(0, otherId);
@@ -109,7 +111,7 @@ describe.skipIf(!machine.root)('a machine with NVMe', () => {
   });
 });
 
-describe.skipIf(!machine.root)('a machine with Xen disks', () => {
+describe.skipIf(root.skip)('a machine with Xen disks', () => {
   test.each([
     ['/dev/sdf', 'xvdf'],
     ['/dev/xvdf', 'xvdf'],
@@ -144,7 +146,7 @@ async function countWatches(): Promise<number> {
   return texts.join('').split('inotify wd').length - 1;
 }
 
-describe.skipIf(!machine.root)('waiting for a disk', () => {
+describe.skipIf(root.skip)('waiting for a disk', () => {
   test('ends within milliseconds of the node appearing', async () => {
     const host = await fakeMachine();
     const waiting = waitForDevice(host, volumeId, '/dev/sdf', never);

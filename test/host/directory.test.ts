@@ -2,8 +2,10 @@ import { chmod, chown, mkdir, stat, symlink, writeFile } from 'node:fs/promises'
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { openSubdirectory } from '../../src/host/directory.ts';
+import { requires } from '../support/requirements.ts';
 import { must, tempDirectory } from './lab.ts';
-import { machine } from './requirements.ts';
+
+const root = requires('root');
 
 const nobody = { uid: undefined, gid: undefined, mode: undefined };
 const permissions = async (path: string) => {
@@ -16,7 +18,7 @@ test.each(['', '/', '//', './'])('%j is the volume itself', async (subdirectory)
   expect(await openSubdirectory(root, subdirectory, nobody)).toBe(root);
 });
 
-describe.skipIf(!machine.root)('a directory that is not there', () => {
+describe.skipIf(root.skip)('a directory that is not there', () => {
   test('is made for its owner, the ones on the way for root', async () => {
     const root = await tempDirectory();
     const path = await openSubdirectory(root, '/a/b', { uid: 1000, gid: 2000, mode: 0o2770 });
@@ -39,7 +41,7 @@ describe.skipIf(!machine.root)('a directory that is not there', () => {
   });
 });
 
-describe.skipIf(!machine.root)('a directory that is there', () => {
+describe.skipIf(root.skip)('a directory that is there', () => {
   test('keeps its owner and mode', async () => {
     const root = await tempDirectory();
     const data = join(root, 'data');

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { createReadStream } from 'node:fs';
+import { createReadStream, readFileSync } from 'node:fs';
 import { mkdtemp, open, realpath, rm, stat, truncate } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -82,3 +82,9 @@ export async function loopDisk(directory: string, mebibytes: number, name = 'dis
     },
   };
 }
+
+const capabilities = BigInt(
+  `0x${/^CapEff:\s*([0-9a-f]+)$/m.exec(readFileSync('/proc/self/status', 'utf8'))?.[1] ?? '0'}`,
+);
+/** CAP_SYS_RESOURCE, without which the kernel does not grow a mounted ext4; not every root has it. */
+export const mayGrowExt4 = (capabilities & (1n << 24n)) !== 0n;

@@ -6,10 +6,13 @@ import { describe, expect, onTestFinished, test } from 'vitest';
 import { judgeE2fsck } from '../../src/host/filesystems.ts';
 import { hasOutgrown } from '../../src/host/grow.ts';
 import { type HostOptions, openHost } from '../../src/host/host.ts';
+import { readMounts } from '../../src/host/mounts.ts';
 import { abortExt4 } from '../../src/host/shutdown.ts';
 import { filesystemTypes } from '../../src/host/types.ts';
-import { loopDisk, must, tempDirectory } from './lab.ts';
-import { machine } from './requirements.ts';
+import { requires } from '../support/requirements.ts';
+import { loopDisk, mayGrowExt4, must, tempDirectory } from './lab.ts';
+
+const disks = requires('root', 'loop', 'mkfs.xfs', 'mkfs.btrfs');
 
 const settings = { deviceRoot: '/dev', sysfsRoot: '/sys', bootIdFile: '/proc/sys/kernel/random/boot_id' };
 const MiB = 1024 * 1024;
@@ -41,14 +44,14 @@ test('the boot id is read, and its absence is an error', async () => {
   await expect(wrong).rejects.toMatchObject({ code: 'HOST_FAILED' });
 });
 
-describe.skipIf(!machine.disks)('mounting', () => {
+describe.skipIf(disks.skip)('mounting', () => {
   test.each(filesystemTypes)('%s mounts and unmounts, each as often as one likes', async (type) => {
     const { directory, target, host } = await lab();
     const { device } = await loopDisk(directory, 320);
     await host.makeFilesystem(device, type, [], 'nothing');
     await host.checkFilesystem(device, type);
     for (let round = 0; round < 2; round += 1) await host.mount(device, target, type, ['noatime']);
-    const mounts = (await host.mounts()).filter(({ mountpoint }) => mountpoint === target);
+    const mounts = (await readMounts()).filter(({ mountpoint }) => mountpoint === target);
     expect(mounts).toHaveLength(1);
     expect(mounts[0]).toMatchObject({ type, source: device.path, root: '/' });
     expect(mounts[0]?.options).toContain('noatime');
@@ -115,7 +118,7 @@ describe.skipIf(!machine.disks)('mounting', () => {
   });
 });
 
-describe.skipIf(!machine.disks)('growing', () => {
+describe.skipIf(disks.skip)('growing', () => {
   test.each(filesystemTypes)('%s that fills its disk is left alone', async (type) => {
     const { directory, host } = await lab();
     const disk = await loopDisk(directory, 321);
@@ -127,7 +130,7 @@ describe.skipIf(!machine.disks)('growing', () => {
     }
   });
 
-  const growable = filesystemTypes.filter((type) => type !== 'ext4' || machine.mayGrowExt4);
+  const growable = filesystemTypes.filter((type) => type !== 'ext4' || mayGrowExt4);
   test.each(growable)('%s fills a disk that was enlarged', async (type) => {
     const warnings: string[] = [];
     const { directory, target, host } = await lab({ onWarning: (message) => warnings.push(message) });
@@ -164,7 +167,7 @@ describe.skipIf(!machine.disks)('growing', () => {
   });
 });
 
-describe.skipIf(!machine.disks)('a filesystem that was not unmounted', () => {
+describe.skipIf(disks.skip)('a filesystem that was not unmounted', () => {
   test.each(filesystemTypes)('%s keeps what was synced', async (type) => {
     const { directory, target, host } = await lab();
     const disk = await loopDisk(directory, 320);
@@ -222,7 +225,7 @@ async function container(target: string, place: string): Promise<ChildProcess> {
   return child;
 }
 
-describe.skipIf(!machine.disks)('a disk that a container still has', () => {
+describe.skipIf(disks.skip)('a disk that a container still has', () => {
   test('is busy until the container ends, is not checked, and can be mounted again beside it', async () => {
     const { directory, target, host } = await lab();
     const { device } = await loopDisk(directory, 64);
@@ -268,7 +271,7 @@ describe.skipIf(!machine.disks)('a disk that a container still has', () => {
   });
 });
 
-describe.skipIf(!machine.disks)('shutting down', () => {
+describe.skipIf(disks.skip)('shutting down', () => {
   test.each(['ext4', 'xfs'] as const)('%s refuses all I/O, keeps what was synced, and unmounts', async (type) => {
     const { directory, target, host } = await lab();
     const disk = await loopDisk(directory, 320);
@@ -313,7 +316,7 @@ describe.skipIf(!machine.disks)('shutting down', () => {
   });
 });
 
-test.skipIf(!machine.disks)('a disk without the ext4 it should have is damaged, not formatted', async () => {
+test.skipIf(disks.skip)('a disk without the ext4 it should have is damaged, not formatted', async () => {
   const { directory, host } = await lab();
   const disk = await loopDisk(directory, 16);
   await expect(host.checkFilesystem(disk.device, 'ext4')).rejects.toMatchObject({ code: 'FILESYSTEM_DAMAGED' });

@@ -32,6 +32,9 @@ export class Cloud extends FakeEc2 {
   readonly #history: Sight[] = [];
   readonly #witness: Witness;
   readonly #random: () => number;
+  readonly #madeAt = new WeakMap<Attached, number>();
+  /** When the call that takes effect now was sent. */
+  #sentAt = 0;
   #byForce = false;
 
   constructor(random: () => number, witness: Witness) {
@@ -79,9 +82,12 @@ export class Cloud extends FakeEc2 {
   }
 
   /** One call as it goes over the network: late, failed, with its answer lost, with an old answer. */
-  async over<T>(method: keyof Ec2, args: unknown[], wasSent: () => boolean): Promise<T | undefined> {
+  async over<T>(method: keyof Ec2, args: unknown[], wasSent: () => boolean): Promise<T> {
+    const sentAt = Date.now();
     await this.#latency('slow');
-    if (!wasSent()) return undefined;
+    // What was never sent is never answered.
+    if (!wasSent()) return new Promise(() => {});
+    this.#sentAt = sentAt;
     const reads = /^(find|list|describe)/.test(method);
     if (this.#strikes('throttle')) throw ec2Error('EC2_THROTTLED');
     if (this.#strikes('error')) throw ec2Error('EC2_UNAVAILABLE');
@@ -111,14 +117,19 @@ export class Cloud extends FakeEc2 {
     const made = this.volumes.get(key.volumeId)?.attachments.at(-1);
     // EC2 counts in whole seconds.
     const attachTime = answer.attachTime.replace(/\.\d+/, '.000');
-    if (made !== undefined) made.attachTime = attachTime;
+    if (made !== undefined) {
+      made.attachTime = attachTime;
+      this.#madeAt.set(made, Date.now());
+    }
     return { ...answer, attachTime };
   }
 
   override async detachVolume(key: AttachmentKey): Promise<Attachment> {
-    this.#checkUnused(key.volumeId, key.instanceId, 'is accepted');
     const answer = await super.detachVolume(key);
+    this.#checkUnused(key.volumeId, key.instanceId, 'is accepted');
     const attachment = this.volumes.get(key.volumeId)?.attachments.find(({ device }) => device === key.device);
+    if (attachment !== undefined && (this.#madeAt.get(attachment) ?? 0) > this.#sentAt)
+      this.#witness.broken('I3', `a detach sent before hits ${JSON.stringify(attachment)}`);
     if (attachment !== undefined && this.#strikes('stuck-detaching')) attachment.state = 'busy';
     return answer;
   }

@@ -1,5 +1,5 @@
 import { DriverError, type ErrorCode } from '../../src/errors.ts';
-import type { BlockDevice, DiskContent, FilesystemType, Host, MountEntry, MountedAt } from '../../src/host/types.ts';
+import type { BlockDevice, DiskContent, FilesystemType, Host, MountedAt } from '../../src/host/types.ts';
 import { delay } from './clock.ts';
 import type { Cloud } from './cloud.ts';
 
@@ -105,6 +105,10 @@ export class Machine implements Host {
     await this.#until(signal, () => (this.#disks.has(volumeId) ? undefined : true));
   }
 
+  async attachedVolumeIds(): Promise<Set<string>> {
+    return new Set(this.#disks.keys());
+  }
+
   async usedDeviceNames(): Promise<Set<string>> {
     return new Set(['/dev/xvda']);
   }
@@ -162,10 +166,6 @@ export class Machine implements Host {
   async unmount(target: string): Promise<void> {
     this.#mayFail('unmount');
     this.mounted.delete(target);
-  }
-
-  async mounts(): Promise<MountEntry[]> {
-    throw new Error('nobody asks for it');
   }
 
   async mountedAt(target: string, device: BlockDevice | undefined): Promise<MountedAt> {

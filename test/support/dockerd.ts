@@ -84,7 +84,10 @@ export async function startDockerd(pluginSocket: string, extraArgs: readonly str
     async volume(name) {
       return JSON.parse(await ok('volume', 'inspect', name))[0];
     },
-    kill: () => end('SIGKILL'),
+    async kill() {
+      await end('SIGKILL');
+      await endContainerd(dir);
+    },
     terminate: () => end('SIGTERM'),
     start,
     async stop() {
@@ -114,6 +117,15 @@ async function startMachine(pluginSocket: string): Promise<ChildProcess> {
   return machine;
 }
 
+/** The containerd of a killed dockerd is killed with it, a moment later: a dockerd that starts meanwhile would wait for it. */
+async function endContainerd(dir: string): Promise<void> {
+  const pidFile = `${dir}/exec/containerd/containerd.pid`;
+  const pid = await readFile(pidFile, 'utf8').catch(() => 'none');
+  await killIfThere(pidFile);
+  while ((await readFile(`/proc/${pid}/cmdline`, 'utf8').catch(() => '')) !== '') await sleep(20);
+  await rm(pidFile, { force: true });
+}
+
 /** What a killed dockerd leaves behind: containers, their shims, containerd. */
 async function endLeftovers(dir: string): Promise<void> {
   const tasks = `${dir}/exec/containerd/daemon/io.containerd.runtime.v2.task/moby`;
@@ -126,7 +138,7 @@ async function endLeftovers(dir: string): Promise<void> {
 }
 
 async function killIfThere(pidFile: string): Promise<void> {
-  const pid = Number(await readFile(pidFile, 'utf8').catch(() => '0'));
+  const pid = Number(await readFile(pidFile, 'utf8').catch(() => ''));
   if (pid > 0) await run('kill', ['-9', String(pid)]);
 }
 

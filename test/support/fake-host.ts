@@ -6,7 +6,6 @@ import type {
   DiskContent,
   FilesystemType,
   Host,
-  MountEntry,
   MountedAt,
 } from '../../src/host/types.ts';
 import type { FakeEc2 } from './fake-ec2.ts';
@@ -55,6 +54,14 @@ export class FakeHost implements Host {
     await this.#until(signal, () => (this.#disk(volumeId) === undefined ? true : undefined));
   }
 
+  async attachedVolumeIds(): Promise<Set<string>> {
+    this.#note('attachedVolumeIds');
+    const here = [...this.#ec2.plugged.keys()].map((key) => key.split(' '));
+    return new Set(
+      here.flatMap(([volumeId, instanceId]) => (instanceId === this.#instanceId && volumeId ? [volumeId] : [])),
+    );
+  }
+
   async usedDeviceNames(): Promise<Set<string>> {
     this.#note('usedDeviceNames');
     return new Set(['/dev/xvda']);
@@ -91,21 +98,6 @@ export class FakeHost implements Host {
     this.#note('unmount', target);
     if (this.openTargets.has(target) && this.mounted.has(target)) throw hostError('TARGET_BUSY');
     this.mounted.delete(target);
-  }
-
-  async mounts(): Promise<MountEntry[]> {
-    this.#note('mounts');
-    return [...this.mounted].map(([mountpoint, { volumeId, type, options }], index) => ({
-      id: 100 + index,
-      parentId: 1,
-      number: numberOf(volumeId),
-      root: '/',
-      mountpoint,
-      options,
-      type,
-      source: `/dev/${volumeId}`,
-      superOptions: ['rw'],
-    }));
   }
 
   async mountedAt(target: string, device: BlockDevice | undefined): Promise<MountedAt> {

@@ -27,19 +27,28 @@ function restarted(ec2: FakeEc2, node: FakeNode): Promise<FakeNode> {
 }
 
 describe('a lost journal', () => {
-  it('what is mounted goes on for one anonymous holder', async () => {
+  it('what is mounted goes on for an adopted holder, which any Unmount ends', async () => {
     const { node, ec2, volume } = await bench('id-1');
+    node.host.mountedElsewhere.add('vol-1');
     const again = await restarted(ec2, node);
     expect(again.held.get('a')).toMatchObject({
       phase: 'mounted',
       directory: '/ebs/volumes/a/data',
-      holders: [{ id: null }],
+      holders: [{ id: 'adopted' }],
     });
     await pass(60_000);
     expect(volume.attachments).toMatchObject([{ state: 'attached' }]);
     expect(ec2.count('detachVolume')).toBe(0);
-    await verbs(again).unmount('a');
+    again.host.mountedElsewhere.clear();
+    await verbs(again).unmount('a', 'id-1');
     await pass(20_000);
+    expect(volume.attachments).toEqual([]);
+  });
+
+  it('what is mounted and no container uses is released without anybody asking', async () => {
+    const { node, ec2, volume } = await bench('id-1');
+    await restarted(ec2, node);
+    await pass(60_000);
     expect(volume.attachments).toEqual([]);
   });
 
@@ -62,7 +71,7 @@ describe('a lost journal', () => {
     const { node, ec2, volume } = await bench('id-1');
     volume.tags[tagKeys.fsType] = 'zfs';
     const again = await restarted(ec2, node);
-    expect(again.held.get('a')).toMatchObject({ phase: 'mounted', holders: [{ id: null }] });
+    expect(again.held.get('a')).toMatchObject({ phase: 'mounted', holders: [{ id: 'adopted' }] });
     const { create, mount } = verbs(again);
     await create('b');
     expect(await mount('b', 'id-2')).toBe('/ebs/volumes/b/data');

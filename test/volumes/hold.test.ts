@@ -258,6 +258,17 @@ describe('a caller that has gone', () => {
     expect(node.held.size).toBe(0);
   });
 
+  // The half minute for the next try is also given to what never came here.
+  it.fails('does not keep an attach that came to nothing', async () => {
+    const { mount, ec2, volume } = await bench({ settings: { attachTimeout: 20 } });
+    ec2.neverPlugged.add('vol-1');
+    const caller = new AbortController();
+    setTimeout(() => caller.abort(), 500);
+    await failure(mount('a', 'id-1', caller.signal));
+    await pass(10_000);
+    expect(volume.attachments).toEqual([]);
+  });
+
   it('and comes back finds it there', async () => {
     const { mount, ec2, holders, container } = await bench();
     const caller = new AbortController();
@@ -330,6 +341,14 @@ describe('a journal that cannot be written', () => {
     journal.isFull = () => false;
     await pass(20_000);
     expect(volume.attachments).toEqual([]);
+  });
+
+  // A mount that adds no holder writes all the same.
+  it.fails('does not matter to a holder that asks again', async () => {
+    const { mount, journal } = await bench();
+    await mount('a', 'id-1');
+    journal.isFull = () => true;
+    expect(await mount('a', 'id-1')).toBe(`${target}/data`);
   });
 
   it('for a second holder: the first stays, the second is none', async () => {

@@ -96,6 +96,17 @@ describe('a holder that never says goodbye', () => {
     expect(ec2.count('detachVolume')).toBe(0);
   });
 
+  // The sweep waits for the turn of each volume before it looks at the next.
+  it.fails('is ended within a minute though another volume is stuck', async () => {
+    const { host, node, create, mount, ec2 } = await bench();
+    await create('b');
+    await mount('b', 'id-2');
+    void node.queue.run('a', () => new Promise(() => undefined));
+    await pass(60_000);
+    expect(ec2.volumes.get('vol-2')?.attachments).toEqual([]);
+    expect(host.mounted.has('/ebs/volumes/b')).toBe(false);
+  });
+
   it('is not judged before its container had time to start', async () => {
     const { host, node } = await bench();
     host.mountedElsewhere.clear();
