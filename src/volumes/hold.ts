@@ -26,8 +26,9 @@ export async function holdVolume(
   try {
     const held = await bringUp(node, name);
     if (signal?.aborted) throw callerGone(name);
-    const { directory = '' } = await keep(node, { ...held, holders: addHolder(held.holders, id, new Date()) });
-    return directory;
+    const holders = addHolder(held.holders, id, new Date());
+    if (holders !== held.holders) await keep(node, { ...held, holders });
+    return held.directory ?? '';
   } finally {
     releaseLater(node, name, signal?.aborted ? abandonedLingerMs : 0);
   }
@@ -62,10 +63,12 @@ export async function letVolumeGo(node: Node, name: string, id: string | undefin
   }
 }
 
+/** Only a disk that is here and may be mounted again lingers; what came to nothing is settled at once. */
 function releaseLater(node: Node, name: string, atLeastMs: number): void {
   const held = node.held.get(name);
+  const usable = held?.phase === 'attached' || held?.phase === 'mounted';
   if (held === undefined || held.holders.length > 0) node.waits.delete(name);
-  else node.scheduleRelease(name, Math.max(node.settings.linger * 1000, atLeastMs));
+  else node.scheduleRelease(name, usable ? Math.max(node.settings.linger * 1000, atLeastMs) : 0);
 }
 
 function callerGone(name: string): DriverError {

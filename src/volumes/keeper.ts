@@ -76,11 +76,20 @@ export function createKeeper(node: Node): Keeper {
     await adoptUnrecorded(node);
     for (const id of await unexplained()) foreign.add(id);
   };
-  const sweep = async () => {
-    for (const name of [...node.held.keys()]) {
+  const sweeping = new Set<string>();
+  /** Each volume in its own turn: one that is stuck delays no other, and is not queued for twice. */
+  const sweepOne = async (name: string) => {
+    if (sweeping.has(name)) return;
+    sweeping.add(name);
+    try {
       const released = await node.queue.run(name, () => sweepHolders(node, name));
       if (released) schedule(name, node.settings.linger * 1000);
+    } finally {
+      sweeping.delete(name);
     }
+  };
+  const sweep = async () => {
+    await Promise.all([...node.held.keys()].map(sweepOne));
   };
   const unattended = (work: () => Promise<void>) => () =>
     void work().catch((error: unknown) => node.log.warn({ op: 'keep', err: error }, 'a check of held volumes failed'));

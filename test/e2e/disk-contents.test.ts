@@ -6,7 +6,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { tagKeys } from '../../src/ebs/tags.ts';
 import { run } from '../../src/host/run.ts';
 import { requires } from '../support/requirements.ts';
-import { type TestSandbox, tagsOf, testSandbox } from '../support/sandbox.ts';
+import { eventually, type TestSandbox, tagsOf, testSandbox } from '../support/sandbox.ts';
 
 const { skip } = requires('root', 'loop', 'aws');
 
@@ -128,7 +128,11 @@ describe.skipIf(skip)('a volume that holds something, and was never formatted', 
     expect(message).toMatch(words);
     expect(message).toContain(`volume "${name}"`);
     await box.detached(name);
-    expect((await box.ok(0, 'Get', { Name: name })).Volume.Status).toMatchObject({ state: 'available', holders: [] });
+    const { Status } = await eventually(async () => {
+      const { Volume } = await box.ok(0, 'Get', { Name: name });
+      return Volume.Status.state === 'available' && Volume;
+    });
+    expect(Status).toMatchObject({ holders: [] });
     return message;
   };
   /** The same, with not a byte written. */
@@ -177,13 +181,6 @@ describe.skipIf(skip)('a volume that holds something, and was never formatted', 
       Buffer.concat(
         Array.from({ length: length / 32 }, (_, index) => createHash('sha256').update(String(index)).digest()),
       );
-
-    // e2fsck -p deletes a journal that it cannot find, and writes to the copies, before it gives up.
-    it.fails('its ext4 needs a person: not a byte is written', async () => {
-      const { file } = await formatted('kept-as-is', 'ext4');
-      await ruin(file());
-      await expectUntouched('kept-as-is', file, /cannot check the ext4 filesystem/);
-    });
 
     it('its ext4 needs a person: the message says snapshot first, and what to run', async () => {
       const { id, file } = await formatted('inconsistent', 'ext4');
