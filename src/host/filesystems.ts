@@ -1,3 +1,4 @@
+import { tmpdir } from 'node:os';
 import { DriverError } from '../errors.ts';
 import { isDeviceBusy } from './busy.ts';
 import { readContent } from './content.ts';
@@ -56,11 +57,26 @@ async function refuseContent(device: BlockDevice, tried: string): Promise<void> 
 export async function checkFilesystem(device: BlockDevice, type: FilesystemType): Promise<void> {
   if (type !== 'ext4' || (await isDeviceBusy(device))) return;
   const tried = `check the ext4 filesystem on ${nameOf(device)}`;
+  await refuseUnreadable(device, tried);
   const result = await runTool('e2fsck', ['-p', device.path], tried);
   const verdict = judgeE2fsck(result.code, `${result.stdout}\n${result.stderr}`);
   if (verdict === 'fine') return;
   if (verdict === 'damaged') throw damaged(device, type, tried, wordsOf(result));
   throw hostFailed(tried, new Error(wordsOf(result)), `Run e2fsck -p ${device.path} by hand to see why, and try again`);
+}
+
+/**
+ * Lets the kernel look first, without writing: on a filesystem whose group descriptors are gone e2fsck -p deletes the
+ * journal and writes into the intact copies before it gives up (measured, e2fsprogs 1.47). The mount is made in a
+ * namespace of its own and ends with the program, whatever becomes of us.
+ */
+async function refuseUnreadable(device: BlockDevice, tried: string): Promise<void> {
+  const mount = ['mount', '-t', 'ext4', '-o', 'ro,noload', '--', device.path, tmpdir()];
+  const result = await runTool('unshare', ['--mount', '--', ...mount], tried);
+  const words = wordsOf(result).replace(`mount: ${tmpdir()}: `, '');
+  if (result.code !== 0 && /structure needs cleaning|bad message|can't read superblock/i.test(words)) {
+    throw damaged(device, 'ext4', tried, words);
+  }
 }
 
 /**

@@ -8,6 +8,7 @@ const packages: Readonly<Record<string, string>> = {
   blockdev: 'util-linux',
   mount: 'mount',
   umount: 'mount',
+  unshare: 'util-linux',
   e2fsck: 'e2fsprogs',
   'mkfs.ext4': 'e2fsprogs',
   resize2fs: 'e2fsprogs',

@@ -103,7 +103,7 @@ async function openNode(local: LocalState, identity: Identity, signal: AbortSign
     devices,
     instanceId: identity.instanceId,
     zone: identity.availabilityZone,
-    lookup: createLookup(ec2),
+    lookup: createLookup(ec2, { known: await journal.loadKnown(), keep: (known) => journal.saveKnown(known) }),
     queue: createQueue(),
     survey: { done: surveyed.promise, failure: () => failure },
     scheduleRelease: (name, delayMs) => keeper.schedule(name, delayMs),

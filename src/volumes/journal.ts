@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { mkdir, open, readdir, readFile, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
+import type { EbsVolume } from '../ebs/types.ts';
 import { DriverError } from '../errors.ts';
 import { type Held, phases } from './held.ts';
 import { encodeName } from './names.ts';
@@ -28,6 +29,10 @@ export interface Journal {
   /** Undefined when none was saved, or it cannot be read. */
   loadIdentity(): Promise<Identity | undefined>;
   saveIdentity(identity: Identity): Promise<void>;
+  /** Volumes that callers of this node know, by name: what to tell them of while EC2 cannot be asked. */
+  loadKnown(): Promise<Map<string, EbsVolume>>;
+  /** Never fails: without this memory nothing is lost but an answer. */
+  saveKnown(known: ReadonlyMap<string, EbsVolume>): void;
 }
 
 /** The journal in a directory, which is made if absent (0700). @throws DriverError JOURNAL_FAILED when it cannot be. */
@@ -39,7 +44,9 @@ export async function openJournal(root: string): Promise<Journal> {
   const fileOf = (name: string) => join(directory, `${encodeName(name)}.json`);
   const devicesFile = join(root, 'devices.json');
   const identityFile = join(root, 'identity.json');
+  const knownFile = join(root, 'known.json');
   let lastDevices: Promise<unknown> = Promise.resolve();
+  let lastKnown: Promise<unknown> = Promise.resolve();
   return {
     load: () =>
       loadAll(directory).catch((error: unknown) => {
@@ -83,6 +90,17 @@ export async function openJournal(root: string): Promise<Journal> {
       } catch {
         return undefined;
       }
+    },
+    async loadKnown() {
+      try {
+        return new Map(Object.entries<EbsVolume>(JSON.parse(await readFile(knownFile, 'utf8'))));
+      } catch {
+        return new Map();
+      }
+    },
+    saveKnown(known) {
+      const text = JSON.stringify(Object.fromEntries(known));
+      lastKnown = lastKnown.then(() => writeDurably(root, knownFile, text)).catch(() => undefined);
     },
     saveIdentity: (identity) => writeDurably(root, identityFile, `${JSON.stringify(identity)}\n`),
   };

@@ -58,10 +58,14 @@ export function createKeeper(node: Node): Keeper {
     });
 
   const checkDisks = async () => {
-    for (const { name, phase, volume, device } of [...node.held.values()]) {
-      if (phase !== 'attached' && phase !== 'mounted') continue;
-      if ((await node.host.findDevice(volume.id, device)) === undefined) schedule(name, 0);
-    }
+    const usable = [...node.held.values()].filter(({ phase }) => phase === 'attached' || phase === 'mounted');
+    await Promise.allSettled(
+      usable.map(async ({ name, volume, device }) => {
+        // A disk of another volume in its place is for the reconciler to judge, too.
+        const disk = await node.host.findDevice(volume.id, device).catch(() => undefined);
+        if (disk === undefined) schedule(name, 0);
+      }),
+    );
   };
   /** Disks here that EC2 was asked about and that are none of ours: the root disk, other people's. */
   const foreign = new Set<string>();

@@ -15,7 +15,7 @@ export interface Lookup {
   find(name: string): Promise<EbsVolume | undefined>;
   /** All volumes of the cluster that have not been removed. */
   list(): Promise<EbsVolume[]>;
-  /** The last positive answer for a name, however old: for when EC2 cannot be asked. */
+  /** The last positive answer for a name, however old, also of an earlier daemon: for when EC2 cannot be asked. */
   remembered(name: string): EbsVolume | undefined;
   /** A volume that this node has made: a read that does not list it yet is not believed. */
   created(name: string, volume: EbsVolume): void;
@@ -25,9 +25,20 @@ export interface Lookup {
   nextGeneration(name: string): number;
 }
 
-/** A lookup with an empty memory. `now` gives milliseconds. */
-export function createLookup(ec2: Ec2, now: () => number = Date.now): Lookup {
-  const known = new Map<string, EbsVolume>();
+/** What was known of volumes before this daemon started, and where to keep what is learnt. */
+export interface Memory {
+  readonly known: ReadonlyMap<string, EbsVolume>;
+  /** Called when a name comes, goes, or means another volume. */
+  keep(known: ReadonlyMap<string, EbsVolume>): void;
+}
+
+/** A lookup. `now` gives milliseconds. */
+export function createLookup(
+  ec2: Ec2,
+  memory: Memory = { known: new Map(), keep: () => {} },
+  now: () => number = Date.now,
+): Lookup {
+  const known = new Map(memory.known);
   const created = new Map<string, { volume: EbsVolume; at: number }>();
   const removed = new Map<string, number>();
   const generations = new Map<string, number>();
@@ -37,6 +48,13 @@ export function createLookup(ec2: Ec2, now: () => number = Date.now): Lookup {
   const forgetOld = () => {
     for (const [name, { at }] of created) if (now() - at > visibilityMs) created.delete(name);
     for (const [id, at] of removed) if (now() - at > visibilityMs) removed.delete(id);
+  };
+
+  const learn = (name: string, volume: EbsVolume | undefined): void => {
+    const before = known.get(name)?.id;
+    if (volume === undefined) known.delete(name);
+    else known.set(name, volume);
+    if (before !== volume?.id) memory.keep(known);
   };
 
   /** A volume just made here that no listing shows: too new to be listed, or gone again, which a look by its id tells. */
@@ -57,8 +75,7 @@ export function createLookup(ec2: Ec2, now: () => number = Date.now): Lookup {
       // Once a read has shown it, an empty one means that it is gone.
       if (listed !== undefined) created.delete(name);
       const volume = listed ?? (await notListedYet(name));
-      if (volume === undefined) known.delete(name);
-      else known.set(name, volume);
+      learn(name, volume);
       return volume;
     },
     async list() {
@@ -72,11 +89,11 @@ export function createLookup(ec2: Ec2, now: () => number = Date.now): Lookup {
     remembered: (name) => known.get(name),
     created(name, volume) {
       created.set(name, { volume, at: now() });
-      known.set(name, volume);
+      learn(name, volume);
     },
     removed(name, volume) {
       created.delete(name);
-      known.delete(name);
+      learn(name, undefined);
       removed.set(volume.id, now());
       const used = Number.parseInt(volume.tags[tagKeys.generation] ?? '0', 10) || 0;
       generations.set(name, Math.max(generations.get(name) ?? 0, used + 1));

@@ -46,6 +46,8 @@ const journal: Methods<Required<Journal>> = {
   forget: 'changes',
   loadDevices: 'reads',
   saveDevices: 'changes',
+  loadKnown: 'reads',
+  saveKnown: 'changes',
   loadIdentity: 'reads',
   saveIdentity: 'changes',
 };

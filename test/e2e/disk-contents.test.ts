@@ -182,10 +182,10 @@ describe.skipIf(skip)('a volume that holds something, and was never formatted', 
         Array.from({ length: length / 32 }, (_, index) => createHash('sha256').update(String(index)).digest()),
       );
 
-    it('its ext4 needs a person: the message says snapshot first, and what to run', async () => {
+    it('its ext4 needs a person: not a byte is written, and the message says snapshot first and what to run', async () => {
       const { id, file } = await formatted('inconsistent', 'ext4');
       await ruin(file());
-      const message = await expectRefused('inconsistent', /cannot check the ext4 filesystem/);
+      const message = await expectUntouched('inconsistent', file, /cannot check the ext4 filesystem/);
       expect(message).toContain(`Take a snapshot of ${id} first (aws ec2 create-snapshot), then run e2fsck -f /`);
     });
 

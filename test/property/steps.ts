@@ -116,8 +116,10 @@ const write = step('write', fc.record({ which: fc.nat(20) }), (world, { which })
 });
 const kill = onNode<{ downMs: number }>('kill', { downMs: ms(5000) }, (world, where, { downMs }) => {
   world.killDaemon(where);
-  if (process.env['LOSE'] && downMs % 7 === 3) where.journal.records.clear();
   void delay(downMs).then(() => world.startDaemon(where));
+});
+const loseJournal = onNode<object>('kill and lose the journal', {}, (world, where) => {
+  world.loseJournal(where);
 });
 const reboot = onNode<{ downMs: number }>('reboot', { downMs: ms(5000) }, (world, where, { downMs }) => {
   world.reboot(where);
@@ -159,6 +161,7 @@ const anything = fc.oneof(
   { weight: 6, arbitrary: endContainer },
   { weight: 4, arbitrary: write },
   { weight: 5, arbitrary: kill },
+  { weight: 1, arbitrary: loseJournal },
   { weight: 2, arbitrary: reboot },
   { weight: 2, arbitrary: stop },
   { weight: 2, arbitrary: start },

@@ -38,6 +38,8 @@ export interface NodeOf {
   holders: Holder[];
   /** When Unmount was called last, by name and id. */
   readonly unmounted: Map<string, number>;
+  /** When its journal went: the ghost of a disk detached by force meanwhile is then nobody's. */
+  lostJournalAt: number;
   /** Counts what a restart of the machine makes void. */
   life: number;
 }
@@ -74,6 +76,7 @@ export class World implements Witness {
         daemon: undefined,
         holders: [],
         unmounted: new Map(),
+        lostJournalAt: Number.NEGATIVE_INFINITY,
         life: 0,
       });
     }
@@ -85,6 +88,7 @@ export class World implements Witness {
   }
 
   broken(rule: string, what: string): void {
+    if (this.failures.includes(`${rule}: ${what}`)) return;
     this.failures.push(`${rule}: ${what}`);
     this.note(`!!! ${rule}: ${what}`);
   }
@@ -324,7 +328,7 @@ export class World implements Witness {
     const disk = machine.mounted.get(targetOf(name));
     const harmed = (this.cloud.tampered.get(holder.volumeId) ?? -1) >= holder.began;
     if (disk === undefined || !disk.live) {
-      const ended = (node.unmounted.get(`${name} ${id}`) ?? -1) >= holder.began;
+      const ended = this.#mayHaveEnded(node, holder);
       if (!harmed && !ended) this.broken('mounted', `${name} on ${idOf(node)} went before its container ${id} started`);
       return;
     }
@@ -332,6 +336,13 @@ export class World implements Witness {
     machine.containers.add(container);
     this.note(`${idOf(node)} container ${id ?? 'anonymous'} starts on ${name}`);
     this.write(node, container);
+  }
+
+  /** An Unmount of the holder itself; without the records of before, an Unmount of the volume counts for anybody. */
+  #mayHaveEnded({ unmounted, lostJournalAt }: NodeOf, { name, id, began }: Holder): boolean {
+    if ((unmounted.get(`${name} ${id}`) ?? -1) >= began) return true;
+    const last = Math.max(...[...unmounted].filter(([who]) => who.startsWith(`${name} `)).map(([, at]) => at));
+    return lostJournalAt >= began && last >= lostJournalAt;
   }
 
   write({ machine }: NodeOf, { disk }: Container): void {
@@ -363,6 +374,14 @@ export class World implements Witness {
     node.unmounted.set(`${name} ${id}`, Date.now());
     const call = this.#call(node, `unmount ${name} ${id ?? 'anonymous'}`, (driver) => driver.unmount(name, id));
     call?.catch(() => undefined);
+  }
+
+  /** The daemon is killed and starts anew without its records. */
+  loseJournal(node: NodeOf): void {
+    this.killDaemon(node);
+    node.lostJournalAt = Date.now();
+    node.journal.records.clear();
+    this.startDaemon(node);
   }
 
   reboot(node: NodeOf): void {
@@ -506,9 +525,13 @@ export class World implements Witness {
         this.broken('end', `${when}: ${id} is ${state}, ${JSON.stringify(attachments)}`);
       this.#checkContent(id, this.cloud.records.get(id) ?? []);
     }
-    for (const { machine, journal, daemon } of this.nodes) {
+    for (const { machine, journal, daemon, lostJournalAt } of this.nodes) {
       const left = [...journal.records.values()].map(({ name, phase }) => `a record of ${name} (${phase})`);
-      left.push(...[...machine.mounted.keys()].map((target) => `a mount at ${target}`));
+      left.push(
+        ...[...machine.mounted]
+          .filter(([, disk]) => disk.live || lostJournalAt < 0)
+          .map(([target]) => `a mount at ${target}`),
+      );
       if (daemon !== undefined && left.length > 0)
         this.broken('end', `${when}: ${machine.instanceId} has ${left.join(', ')}`);
     }

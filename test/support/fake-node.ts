@@ -1,6 +1,7 @@
 import { pino } from 'pino';
 import { onTestFinished } from 'vitest';
 import { loadSettings, type Settings } from '../../src/config.ts';
+import type { EbsVolume } from '../../src/ebs/types.ts';
 import { DriverError } from '../../src/errors.ts';
 import { connect, type LocalState } from '../../src/volumes/connect.ts';
 import { createVolume } from '../../src/volumes/create.ts';
@@ -20,6 +21,7 @@ export class FakeJournal implements Journal {
   readonly history: Held[] = [];
   devices: string[] = [];
   identity: Identity | undefined;
+  known = new Map<string, EbsVolume>();
   /** Says for each write whether it fails. */
   isFull: (write: { op: 'save' | 'saveDevices' | 'forget'; held?: Held }) => boolean = () => false;
 
@@ -45,6 +47,14 @@ export class FakeJournal implements Journal {
   async saveDevices(names: readonly string[]): Promise<void> {
     if (this.isFull({ op: 'saveDevices' })) throw journalFull();
     this.devices = [...names];
+  }
+
+  async loadKnown(): Promise<Map<string, EbsVolume>> {
+    return new Map(this.known);
+  }
+
+  saveKnown(known: ReadonlyMap<string, EbsVolume>): void {
+    this.known = new Map(known);
   }
 
   async loadIdentity(): Promise<Identity | undefined> {

@@ -15,7 +15,7 @@ const tagsOf = (name: string, more: Record<string, string> = {}) => ({
 function bench() {
   const ec2 = new FakeEc2();
   const clock = { ms: 1_000_000 };
-  return { ec2, clock, lookup: createLookup(ec2, () => clock.ms) };
+  return { ec2, clock, lookup: createLookup(ec2, undefined, () => clock.ms) };
 }
 const unlist = (ec2: FakeEc2, id: string) => ec2.volumes.delete(id);
 /** No listing shows it yet, a look by its id does. */
