@@ -212,11 +212,13 @@ describe.skipIf(skip)('a restart while volumes are in use', () => {
     await bench.reaches('late', released, 60_000);
   });
 
-  it.runIf(full)('a holder whose Mount was cut off, and never asked for again, is let go', async () => {
-    await bench.ok('Create', { Name: 'unheard' });
-    await bench.ok('Mount', { Name: 'unheard', ID: 'a' });
-    await bench.kill();
-    await bench.start();
-    await bench.reaches('unheard', released, 60_000);
-  });
+  if (full) {
+    it('a holder whose Mount was cut off, and never asked for again, is let go', async () => {
+      await bench.ok('Create', { Name: 'unheard' });
+      await bench.ok('Mount', { Name: 'unheard', ID: 'a' });
+      await bench.kill();
+      await bench.start();
+      await bench.reaches('unheard', released, 60_000);
+    });
+  }
 });

@@ -60,15 +60,17 @@ describe.skipIf(skip)('kill -9 at every step, then a restart', () => {
   });
 });
 
-describe.skipIf(skip || !full)('kill -9 of the node that takes a volume over', () => {
-  it(takeover.title, { timeout: 3_600_000 }, async () => {
-    const box = await crashSandbox();
-    try {
-      const swept = await sweep(new Bench(box), takeover, full);
-      process.stdout.write(`crash points tried: ${takeover.title} ${swept.tried}\n`);
-      expect(swept).toMatchObject({ failures: [], missed: [] });
-    } finally {
-      await box.close();
-    }
+if (full) {
+  describe.skipIf(skip)('kill -9 of the node that takes a volume over', () => {
+    it(takeover.title, { timeout: 3_600_000 }, async () => {
+      const box = await crashSandbox();
+      try {
+        const swept = await sweep(new Bench(box), takeover, full);
+        process.stdout.write(`crash points tried: ${takeover.title} ${swept.tried}\n`);
+        expect(swept).toMatchObject({ failures: [], missed: [] });
+      } finally {
+        await box.close();
+      }
+    });
   });
-});
+}

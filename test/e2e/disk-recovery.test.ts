@@ -3,16 +3,12 @@ import { chmod, type FileHandle, mkdir, open, readFile, rm, statfs, writeFile } 
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { tagKeys } from '../../src/ebs/tags.ts';
 import { run } from '../../src/host/run.ts';
-import { requires } from '../support/requirements.ts';
+import { mayGrowExt4, requires } from '../support/requirements.ts';
 import { eventually, type TestSandbox, tagsOf, testSandbox } from '../support/sandbox.ts';
 
 const { skip } = requires('root', 'loop', 'aws', 'mkfs.xfs', 'mkfs.btrfs');
 
 const GiB = 2 ** 30;
-
-/** ext4 is grown while mounted only with CAP_SYS_RESOURCE, which root in a container may lack. */
-const status = await readFile('/proc/self/status', 'utf8').catch(() => '');
-const mayGrowExt4 = (BigInt(`0x${/CapEff:\s*(\w+)/.exec(status)?.[1] ?? '0'}`) & (1n << 24n)) !== 0n;
 
 /** Appends numbered lines, each synced, until the disk takes no more. */
 class Writer {

@@ -82,9 +82,3 @@ export async function loopDisk(directory: string, mebibytes: number, name = 'dis
     },
   };
 }
-
-const capabilities = BigInt(
-  `0x${/^CapEff:\s*([0-9a-f]+)$/m.exec(readFileSync('/proc/self/status', 'utf8'))?.[1] ?? '0'}`,
-);
-/** CAP_SYS_RESOURCE, without which the kernel does not grow a mounted ext4; not every root has it. */
-export const mayGrowExt4 = (capabilities & (1n << 24n)) !== 0n;

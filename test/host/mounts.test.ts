@@ -10,7 +10,7 @@ import { readMounts } from '../../src/host/mounts.ts';
 import { run } from '../../src/host/run.ts';
 import { abortExt4 } from '../../src/host/shutdown.ts';
 import { filesystemTypes } from '../../src/host/types.ts';
-import { requires } from '../support/requirements.ts';
+import { mayGrowExt4, requires } from '../support/requirements.ts';
 import { loopDisk, mayGrowExt4, must, tempDirectory } from './lab.ts';
 
 const disks = requires('root', 'loop', 'mkfs.xfs', 'mkfs.btrfs');

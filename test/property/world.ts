@@ -172,7 +172,8 @@ export class World implements Witness {
           const { promise, resolve, reject } = Promise.withResolvers<unknown>();
           if (life.aborted) return promise;
           const signal = args.map(signalOf).find((each) => each !== undefined);
-          const result: Promise<unknown> = call?.(String(key), args) ?? member.apply(target, args);
+          const result: unknown = call?.(String(key), args) ?? member.apply(target, args);
+          if (!(result instanceof Promise)) return result;
           result.then(
             (value) => life.aborted || resolve(value),
             (error: unknown) => life.aborted || reject(error),

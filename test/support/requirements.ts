@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process';
-import { existsSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { delimiter, join } from 'node:path';
 
 interface Requirement {
@@ -56,3 +56,9 @@ export function requires(...names: readonly RequirementName[]): { readonly skip:
   process.stderr.write(`\n!!! TESTS SKIPPED: ${reason}\n\n`);
   return { skip: true, reason };
 }
+
+const capabilities = BigInt(
+  `0x${/^CapEff:\s*([0-9a-f]+)$/m.exec(readFileSync('/proc/self/status', 'utf8'))?.[1] ?? '0'}`,
+);
+/** CAP_SYS_RESOURCE, without which the kernel does not grow a mounted ext4; not every root has it. */
+export const mayGrowExt4 = (capabilities & (1n << 24n)) !== 0n;
