@@ -5,7 +5,7 @@ export default defineConfig({
     include: ['test/**/*.test.ts'],
     testTimeout: 120_000,
     hookTimeout: 120_000,
-    // Two cores: more workers only make real mounts and child processes wait for each other.
-    maxWorkers: 2,
+    // Two cores, but these tests mostly wait: for detaches, lingers, daemons that start.
+    maxWorkers: 3,
   },
 });

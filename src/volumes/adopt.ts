@@ -25,6 +25,19 @@ export async function adoptUnrecorded(node: Node): Promise<void> {
   }
 }
 
+/**
+ * The record of a volume that is mounted here without one, for verbs that come before {@link adoptUnrecorded}. Runs in
+ * the volume's queue. @returns undefined when it is not mounted here.
+ */
+export async function adoptMounted(node: Node, name: string, volume: EbsVolume): Promise<Held | undefined> {
+  const attachment = volume.attachments.find(
+    ({ instanceId, state }) => instanceId === node.instanceId && state === 'attached',
+  );
+  if (attachment === undefined || node.held.has(name)) return undefined;
+  const mounted = await asMounted(node, leftover(node, name, volume, attachment));
+  return mounted === undefined ? undefined : keep(node, mounted);
+}
+
 async function adopt(node: Node, name: string, volume: EbsVolume, attachment: Attachment): Promise<void> {
   if (node.held.has(name)) return;
   const found = leftover(node, name, volume, attachment);
@@ -41,16 +54,17 @@ async function asMounted(node: Node, found: Held): Promise<Held | undefined> {
   if (disk === undefined || (await node.host.mountedAt(target, disk)).what !== 'disk') return undefined;
   const filesystem = filesystemTypes.find((type) => type === volume.tags[tagKeys.formatted]);
   const holders = [{ id: adopted, since: new Date().toISOString() }];
-  return { ...found, phase: 'mounted', directory: await directoryOf(node, found, target), filesystem, holders };
+  const directory = await directoryOf(node, found, target);
+  return { ...found, phase: directory === undefined ? 'attached' : 'mounted', directory, filesystem, holders };
 }
 
-/** A volume whose directory cannot be told is kept all the same: one bad tag must not hold up the whole node. */
-async function directoryOf(node: Node, { name, volume }: Held, target: string): Promise<string> {
+/** Undefined where it cannot be told: the next mount tells why, and one bad tag does not hold up the whole node. */
+async function directoryOf(node: Node, { name, volume }: Held, target: string): Promise<string | undefined> {
   try {
     const plan = planMount(name, volume.tags, node.settings);
     return await node.host.openSubdirectory(target, plan.subdirectory, plan.owner);
   } catch (error) {
     node.log.error({ volume: name, volumeId: volume.id, err: error }, 'its directory cannot be opened');
-    return target;
+    return undefined;
   }
 }

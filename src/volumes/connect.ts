@@ -116,13 +116,22 @@ async function openNode(local: LocalState, identity: Identity, signal: AbortSign
   const failed = (why: string) => {
     failure = ` (${why})`;
   };
-  untilDone(local, signal, () => survey(node), failed).then(surveyed.resolve, () => undefined);
+  untilDone(local, signal, () => survey(node), failed)
+    .then(surveyed.resolve)
+    .then(() =>
+      untilDone(
+        local,
+        signal,
+        () => adoptUnrecorded(node),
+        () => undefined,
+      ),
+    )
+    .catch(() => undefined);
   return node;
 }
 
-/** What EC2 has on this instance: names that are taken, and volumes that no record explains. */
+/** The device names that EC2 has in use on this instance. Waits for no volume's queue: mounts in theirs wait for it. */
 async function survey(node: Node): Promise<void> {
   const instance = await node.ec2.describeInstance(node.instanceId);
   node.devices.take((instance?.disks ?? []).map(({ device }) => device));
-  await adoptUnrecorded(node);
 }

@@ -84,7 +84,7 @@ async function makeOne(
     const answer = await waiting(node, name, 'EC2 to accept a new volume', () =>
       node.ec2.createVolume({ ...spec, tags, clientToken: token }),
     );
-    if (answer.state !== 'creating') return await judgeReplay(node, name, answer.id);
+    if (answer.state !== 'creating') return await judgeReplay(node, name, answer.id, patient);
     const made = await untilMade(node, name, answer);
     if (made.tags[tagKeys.name] !== spec.tags[tagKeys.name]) return 'past';
     node.log.info({ volume: name, volumeId: made.id, sizeGib: made.sizeGib, type: made.type }, 'created');
@@ -121,10 +121,22 @@ async function judgeRefusal(node: Node, name: string, error: DriverError, patien
   });
 }
 
-/** CreateVolume repeated an earlier answer: what became of that volume since, a read must tell. */
-async function judgeReplay(node: Node, name: string, volumeId: string): Promise<TokenOutcome> {
-  const volume = await node.ec2.describeVolume(volumeId);
-  if (volume === undefined) return 'unseen';
+/**
+ * CreateVolume repeated an earlier answer: what became of that volume since, a read must tell. EC2 refuses the token of
+ * one that was deleted, so a read that shows none is most likely behind, and another node has just made it.
+ */
+async function judgeReplay(node: Node, name: string, volumeId: string, patient: boolean): Promise<TokenOutcome> {
+  return waiting(node, name, `EC2 to show ${volumeId}, which another node may have made`, async () => {
+    for (let waited = 0; ; waited += lookMs) {
+      const volume = await node.ec2.describeVolume(volumeId);
+      if (volume !== undefined) return judgeSeen(node, name, volume);
+      if (!patient || waited >= visibilityMs) return 'unseen';
+      await sleep(lookMs);
+    }
+  });
+}
+
+async function judgeSeen(node: Node, name: string, volume: EbsVolume): Promise<TokenOutcome> {
   if (volume.state === 'deleting' || volume.state === 'deleted') return 'past';
   // The token of a volume that was removed but retained gives that volume again: it is not ours to hand out.
   if (volume.tags[tagKeys.name] !== encodeName(name)) return 'past';

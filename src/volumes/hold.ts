@@ -1,4 +1,5 @@
 import { DriverError } from '../errors.ts';
+import { adoptMounted } from './adopt.ts';
 import { agree, unmounted } from './agree.ts';
 import { acquire } from './attach.ts';
 import { unmountOurs } from './detach.ts';
@@ -27,7 +28,10 @@ export async function holdVolume(
     const held = await bringUp(node, name);
     if (signal?.aborted) throw callerGone(name);
     const holders = addHolder(held.holders, id, new Date());
-    if (holders !== held.holders) await keep(node, { ...held, holders });
+    const now = { ...held, holders };
+    // One that returns is young again; that needs no record, since a restarted daemon judges nobody for a while.
+    if (holders.length === held.holders.length) node.held.set(name, now);
+    else await keep(node, now);
     return held.directory ?? '';
   } finally {
     releaseLater(node, name, signal?.aborted ? abandonedLingerMs : 0);
@@ -41,7 +45,11 @@ async function bringUp(node: Node, name: string): Promise<Held> {
   if (held !== undefined) return mountHeld(node, held);
   const volume = await node.lookup.find(name);
   if (volume === undefined) throw noSuchVolume(name, 'mount it');
-  return mountHeld(node, await acquire(node, name, volume));
+  const adopted = await adoptMounted(node, name, volume);
+  if (adopted !== undefined) return adopted.phase === 'mounted' ? adopted : mountHeld(node, adopted);
+  const acquired = await acquire(node, name, volume);
+  // A mount of an earlier attachment may be in the way.
+  return mountHeld(node, (await agree(node, name)) ?? acquired);
 }
 
 /** Ends a holder; with the last one the filesystem is unmounted at once and the detach lingers. */

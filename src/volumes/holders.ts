@@ -11,10 +11,15 @@ export interface Holder {
 
 export const adopted = 'adopted';
 
-/** With this caller among the holders. The same id again is the same holder: `docker cp` repeats a live one. */
+/**
+ * With this caller among the holders. The same id again is the same holder, young again: `docker cp` repeats a live one,
+ * and dockerd after a crash an old one, whose next container is yet to start.
+ */
 export function addHolder(holders: readonly Holder[], id: string | undefined, now: Date): readonly Holder[] {
   const key = id ?? null;
-  return holders.some((holder) => holder.id === key) ? holders : [...holders, { id: key, since: now.toISOString() }];
+  const holder = { id: key, since: now.toISOString() };
+  const known = holders.some((each) => each.id === key);
+  return known ? holders.map((each) => (each.id === key ? holder : each)) : [...holders, holder];
 }
 
 /**

@@ -145,7 +145,8 @@ function isHeld(held: Partial<Held>): held is Held {
 /** A reader sees the old text or the new, whole, whenever the power goes. */
 async function writeDurably(directory: string, file: string, text: string): Promise<void> {
   // Two writes of one file may be under way at once, and each needs a file of its own until it is whole.
-  const temporary = `${file}.${randomUUID()}.new`;
+  // A name of fixed length: the file's own may fill a directory entry.
+  const temporary = join(directory, `${randomUUID()}.new`);
   const handle = await open(temporary, 'w', 0o600);
   try {
     await handle.writeFile(text);

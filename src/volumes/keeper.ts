@@ -103,7 +103,8 @@ export function createKeeper(node: Node): Keeper {
     cancel,
     start() {
       let burst: NodeJS.Timeout | undefined;
-      let orphans: NodeJS.Timeout | undefined;
+      // Once at the start too: the first look at EC2 may have been behind.
+      let orphans = setTimeout(unattended(releaseOrphans), orphanMs).unref();
       const watch = node.host.watchDevices(() => {
         clearTimeout(burst);
         burst = setTimeout(unattended(checkDisks), burstMs).unref();

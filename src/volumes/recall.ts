@@ -10,7 +10,11 @@ import { mountpointOf } from './node.ts';
  */
 export async function recall(local: LocalState): Promise<void> {
   for (const held of [...local.held.values()]) {
-    const now = await corrected(local, held);
+    const now = await corrected(local, held).catch((error: unknown) => {
+      // One volume that cannot be looked at must not keep the others from being served; its next mount looks again.
+      local.log.error({ volume: held.name, err: error }, 'this machine cannot tell what became of it');
+      return held;
+    });
     if (now === held) continue;
     local.held.set(held.name, now);
     await local.journal.save(now).catch((error: unknown) => {

@@ -1,6 +1,7 @@
 import { tagKeys } from '../ebs/tags.ts';
 import type { EbsVolume } from '../ebs/types.ts';
 import { DriverError, isCode } from '../errors.ts';
+import { adoptMounted } from './adopt.ts';
 import { releaseLeftover } from './leftover.ts';
 import { type Node, waiting } from './node.ts';
 import { release } from './release.ts';
@@ -10,9 +11,22 @@ import { release } from './release.ts';
  * @throws DriverError IN_USE_HERE, ATTACHED_ELSEWHERE, AMBIGUOUS_NAME, EC2_*; nothing is removed then.
  */
 export async function removeVolume(node: Node, name: string): Promise<void> {
-  await letGo(node, name);
+  try {
+    await letGo(node, name);
+    await removeFree(node, name);
+  } finally {
+    // What could not be let go now is tried again: letting go has taken the release off the keeper's hands.
+    const left = node.held.get(name);
+    if (left === undefined) node.waits.delete(name);
+    else if (left.holders.length === 0) node.scheduleRelease(name, 1000);
+  }
+}
+
+async function removeFree(node: Node, name: string): Promise<void> {
   const volume = await node.lookup.find(name);
   if (volume === undefined) return;
+  if ((await adoptMounted(node, name, volume)) !== undefined)
+    throw inUseHere(name, node.instanceId, 'it is mounted on this node for somebody whose record is lost');
   const free = await detachedHere(node, name, volume);
   const { onRemove } = node.settings;
   if (onRemove === 'snapshot') await snapshotFirst(node, name, free);
@@ -33,7 +47,6 @@ async function letGo(node: Node, name: string): Promise<void> {
   node.cancelRelease(name);
   const outcome = await release(node, name);
   if (typeof outcome === 'string') return;
-  node.scheduleRelease(name, 1000);
   throw inUseHere(name, node.instanceId, `${outcome.blockedBy} on this node`);
 }
 

@@ -195,7 +195,20 @@ export class Container {
     const place = join(bench.box.dir, `container-${name}`);
     await mkdir(place);
     const script = 'mount --bind "$1" "$2" && umount --recursive --lazy "$3" && exec "$4" -e "$5" "$2"';
-    const args = ['--mount', 'sh', '-c', script, 'sh', directory, place, bench.root, process.execPath, writer];
+    const args = [
+      '--mount',
+      '--propagation',
+      'slave',
+      'sh',
+      '-c',
+      script,
+      'sh',
+      directory,
+      place,
+      bench.root,
+      process.execPath,
+      writer,
+    ];
     const child = spawn('unshare', args, { stdio: ['ignore', 'ignore', 'inherit'] });
     const container = new Container(name, child, join(directory, 'written'));
     await eventually(async () => {

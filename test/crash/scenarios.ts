@@ -189,8 +189,8 @@ export const scenarios: readonly Scenario[] = [
     main: true,
     prepare: inUse,
     act: (bench, name) => restart(bench, () => rm(bench.recordFile(name), { force: true })),
-    end: heldBy(null),
-    rest: heldBy(null),
+    end: heldBy('adopted'),
+    rest: heldBy('adopted'),
     after: async (bench, name) => {
       await checkData(bench, name);
       await unmount(bench, name);

@@ -11,7 +11,7 @@ import { run } from '../../src/host/run.ts';
 import { abortExt4 } from '../../src/host/shutdown.ts';
 import { filesystemTypes } from '../../src/host/types.ts';
 import { mayGrowExt4, requires } from '../support/requirements.ts';
-import { loopDisk, mayGrowExt4, must, tempDirectory } from './lab.ts';
+import { loopDisk, must, tempDirectory } from './lab.ts';
 
 const disks = requires('root', 'loop', 'mkfs.xfs', 'mkfs.btrfs');
 
@@ -227,7 +227,9 @@ describe.skipIf(disks.skip)('a filesystem that was not unmounted', () => {
 /** A process in its own mount namespace, as a container is: it sees the volume at a place of its own. */
 async function container(target: string, place: string): Promise<ChildProcess> {
   const script = `mount --bind '${target}' '${place}' && umount '${target}' && echo ready && exec sleep 300`;
-  const child = spawn('unshare', ['-m', 'sh', '-c', script], { stdio: ['ignore', 'pipe', 'inherit'] });
+  const child = spawn('unshare', ['--mount', '--propagation', 'slave', 'sh', '-c', script], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
   onTestFinished(() => void child.kill('SIGKILL'));
   await once(child.stdout, 'data');
   return child;
@@ -261,7 +263,7 @@ describe.skipIf(disks.skip)('a disk that a container still has', () => {
     const { device } = await loopDisk(directory, 16);
     await host.makeFilesystem(device, 'ext4', [], 'nothing');
     await host.mount(device, target, 'ext4', []);
-    const child = spawn('unshare', ['-m', 'sh', '-c', 'echo ready; exec sleep 300'], {
+    const child = spawn('unshare', ['--mount', '--propagation', 'slave', 'sh', '-c', 'echo ready; exec sleep 300'], {
       stdio: ['ignore', 'pipe', 'inherit'],
     });
     onTestFinished(() => void child.kill('SIGKILL'));

@@ -43,7 +43,7 @@ describe.skipIf(requires('root', 'loop').skip)('the EC2 API over a socket', () =
     await expect(ec2.send(new CreateVolumeCommand({ ...input, Size: 2 }))).rejects.toEqual(mismatch);
     await becomes(ec2, made.VolumeId!, 'available');
     await ec2.send(new DeleteVolumeCommand({ VolumeId: made.VolumeId }));
-    const deleted = refusal('IdempotentParameterMismatch', new RegExp(`${made.VolumeId}.*deleted`));
+    const deleted = refusal('IdempotentParameterMismatch', new RegExp(`deleted.*${made.VolumeId}`));
     await expect(ec2.send(new CreateVolumeCommand(input))).rejects.toEqual(deleted);
   });
 

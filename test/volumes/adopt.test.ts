@@ -71,7 +71,7 @@ describe('a lost journal', () => {
     const { node, ec2, volume } = await bench('id-1');
     volume.tags[tagKeys.fsType] = 'zfs';
     const again = await restarted(ec2, node);
-    expect(again.held.get('a')).toMatchObject({ phase: 'mounted', holders: [{ id: 'adopted' }] });
+    expect(again.held.get('a')).toMatchObject({ phase: 'attached', holders: [{ id: 'adopted' }] });
     const { create, mount } = verbs(again);
     await create('b');
     expect(await mount('b', 'id-2')).toBe('/ebs/volumes/b/data');

@@ -9,11 +9,14 @@ const holders = fc
   .map((callers) => callers.reduce<readonly Holder[]>((list, id) => addHolder(list, id, now), []));
 
 describe('holders', () => {
-  it('adding one twice is adding it once, and its time is the first', () => {
+  it('adding one twice is adding it once, and makes it young again', () => {
     fc.assert(
       fc.property(holders, caller, (list, id) => {
         const once = addHolder(list, id, now);
-        expect(addHolder(once, id, new Date(0))).toEqual(once);
+        const later = new Date(now.getTime() + 1000);
+        const twice = addHolder(once, id, later);
+        expect(twice.map((holder) => holder.id)).toEqual(once.map((holder) => holder.id));
+        expect(twice.find((holder) => holder.id === (id ?? null))?.since).toBe(later.toISOString());
       }),
     );
   });
