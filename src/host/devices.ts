@@ -83,14 +83,17 @@ async function readDevice(
   const described = await readDisk(sysfsRoot, disk);
   // A node with another number is a leftover of an earlier disk of this name; its own node is still to come.
   if (number === undefined || (described.number !== undefined && described.number !== number)) return undefined;
-  return { path, number, serialVolumeId, sizeBytes: described.sizeBytes ?? (await askSize(path)) };
+  const sizeBytes = described.sizeBytes ?? (await askSize(path, number));
+  return sizeBytes === undefined ? undefined : { path, number, serialVolumeId, sizeBytes };
 }
 
-async function askSize(path: string): Promise<number> {
+/** Undefined when the disk went while it was asked about. */
+async function askSize(path: string, number: string): Promise<number | undefined> {
   const tried = `read the size of ${path}`;
   const { stdout } = await runTool('blockdev', ['--getsize64', path], tried);
   const size = Number(stdout.trim() || Number.NaN);
   if (Number.isSafeInteger(size)) return size;
+  if ((await blockDeviceNumber(path)) !== number) return undefined;
   throw hostFailed(tried, new Error('blockdev gave no number'), `Run blockdev --getsize64 ${path} to see why`);
 }
 

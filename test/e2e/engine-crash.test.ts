@@ -36,7 +36,8 @@ describe.skipIf(skip)('a dockerd that is killed, its containers with it', () => 
   const runOn = (name: string, ...args: string[]) =>
     engine.ok('run', '-d', '--name', name, ...args, 'busybox', 'sleep', '1000');
   const sh = (name: string, script: string) => engine.ok('exec', name, 'sh', '-c', script);
-  const holders = async (name: string) => (await engine.volume(name)).Status.holders;
+  const holders = async (name: string) =>
+    ((await engine.volume(name)).Status.holders as { id: string }[]).map(({ id }) => id);
   const target = (name: string) => `${box.node(0).root}/volumes/${name}`;
 
   it('ends those without a restart policy', async () => {
@@ -45,7 +46,7 @@ describe.skipIf(skip)('a dockerd that is killed, its containers with it', () => 
 
   it('mounts for one with a restart policy under its old id, with what it wrote', async () => {
     await eventually(async () => (await engine.docker('exec', 'always', 'true')).code === 0);
-    expect(before).toMatchObject([{ id: expect.stringMatching(/^[0-9a-f]{64}$/) }]);
+    expect(before).toEqual([expect.stringMatching(/^[0-9a-f]{64}$/)]);
     expect(await holders('always')).toEqual(before);
     expect(await sh('always', 'echo on >> /v/file; cat /v/file')).toBe('always\non');
   });
