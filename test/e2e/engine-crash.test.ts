@@ -13,7 +13,7 @@ describe.skipIf(skip)('a dockerd that is killed, its containers with it', () => 
   let box: TestSandbox;
   let engine: Dockerd;
   let startedAt: number;
-  let before: { id: string; since: string }[];
+  let before: string[];
   beforeAll(async () => {
     box = await testSandbox({ nodes: 1, nodeEnv: { DVE_LINGER: '0.5' } });
     engine = await startDockerd(box.node(0).socket);
