@@ -1,5 +1,15 @@
+import { AsyncLocalStorage } from 'node:async_hooks';
 import { type DestinationStream, destination, type Logger, pino } from 'pino';
 import type { Settings } from './config.ts';
+
+/** What the daemon is doing when it writes a line: the verb, or a name of its own business, and the volume if one. */
+export interface Operation {
+  readonly op: string;
+  readonly volume?: string;
+}
+
+/** Carries the operation through everything that is awaited for it: run work in it, and each line says what it belongs to. */
+export const operation = new AsyncLocalStorage<Operation>();
 
 /** Fields that never reach the log, wherever a logged object holds them at its top or one level down. */
 const secrets = [
@@ -28,6 +38,7 @@ export function createLogger(
     {
       level: logLevel,
       base: instanceId === '' ? {} : { node: instanceId },
+      mixin: () => ({ ...(operation.getStore() ?? { op: 'daemon' }) }),
       formatters: { level: (label) => ({ level: label }) },
       timestamp: pino.stdTimeFunctions.isoTime,
       serializers: { err: serializeError },

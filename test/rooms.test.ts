@@ -12,7 +12,7 @@ const mayImport: Readonly<Record<string, readonly string[]>> = {
   config: [],
   errors: [],
   dvdi: ['volumes'],
-  volumes: ['ebs', 'host', 'fencing', 'config'],
+  volumes: ['ebs', 'host', 'fencing', 'config', 'log'],
   fencing: ['ebs', 'host'],
   ebs: [],
   host: ['config'],

@@ -10,7 +10,7 @@ type Refusal = Extract<Decision, { kind: 'refuse' }>;
 /** How long a running owner gets to let go: a planned move reaches the new node before the old one has finished. */
 const handoverMs = 10_000;
 const handoverCheckMs = 2000;
-/** Between the two looks at a stopped owner (reference/fencing.md §5.3: joint record, read twice). */
+/** Between the two looks at a stopped owner. */
 const recheckMs = 5000;
 const detachTimeoutMs = 60_000;
 

@@ -26,7 +26,7 @@ export async function readContent(device: BlockDevice, parts: 'samples' | 'all')
   if (signatures?.kind === 'filesystem' && signatures.type === 'xfs' && (await isUnfinishedXfs(device, tried))) {
     return { kind: 'other', what: 'an XFS whose mkfs was cut off' };
   }
-  if (signatures !== undefined) return signatures;
+  if (signatures !== undefined) return signatures.kind === 'other' ? { ...signatures, signed: true } : signatures;
   const dataAt = sampled.dataAt ?? (parts === 'all' ? await firstData(device, tried) : undefined);
   return dataAt === undefined
     ? { kind: 'blank' }
@@ -53,7 +53,9 @@ interface Sampled {
 
 function readSamples(device: BlockDevice, tried: string): Promise<Sampled> {
   return withDisk(device, tried, async (file) => {
-    const parts = await Promise.all(sampleRanges(device.sizeBytes).map((range) => readPart(file, range)));
+    // One read at a time: libuv has four threads for everybody, and a disk that hangs must not have them all.
+    const parts: Sampled[] = [];
+    for (const range of sampleRanges(device.sizeBytes)) parts.push(await readPart(file, range));
     const dataAt = parts.find((part) => part.dataAt !== undefined)?.dataAt;
     return { dataAt, noise: parts.every((part) => part.noise) };
   });
@@ -64,6 +66,14 @@ function isUnfinishedXfs(device: BlockDevice, tried: string): Promise<boolean> {
   return withDisk(device, tried, async (file) => {
     const { buffer } = await file.read(Buffer.alloc(1), 0, 1, 126);
     return buffer[0] !== 0;
+  });
+}
+
+/** ext4 notes in its superblock when it was last mounted (s_mtime, at offset 44 of it; Linux fs/ext4/ext4.h); 0 is never. */
+export function wasEverMounted(device: BlockDevice): Promise<boolean> {
+  return withDisk(device, `read when ${nameOf(device)} was mounted`, async (file) => {
+    const { buffer } = await file.read(Buffer.alloc(4), 0, 4, 1024 + 44);
+    return buffer.readUInt32LE(0) !== 0;
   });
 }
 

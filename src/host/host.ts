@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import type { Settings } from '../config.ts';
 import { isDeviceBusy } from './busy.ts';
-import { readContent } from './content.ts';
+import { readContent, wasEverMounted } from './content.ts';
 import { attachedVolumeIds, findDevice, usedDeviceNames, waitForDevice, waitForDeviceGone } from './devices.ts';
 import { openSubdirectory } from './directory.ts';
 import { checkFilesystem, makeFilesystem } from './filesystems.ts';
@@ -33,6 +33,7 @@ export async function openHost(
     attachedVolumeIds: () => attachedVolumeIds(settings.sysfsRoot),
     usedDeviceNames: () => usedDeviceNames(settings.deviceRoot),
     readContent,
+    wasEverMounted,
     makeFilesystem,
     checkFilesystem,
     mount: (device, target, type, options) => mountDevice(device, target, type, options, onWarning),

@@ -24,7 +24,8 @@ function ifAlive<T>(promise: Promise<T>): Promise<T | undefined> {
  */
 export async function isMountedElsewhere(number: string, ourMountpoint: string): Promise<boolean> {
   const suffix = ourMountpoint.split('/').slice(-2).join('/');
-  const isOwn = (entry: MountEntry) => entry.number === number && !entry.mountpoint.endsWith(`/${suffix}`);
+  const isCopy = (entry: MountEntry) => entry.root === '/' && entry.mountpoint.endsWith(`/${suffix}`);
+  const isOwn = (entry: MountEntry) => entry.number === number && !isCopy(entry);
   try {
     for (const pid of await representatives()) {
       const text = await ifAlive(readFile(`/proc/${pid}/mountinfo`, 'utf8'));

@@ -22,8 +22,9 @@ export type DiskContent =
    * Anything else: a partition table, LUKS, LVM, swap, or bytes that nobody knows. `what` says so for people. `noise`
    * is true when every part looked at is random-looking and no signature is known: so reads an encrypted EBS volume
    * that was never written (its unwritten blocks are decrypted too), but encrypted data without a header does as well.
+   * `signed` is true when libblkid knows what it is: no interrupted mkfs of ours leaves such a thing.
    */
-  | { readonly kind: 'other'; readonly what: string; readonly noise?: boolean };
+  | { readonly kind: 'other'; readonly what: string; readonly noise?: boolean; readonly signed?: boolean };
 
 /** A line of /proc/self/mountinfo. */
 export interface MountEntry {
@@ -83,6 +84,8 @@ export interface Host {
     options: readonly string[],
     over: 'nothing' | 'unfinished',
   ): Promise<void>;
+  /** True when the ext4 on the disk has been mounted for writing at least once: somebody may have put data there. */
+  wasEverMounted(device: BlockDevice): Promise<boolean>;
   /** Makes a filesystem consistent without loss, or throws FILESYSTEM_DAMAGED saying what a person must run. */
   checkFilesystem(device: BlockDevice, type: FilesystemType): Promise<void>;
   /** Mounts at `target`, which is made if absent. Grows the filesystem first if its disk is larger. */

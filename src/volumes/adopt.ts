@@ -1,6 +1,7 @@
 import { tagKeys } from '../ebs/tags.ts';
 import type { Attachment, EbsVolume } from '../ebs/types.ts';
 import { filesystemTypes } from '../host/types.ts';
+import { operation } from '../log.ts';
 import type { Held } from './held.ts';
 import { adopted } from './holders.ts';
 import { leftover } from './leftover.ts';
@@ -10,19 +11,24 @@ import { planMount } from './plan.ts';
 
 /**
  * Adopts what EC2 has attached to this instance and no record explains: a journal was lost, or could not be read. What
- * is mounted right now goes on being served; all else is released and never mounted (reference/fencing.md §5.16, 62).
+ * is mounted right now goes on being served; all else is released and never mounted.
  */
 export async function adoptUnrecorded(node: Node): Promise<void> {
-  for (const volume of await node.ec2.listVolumes()) {
+  // Each in its own turn: one that is stuck, or fails each time, holds up no other.
+  const turns = (await node.ec2.listVolumes()).map(async (volume) => {
     const attachment = volume.attachments.find(
       ({ instanceId, state }) => instanceId === node.instanceId && state !== 'detached',
     );
-    if (attachment === undefined) continue;
+    if (attachment === undefined) return;
     node.devices.take([attachment.device]);
     const name = nameOf(volume);
-    if (name === undefined) continue;
-    await node.queue.run(name, () => adopt(node, name, volume, attachment));
-  }
+    if (name === undefined || node.held.has(name)) return;
+    await operation.run({ op: 'adopt', volume: name }, () =>
+      node.queue.run(name, () => adopt(node, name, volume, attachment)),
+    );
+  });
+  const failed = (await Promise.allSettled(turns)).find(({ status }) => status === 'rejected');
+  if (failed?.status === 'rejected') throw failed.reason;
 }
 
 /**

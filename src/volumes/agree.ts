@@ -44,9 +44,9 @@ async function compareWithKernel(node: Node, held: Held): Promise<Held | undefin
   if (mounted.what === 'other') {
     node.log.error(
       { volume: held.name, volumeId: held.volume.id, target },
-      'a mount of another disk is in its place: taking that away',
+      'something else is mounted in its place: unmounting that',
     );
-    await node.host.abandonMount(target);
+    await node.host.unmount(target);
   }
   if (mounted.what === 'disk' || held.phase === 'attached') return held;
   node.log.warn(

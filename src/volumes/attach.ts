@@ -67,6 +67,14 @@ async function makeFree(node: Node, name: string, volume: EbsVolume, attachment:
 }
 
 async function whenMade(node: Node, name: string, volume: EbsVolume): Promise<EbsVolume> {
+  if (volume.state === 'error') {
+    throw new DriverError('EC2_INCORRECT_STATE', {
+      volume: name,
+      tried: `attach ${volume.id}`,
+      why: 'EC2 shows it as "error": its data cannot be read any more',
+      todo: 'Look at the AWS Health events of the volume, and restore its latest snapshot',
+    });
+  }
   if (volume.state === 'available' || volume.state === 'in-use') return volume;
   return waiting(node, name, `EC2 to make ${volume.id}`, () =>
     waitUntilCreated(node.ec2, volume, { timeoutMs: node.settings.attachTimeout * 1000 }),

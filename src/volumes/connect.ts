@@ -3,6 +3,7 @@ import type { Logger } from 'pino';
 import type { Settings } from '../config.ts';
 import type { Ec2 } from '../ebs/types.ts';
 import type { Host } from '../host/types.ts';
+import { operation } from '../log.ts';
 import { adoptUnrecorded } from './adopt.ts';
 import { createDeviceNames } from './devices.ts';
 import type { Held } from './held.ts';
@@ -21,7 +22,7 @@ export interface World {
   openJournal(directory: string): Promise<Journal>;
   openEc2(cluster: string, region: string | undefined, log: Logger): Ec2;
   /** Asks the settings or the metadata service who this instance is; may fail for now. */
-  readIdentity(settings: Settings): Promise<Omit<Identity, 'bootId'>>;
+  readIdentity(settings: Settings): Promise<Omit<Identity, 'bootId' | 'asked'>>;
 }
 
 /** What is known of this machine before anything is asked of the network. */
@@ -36,7 +37,7 @@ export interface LocalState {
 }
 
 export interface Connection {
-  /** Resolves once it is known who this instance is; rejects only by the signal. */
+  /** Resolves once it is known who this instance is. */
   readonly node: Promise<Node>;
   /** Why it is not there yet, as a clause. */
   reason(): string;
@@ -48,7 +49,7 @@ export interface Connection {
  */
 export function connect(local: LocalState, signal: AbortSignal): Connection {
   let reason = 'it has not been found out yet which instance this is';
-  const node = (async () => {
+  const node = operation.run({ op: 'connect' }, async () => {
     const identity = await untilDone(
       local,
       signal,
@@ -58,7 +59,7 @@ export function connect(local: LocalState, signal: AbortSignal): Connection {
       },
     );
     return openNode(local, identity, signal);
-  })();
+  });
   return { node, reason: () => reason };
 }
 
@@ -82,15 +83,27 @@ async function untilDone<T>(
 
 /** An instance stays the same within a boot: a restart then needs no network to serve what is mounted. */
 async function identify({ settings, world, host, journal, log }: LocalState): Promise<Identity> {
+  const asked = `${settings.instanceId} ${settings.availabilityZone}`;
   const known = await journal.loadIdentity();
-  if (known?.bootId === host.bootId) return known;
-  const identity = { ...(await world.readIdentity(settings)), bootId: host.bootId };
+  if (known?.bootId === host.bootId && known.asked === asked) return known;
+  const identity = { ...(await world.readIdentity(settings)), bootId: host.bootId, asked };
   await journal.saveIdentity(identity).catch((error: unknown) => log.warn({ err: error }, 'identity not remembered'));
   return identity;
 }
 
+/** A disk image carries the journal of its instance along: those attachments are that one's, and not ours to end. */
+async function forgetOthers({ held, journal, log }: LocalState, instanceId: string): Promise<void> {
+  for (const [name, record] of [...held]) {
+    if (record.instanceId === instanceId) continue;
+    log.warn({ volume: name, recordOf: record.instanceId }, 'a record of another instance: forgotten');
+    held.delete(name);
+    await journal.forget(name).catch((error: unknown) => log.warn({ volume: name, err: error }, 'its record stays'));
+  }
+}
+
 async function openNode(local: LocalState, identity: Identity, signal: AbortSignal): Promise<Node> {
   const { settings, log, world, journal, held } = local;
+  await forgetOthers(local, identity.instanceId);
   log.setBindings({ node: identity.instanceId });
   const ec2 = world.openEc2(settings.cluster, identity.region, log);
   const devices = createDeviceNames(await journal.loadDevices());
@@ -101,6 +114,7 @@ async function openNode(local: LocalState, identity: Identity, signal: AbortSign
     ...local,
     ec2,
     devices,
+    mountCalls: { inHand: 0, lastEnd: 0 },
     instanceId: identity.instanceId,
     zone: identity.availabilityZone,
     lookup: createLookup(ec2, { known: await journal.loadKnown(), keep: (known) => journal.saveKnown(known) }),

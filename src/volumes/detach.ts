@@ -43,6 +43,7 @@ export async function makeIdle(node: Node, held: Held): Promise<string | undefin
  */
 export async function detachIdle(node: Node, held: Held): Promise<void> {
   const { volume, device, name } = held;
+  if (held.instanceId !== node.instanceId) throw new Error(`the attachment of ${held.instanceId} is not ours to end`);
   await waiting(node, name, `EC2 to detach ${volume.id} (${device})`, async () => {
     await tagClean(node, held);
     if (await sendDetach(node, held)) await waitUntilGone(node, held);
@@ -74,7 +75,7 @@ async function sendDetach(node: Node, held: Held): Promise<boolean> {
     await node.ec2.detachVolume(keyOf(held));
     return true;
   } catch (error) {
-    // The answer of a mutating call is authoritative (reference/fencing.md §0.4).
+    // The answer of a mutating call is authoritative.
     if (isCode(error, 'EC2_NOT_ATTACHED', 'EC2_NO_SUCH_VOLUME')) return false;
     if (!isCode(error, 'EC2_INCORRECT_STATE')) throw error;
     // "Already done" or "already under way": EC2's record tells which, and the disk here whether the record is stale.

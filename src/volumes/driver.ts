@@ -6,6 +6,7 @@ import { openEc2 } from '../ebs/ec2.ts';
 import { DriverError, isCode, toDriverError } from '../errors.ts';
 import { openHost } from '../host/host.ts';
 import { readIdentity } from '../host/identity.ts';
+import { operation } from '../log.ts';
 import { connect, type LocalState, type World } from './connect.ts';
 import { createVolume } from './create.ts';
 import { holdVolume, letVolumeGo, noSuchVolume } from './hold.ts';
@@ -52,34 +53,39 @@ export async function openDriver(
     return Promise.race([connection.node, late]);
   };
   /** A verb on one volume: its name is checked, its errors name the volume. */
-  const onVolume = async <T>(name: string, tried: string, work: (node: Node) => Promise<T>): Promise<T> => {
-    try {
-      encodeName(name);
-      return await work(await connected(tried));
-    } catch (error) {
-      throw toDriverError(error, tried).about(name);
-    }
-  };
-  const inTurn = <T>(name: string, tried: string, work: (node: Node) => Promise<T>): Promise<T> =>
-    onVolume(name, tried, (node) => node.queue.run(name, () => work(node)));
+  const onVolume = <T>(op: string, name: string, work: (node: Node) => Promise<T>): Promise<T> =>
+    operation.run({ op, volume: name }, async () => {
+      const tried = `${op} it`;
+      try {
+        encodeName(name);
+        return await work(await connected(tried));
+      } catch (error) {
+        throw toDriverError(error, tried).about(name);
+      }
+    });
+  const inTurn = <T>(op: string, name: string, work: (node: Node) => Promise<T>): Promise<T> =>
+    onVolume(op, name, (node) => node.queue.run(name, () => work(node)));
 
   return {
-    create: (name, options) => inTurn(name, 'create it', (node) => createVolume(node, name, options)),
-    remove: (name) => inTurn(name, 'remove it', (node) => removeVolume(node, name)),
-    mount: (name, id, caller) => inTurn(name, 'mount it', (node) => holdVolume(node, name, id, caller?.signal)),
-    unmount: (name, id) => inTurn(name, 'unmount it', (node) => letVolumeGo(node, name, id)),
+    create: (name, options) => inTurn('create', name, (node) => createVolume(node, name, options)),
+    remove: (name) => inTurn('remove', name, (node) => removeVolume(node, name)),
+    mount: (name, id, caller) =>
+      onVolume('mount', name, (node) =>
+        counted(node, caller?.signal, () => node.queue.run(name, () => holdVolume(node, name, id, caller?.signal))),
+      ),
+    unmount: (name, id) => inTurn('unmount', name, (node) => letVolumeGo(node, name, id)),
     async path(name) {
       const held = local.held.get(name);
       if (held !== undefined) return held.directory ?? '';
-      return onVolume(name, 'tell its path', async (node) => {
-        if ((await node.lookup.find(name)) === undefined) throw noSuchVolume(name, 'tell its path');
+      return onVolume('find', name, async (node) => {
+        if ((await node.lookup.find(name)) === undefined) throw noSuchVolume(name, 'find it');
         return '';
       });
     },
     async get(name) {
       const held = local.held.get(name);
       if (held !== undefined) return heldInfo(held, held.instanceId, local.waits.get(name));
-      return onVolume(name, 'look it up', (node) => getRemote(node, name));
+      return onVolume('find', name, (node) => getRemote(node, name));
     },
     async list() {
       const volumes = await (await connected('list the volumes')).lookup.list();
@@ -93,6 +99,25 @@ export async function openDriver(
       await node?.queue.idle();
     },
   };
+}
+
+/** Counts a Mount call for as long as its caller waits. */
+async function counted<T>({ mountCalls }: Node, signal: AbortSignal | undefined, work: () => Promise<T>): Promise<T> {
+  let ended = false;
+  const end = () => {
+    if (ended) return;
+    ended = true;
+    mountCalls.inHand -= 1;
+    mountCalls.lastEnd = Date.now();
+  };
+  mountCalls.inHand += 1;
+  signal?.addEventListener('abort', end, { once: true });
+  try {
+    return await work();
+  } finally {
+    signal?.removeEventListener('abort', end);
+    end();
+  }
 }
 
 async function openLocal(settings: Settings, log: Logger, world: World): Promise<LocalState> {
@@ -112,19 +137,20 @@ async function openLocal(settings: Settings, log: Logger, world: World): Promise
     held: new Map(held.map((each) => [each.name, each])),
     waits: new Map<string, string>(),
   };
-  await recall(local);
+  await operation.run({ op: 'start' }, () => recall(local));
   return local;
 }
 
 async function getRemote(node: Node, name: string): Promise<VolumeInfo> {
   try {
     const volume = await node.lookup.find(name);
-    if (volume === undefined) throw noSuchVolume(name, 'look it up');
+    if (volume === undefined) throw noSuchVolume(name, 'find it');
     return remoteInfo(name, volume, node.waits.get(name));
   } catch (error) {
     // dockerd forgets a volume, options and all, when Get fails: an old answer is better than a throttled one.
     const remembered = node.lookup.remembered(name);
-    if (!isCode(error, 'EC2_THROTTLED', 'EC2_UNAVAILABLE', 'EC2_CREDENTIALS') || remembered === undefined) throw error;
-    return remoteInfo(name, remembered, node.waits.get(name), `EC2 cannot be asked: ${error.parts.why}`);
+    if (isCode(error, 'NO_SUCH_VOLUME', 'AMBIGUOUS_NAME') || remembered === undefined) throw error;
+    const { parts } = toDriverError(error, 'find it');
+    return remoteInfo(name, remembered, node.waits.get(name), `EC2 cannot be asked: ${parts.why}`);
   }
 }

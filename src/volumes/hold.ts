@@ -32,6 +32,10 @@ export async function holdVolume(
     // One that returns is young again; that needs no record, since a restarted daemon judges nobody for a while.
     if (holders.length === held.holders.length) node.held.set(name, now);
     else await keep(node, now);
+    if (signal?.aborted) {
+      await keep(node, held);
+      throw callerGone(name);
+    }
     return held.directory ?? '';
   } finally {
     releaseLater(node, name, signal?.aborted ? abandonedLingerMs : 0);

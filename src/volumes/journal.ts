@@ -14,6 +14,8 @@ export interface Identity {
   readonly availabilityZone: string;
   readonly region: string | undefined;
   readonly bootId: string;
+  /** The settings that were in force: a corrected one is asked anew. */
+  readonly asked: string;
 }
 
 /** The record of what this node holds, one file a volume. What a write has returned from survives a power cut. */

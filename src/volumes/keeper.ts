@@ -1,4 +1,5 @@
 import { toDriverError } from '../errors.ts';
+import { operation } from '../log.ts';
 import { adoptUnrecorded } from './adopt.ts';
 import type { Node } from './node.ts';
 import { release } from './release.ts';
@@ -27,6 +28,8 @@ export function createKeeper(node: Node): Keeper {
   const ends: (() => void)[] = [];
   let stopped = false;
 
+  const inTurn = <T>(op: string, name: string, work: () => Promise<T>): Promise<T> =>
+    operation.run({ op, volume: name }, () => node.queue.run(name, work));
   const cancel = (name: string) => {
     clearTimeout(timers.get(name));
     timers.delete(name);
@@ -42,7 +45,7 @@ export function createKeeper(node: Node): Keeper {
     schedule(name, retryMs[Math.min(attempt, retryMs.length - 1)] ?? 0, attempt + 1);
   };
   const run = (name: string, attempt: number, timer: NodeJS.Timeout) =>
-    node.queue.run(name, async () => {
+    inTurn('release', name, async () => {
       // What came before us in the queue has cancelled this timer, which had already fired, or set a later one.
       if (stopped || timers.get(name) !== timer) return;
       timers.delete(name);
@@ -52,7 +55,7 @@ export function createKeeper(node: Node): Keeper {
         else again(name, attempt, outcome.blockedBy);
       } catch (error) {
         const failure = toDriverError(error, 'release it').about(name);
-        node.log.warn({ volume: name, op: 'release', err: failure }, 'release failed; it will be tried again');
+        node.log.warn({ err: failure }, 'release failed; it will be tried again');
         again(name, attempt, `another try to release it, since: ${failure.message}`);
       }
     });
@@ -71,7 +74,9 @@ export function createKeeper(node: Node): Keeper {
   const foreign = new Set<string>();
   const unexplained = async () => {
     const explained = new Set([...node.held.values()].map(({ volume }) => volume.id));
-    return [...(await node.host.attachedVolumeIds())].filter((id) => !explained.has(id) && !foreign.has(id));
+    const here = await node.host.attachedVolumeIds();
+    for (const id of foreign) if (!here.has(id)) foreign.delete(id);
+    return [...here].filter((id) => !explained.has(id) && !foreign.has(id));
   };
   /** An AttachVolume whose answer was lost may take effect after its record was settled. */
   const releaseOrphans = async () => {
@@ -86,7 +91,7 @@ export function createKeeper(node: Node): Keeper {
     if (sweeping.has(name)) return;
     sweeping.add(name);
     try {
-      const released = await node.queue.run(name, () => sweepHolders(node, name));
+      const released = await inTurn('sweep', name, () => sweepHolders(node, name));
       if (released) schedule(name, node.settings.linger * 1000);
     } finally {
       sweeping.delete(name);
@@ -96,20 +101,31 @@ export function createKeeper(node: Node): Keeper {
     await Promise.all([...node.held.keys()].map(sweepOne));
   };
   const unattended = (work: () => Promise<void>) => () =>
-    void work().catch((error: unknown) => node.log.warn({ op: 'keep', err: error }, 'a check of held volumes failed'));
+    void operation
+      .run({ op: 'keep' }, work)
+      .catch((error: unknown) => node.log.warn({ op: 'keep', err: error }, 'a check of held volumes failed'));
 
   return {
     schedule: (name, delayMs) => schedule(name, delayMs),
     cancel,
     start() {
       let burst: NodeJS.Timeout | undefined;
+      let orphans: NodeJS.Timeout | undefined;
+      const lookForOrphans = () => {
+        clearTimeout(orphans);
+        if (!stopped) orphans = setTimeout(() => void look(), orphanMs).unref();
+      };
+      const look = () =>
+        operation.run({ op: 'keep' }, releaseOrphans).catch((error: unknown) => {
+          node.log.warn({ err: error }, 'a look for unrecorded disks failed; it will be repeated');
+          lookForOrphans();
+        });
       // Once at the start too: the first look at EC2 may have been behind.
-      let orphans = setTimeout(unattended(releaseOrphans), orphanMs).unref();
+      lookForOrphans();
       const watch = node.host.watchDevices(() => {
         clearTimeout(burst);
         burst = setTimeout(unattended(checkDisks), burstMs).unref();
-        clearTimeout(orphans);
-        orphans = setTimeout(unattended(releaseOrphans), orphanMs).unref();
+        lookForOrphans();
       });
       const timer = setInterval(unattended(sweep), sweepMs).unref();
       ends.push(

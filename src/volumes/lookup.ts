@@ -57,24 +57,19 @@ export function createLookup(
     if (before !== volume?.id) memory.keep(known);
   };
 
-  /** A volume just made here that no listing shows: too new to be listed, or gone again, which a look by its id tells. */
-  const notListedYet = async (name: string): Promise<EbsVolume | undefined> => {
-    const id = created.get(name)?.volume.id;
-    if (id === undefined) return undefined;
+  /** A volume that is known here and no listing shows: the listing is behind, or it is gone, which a look by its id tells. */
+  const notListed = async (name: string): Promise<EbsVolume | undefined> => {
+    const id = known.get(name)?.id;
+    if (id === undefined || removed.has(id)) return undefined;
     const volume = await ec2.describeVolume(id);
-    if (volume !== undefined && !isGone(volume) && nameOf(volume) === name) return volume;
-    created.delete(name);
-    return undefined;
+    return volume !== undefined && !isGone(volume) && nameOf(volume) === name ? volume : undefined;
   };
 
   return {
     async find(name) {
       const found = (await ec2.findVolumes(encodeName(name))).filter((volume) => !isGone(volume));
       forgetOld();
-      const listed = onlyOne(name, found);
-      // Once a read has shown it, an empty one means that it is gone.
-      if (listed !== undefined) created.delete(name);
-      const volume = listed ?? (await notListedYet(name));
+      const volume = onlyOne(name, found) ?? (await notListed(name));
       learn(name, volume);
       return volume;
     },

@@ -54,6 +54,7 @@ async function prepareFilesystem(node: Node, held: Held, disk: BlockDevice, plan
     );
   } catch (error) {
     if (!isCode(error, 'FILESYSTEM_DAMAGED') || !isBegun(held.volume)) throw error;
+    if (await node.host.wasEverMounted(disk)) throw error;
     return format(node, held, disk, plan, 'unfinished');
   }
   return plan.formatted === undefined ? tagFormatted(node, held, existing) : { ...held, filesystem: existing };
@@ -101,7 +102,7 @@ async function identify(
     const type = filesystemTypes.find((known) => known === content.type);
     if (type !== undefined && (formatted ?? held.volume.tags[tagKeys.fsType] ?? type) === type) return type;
   }
-  if (content.kind === 'other' && isBegun(held.volume)) return 'unfinished';
+  if (content.kind === 'other' && content.signed !== true && isBegun(held.volume)) return 'unfinished';
   const what = {
     blank: 'nothing',
     filesystem: `a ${'type' in content ? content.type : ''} filesystem`,

@@ -26,6 +26,8 @@ export interface Node {
   /** What a volume waits for, by name, as a clause for people. */
   readonly waits: Map<string, string>;
   readonly devices: DeviceNames;
+  /** Mount calls whose callers wait, and when the last one was answered (milliseconds since 1970). */
+  readonly mountCalls: { inHand: number; lastEnd: number };
   /** Done once EC2 has told what is attached to this instance: before that nothing new is attached. */
   readonly survey: {
     readonly done: Promise<void>;

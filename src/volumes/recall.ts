@@ -5,7 +5,7 @@ import { mountpointOf } from './node.ts';
 
 /**
  * Corrects what the journal remembers by this boot and its mounts, before anything is served. One attachment serves one
- * boot (reference/fencing.md §5.3, C1): what an earlier boot attached is only to be detached, and its holders ended with
+ * boot: what an earlier boot attached is only to be detached, and its holders ended with
  * it. A journal that cannot be written now does not stop that: nothing is acted upon here.
  */
 export async function recall(local: LocalState): Promise<void> {

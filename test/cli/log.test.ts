@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import { DriverError } from '../../src/errors.ts';
-import { createLogger } from '../../src/log.ts';
+import { createLogger, operation } from '../../src/log.ts';
 
 function logged(settings: { instanceId?: string; logLevel?: 'debug' | 'info' } = {}) {
   const lines: Record<string, unknown>[] = [];
@@ -11,12 +11,18 @@ function logged(settings: { instanceId?: string; logLevel?: 'debug' | 'info' } =
   return { log, lines };
 }
 
-test('a line says when, how grave, on which node', () => {
+test('a line says when, how grave, on which node, for which volume and operation', async () => {
   const { log, lines } = logged();
   log.debug('not this');
-  log.info({ volume: 'a' }, 'mounted');
+  log.info('listening');
+  await operation.run({ op: 'mount', volume: 'a' }, async () => {
+    await Promise.resolve();
+    log.info('mounted');
+  });
+  const time = expect.stringMatching(/^\d{4}-.*Z$/);
   expect(lines).toEqual([
-    { level: 'info', time: expect.stringMatching(/^\d{4}-.*Z$/), node: 'i-1', volume: 'a', msg: 'mounted' },
+    { level: 'info', time, node: 'i-1', op: 'daemon', msg: 'listening' },
+    { level: 'info', time, node: 'i-1', op: 'mount', volume: 'a', msg: 'mounted' },
   ]);
 });
 

@@ -27,6 +27,7 @@ const host: Methods<Required<Host>> = {
   attachedVolumeIds: 'reads',
   usedDeviceNames: 'reads',
   readContent: 'reads',
+  wasEverMounted: 'reads',
   makeFilesystem: 'changes',
   checkFilesystem: 'changes',
   mount: 'changes',

@@ -113,6 +113,10 @@ export class Machine implements Host {
     return new Set(['/dev/xvda']);
   }
 
+  async wasEverMounted(): Promise<boolean> {
+    return false;
+  }
+
   async readContent(device: BlockDevice): Promise<DiskContent> {
     this.#mayFail('readContent');
     return this.#cloud.contents.get(this.#disk(device).volumeId) ?? { kind: 'blank' };

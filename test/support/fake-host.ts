@@ -13,6 +13,8 @@ import type { FakeEc2 } from './fake-ec2.ts';
 /** A machine in memory: its disks are what the fake EC2 has plugged into it. */
 export class FakeHost implements Host {
   bootId = 'boot-1';
+  /** Whether the filesystems that are found have been mounted before. */
+  everMounted = false;
   readonly calls: { method: keyof Host; args: unknown[] }[] = [];
   /** Mounted here: target to volume id and options. */
   readonly mounted = new Map<string, { volumeId: string; type: string; options: readonly string[] }>();
@@ -70,6 +72,10 @@ export class FakeHost implements Host {
   async readContent({ path }: BlockDevice, parts: 'samples' | 'all'): Promise<DiskContent> {
     this.#note('readContent', path, parts);
     return this.#ec2.contents.get(basename(path)) ?? { kind: 'blank' };
+  }
+
+  async wasEverMounted(): Promise<boolean> {
+    return this.everMounted;
   }
 
   async makeFilesystem(

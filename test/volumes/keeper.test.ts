@@ -77,6 +77,20 @@ describe('a holder that never says goodbye', () => {
     expect([volume.attachments.length, node.held.size]).toEqual([0, 0]);
   });
 
+  it('is not judged while another volume is mounted, perhaps for the same container, nor just after', async () => {
+    const { host, node, volume } = await bench();
+    host.mountedElsewhere.clear();
+    node.mountCalls.inHand = 1;
+    await pass(120_000);
+    expect(node.held.get('a')?.holders).toHaveLength(1);
+    node.mountCalls.inHand = 0;
+    node.mountCalls.lastEnd = Date.now();
+    await pass(9_000);
+    expect(node.held.get('a')?.holders).toHaveLength(1);
+    await pass(51_000);
+    expect(volume.attachments).toEqual([]);
+  });
+
   it('is left alone without an id: it may use the directory at any time', async () => {
     const { host, node, ec2 } = await bench();
     await verbs(node).mount('a');

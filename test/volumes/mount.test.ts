@@ -65,6 +65,23 @@ describe('a blank disk', () => {
     expect(volume.tags[tagKeys.formatted]).toBe('ext4');
   });
 
+  it.each<[string, DiskContent, boolean]>([
+    [
+      'a partition table, made by somebody meanwhile',
+      { kind: 'other', what: 'a partition table (gpt)', signed: true },
+      false,
+    ],
+    ['a damaged ext4 that somebody had mounted meanwhile', { kind: 'filesystem', type: 'ext4', uuid: undefined }, true],
+  ])('whose formatting was cut off is not formatted over %s', async (_, content, everMounted) => {
+    const { mount, ec2, host, volume } = await bench();
+    volume.tags[tagKeys.formatting] = 'ext4';
+    ec2.contents.set('vol-1', content);
+    host.everMounted = everMounted;
+    host.failNext('checkFilesystem', 'FILESYSTEM_DAMAGED');
+    await failure(mount('a', 'id-1'));
+    expect(host.count('makeFilesystem')).toBe(0);
+  });
+
   it('whose formatting was cut off is formatted again, and only as long as it was never finished', async () => {
     const { mount, unmount, ec2, host, volume } = await bench();
     volume.tags[tagKeys.formatting] = 'ext4';

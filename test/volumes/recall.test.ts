@@ -2,7 +2,7 @@ import { beforeEach, describe, expect, it, vi } from 'vitest';
 import { cleanMark, tagKeys } from '../../src/ebs/tags.ts';
 import { holdVolume } from '../../src/volumes/hold.ts';
 import { FakeEc2 } from '../support/fake-ec2.ts';
-import { type FakeNode, fakeNode, verbs } from '../support/fake-node.ts';
+import { FakeJournal, type FakeNode, fakeNode, verbs } from '../support/fake-node.ts';
 import { pass, useVirtualTime } from '../support/virtual-time.ts';
 
 vi.mock('node:timers/promises', () => import('../support/virtual-time.ts'));
@@ -29,6 +29,33 @@ function restarted(ec2: FakeEc2, node: FakeNode): Promise<FakeNode> {
   node.kill();
   return fakeNode(ec2, node.machine);
 }
+
+describe('a disk image of an instance, started as another', () => {
+  it("brings its journal along, and nothing of the original's is touched", async () => {
+    const { node, ec2, attachment } = await bench('id-1');
+    node.host.mountedElsewhere.add('vol-1');
+    const journal = new FakeJournal();
+    for (const [name, held] of node.journal.records) journal.records.set(name, structuredClone(held));
+    const copy = await fakeNode(ec2, { instanceId: 'i-2', journal });
+    await pass(60_000);
+    expect([copy.held.size, journal.records.size]).toEqual([0, 0]);
+    expect([ec2.count('detachVolume'), ec2.count('createTags')]).toEqual([0, 0]);
+    expect(attachment).toMatchObject({ instanceId: 'i-1', state: 'attached' });
+  });
+});
+
+describe('who this instance is', () => {
+  it('is remembered within a boot, and asked anew when the setting is corrected', async () => {
+    const ec2 = new FakeEc2();
+    const wrong = await fakeNode(ec2, { instanceId: 'i-1', settings: { instanceId: 'i-1' } });
+    wrong.kill();
+    const still = await fakeNode(ec2, { ...wrong.machine, instanceId: 'i-2', settings: { instanceId: 'i-1' } });
+    expect(still.instanceId).toBe('i-1');
+    still.kill();
+    const right = await fakeNode(ec2, { ...wrong.machine, instanceId: 'i-2', settings: { instanceId: 'i-2' } });
+    expect(right.instanceId).toBe('i-2');
+  });
+});
 
 describe('a restart of the daemon', () => {
   it('goes on with what is mounted, and its holders', async () => {
