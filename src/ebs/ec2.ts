@@ -77,13 +77,12 @@ export function openEc2({ cluster, region, log, client = openEc2Client({ region 
       return toAttachment(answer);
     },
 
-    async detachVolume({ volumeId, instanceId, device, force = false }, { signal } = {}) {
-      const tried = `${force ? 'force-detach' : 'detach'} ${volumeId} from ${instanceId} (${device})`;
+    async detachVolume({ volumeId, instanceId, device }, { signal } = {}) {
+      const tried = `detach ${volumeId} from ${instanceId} (${device})`;
       const command = new DetachVolumeCommand({
         VolumeId: volumeId,
         InstanceId: instanceId,
         Device: device,
-        ...(force ? { Force: true } : {}),
       });
       const answer = await call({ action: 'DetachVolume', tried, signal }, (options) => client.send(command, options));
       return toAttachment(answer);

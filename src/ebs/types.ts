@@ -101,7 +101,7 @@ export interface Ec2 {
   createVolume(spec: CreateVolumeSpec, options?: CallOptions): Promise<EbsVolume>;
   deleteVolume(volumeId: string, options?: CallOptions): Promise<void>;
   attachVolume(key: AttachmentKey, options?: CallOptions): Promise<Attachment>;
-  detachVolume(key: AttachmentKey & { readonly force?: boolean }, options?: CallOptions): Promise<Attachment>;
+  detachVolume(key: AttachmentKey, options?: CallOptions): Promise<Attachment>;
   createTags(resourceId: string, tags: Tags, options?: CallOptions): Promise<void>;
   /** Deletes the tags with these keys, whatever their values. */
   deleteTags(resourceId: string, keys: readonly string[], options?: CallOptions): Promise<void>;

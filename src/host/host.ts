@@ -7,7 +7,6 @@ import { openSubdirectory } from './directory.ts';
 import { checkFilesystem, makeFilesystem } from './filesystems.ts';
 import { abandonMount, mountDevice, mountedAt, unmountTarget } from './mounts.ts';
 import { isMountedElsewhere } from './namespaces.ts';
-import { shutdownFilesystem } from './shutdown.ts';
 import { hostFailed } from './tools.ts';
 import type { Host } from './types.ts';
 import { openWatcher } from './watch.ts';
@@ -43,7 +42,6 @@ export async function openHost(
     abandonMount,
     watchDevices: (onChange) => ({ close: openWatcher(settings.deviceRoot, onChange) }),
     isDeviceBusy,
-    shutdownFilesystem,
     openSubdirectory,
   };
 }

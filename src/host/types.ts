@@ -105,8 +105,6 @@ export interface Host {
   watchDevices(onChange: () => void): { close(): void };
   /** True while any mount namespace has the disk mounted, or a program holds it exclusively. */
   isDeviceBusy(device: BlockDevice): Promise<boolean>;
-  /** Makes a mounted filesystem refuse all I/O at once, writing nothing more (what is lost is what was not synced). */
-  shutdownFilesystem(mountpoint: string): Promise<void>;
   /**
    * The directory inside a mounted volume that callers get; made with `owner` if absent. Refuses (HOST_FAILED) a path
    * that leaves the volume, through a symbolic link for example. Gives its absolute path.

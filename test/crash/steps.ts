@@ -37,7 +37,6 @@ const host: Methods<Required<Host>> = {
   abandonMount: 'changes',
   watchDevices: 'reads',
   isDeviceBusy: 'reads',
-  shutdownFilesystem: 'changes',
   openSubdirectory: 'changes',
 };
 

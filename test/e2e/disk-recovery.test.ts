@@ -77,6 +77,9 @@ describe.skipIf(skip)('two nodes, one of which loses power', () => {
     const cutOff = box.call(lost, 'Mount', { Name: 'unfinished', ID: 'one' }).catch(() => undefined);
     await eventually(async () => existsSync(`${tools}/begun`));
 
+    // What was confirmed before the cut: a filesystem that is being shut down may confirm a last line to a writer that,
+    // unlike one on a real machine, outlives it.
+    const confirmed = writers.map(({ synced }) => synced);
     await cutPower();
     await Promise.all([...writers.map(({ done }) => done), cutOff]);
     await rm(`${tools}/slow`);
@@ -87,10 +90,10 @@ describe.skipIf(skip)('two nodes, one of which loses power', () => {
 
     const names = [...types, 'unfinished'];
     const places = await Promise.all(names.map((name) => box.ok(other, 'Mount', { Name: name, ID: 'two' })));
-    for (const [index, writer] of writers.entries()) {
+    for (const [index, least] of confirmed.entries()) {
       const log = `${places[index]?.Mountpoint}/log`;
       const lines = (await readFile(log, 'utf8')).trimEnd().split('\n');
-      expect(lines.length).toBeGreaterThanOrEqual(writer.synced);
+      expect(lines.length).toBeGreaterThanOrEqual(least);
       expect(lines).toEqual(Array.from({ length: lines.length }, (_, line) => String(line)));
       await writeFile(log, 'on');
     }

@@ -138,9 +138,6 @@ describe('what goes over the wire', () => {
     const { form: detach } = answerOnce(200, answerXml('DetachVolume', attachmentXml('detaching')));
     expect(await openTestEc2().detachVolume(key)).toEqual({ ...attachment, state: 'detaching' });
     expect(await detach).toEqual({ Action: 'DetachVolume', ...fields });
-    const { form: force } = answerOnce(200, answerXml('DetachVolume', attachmentXml('detaching')));
-    await openTestEc2().detachVolume({ ...key, force: true });
-    expect(await force).toEqual({ Action: 'DetachVolume', ...fields, Force: 'true' });
   });
 
   it('writes tags, and deletes them by key whatever their value', async () => {

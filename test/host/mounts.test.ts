@@ -8,7 +8,7 @@ import { hasOutgrown } from '../../src/host/grow.ts';
 import { type HostOptions, openHost } from '../../src/host/host.ts';
 import { readMounts } from '../../src/host/mounts.ts';
 import { run } from '../../src/host/run.ts';
-import { abortExt4 } from '../../src/host/shutdown.ts';
+import { abortExt4, shutdownFilesystem } from '../../src/host/shutdown.ts';
 import { filesystemTypes } from '../../src/host/types.ts';
 import { mayGrowExt4, requires } from '../support/requirements.ts';
 import { loopDisk, must, tempDirectory } from './lab.ts';
@@ -291,7 +291,7 @@ describe.skipIf(disks.skip)('shutting down', () => {
     const file = await open(join(target, 'lost'), 'w');
     onTestFinished(() => file.close().catch(() => {}));
     await file.write('not synced');
-    for (let round = 0; round < 2; round += 1) await host.shutdownFilesystem(target);
+    for (let round = 0; round < 2; round += 1) await shutdownFilesystem(target);
     await expect(file.write('more').then(() => file.sync())).rejects.toMatchObject({ code: 'EIO' });
     await expect(writeFile(join(target, 'new'), '')).rejects.toMatchObject({
       code: expect.stringMatching(/EIO|EROFS/),
@@ -321,7 +321,7 @@ describe.skipIf(disks.skip)('shutting down', () => {
     const { device } = await loopDisk(directory, 320);
     await host.makeFilesystem(device, 'btrfs', [], 'nothing');
     await host.mount(device, target, 'btrfs', []);
-    await expect(host.shutdownFilesystem(target)).rejects.toMatchObject({ code: 'HOST_FAILED' });
+    await expect(shutdownFilesystem(target)).rejects.toMatchObject({ code: 'HOST_FAILED' });
     await host.unmount(target);
   });
 });

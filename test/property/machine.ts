@@ -197,8 +197,6 @@ export class Machine implements Host {
     return disk.live && this.users(disk.volumeId).length > 0;
   }
 
-  async shutdownFilesystem(): Promise<void> {}
-
   async openSubdirectory(mountpoint: string, subdirectory: string): Promise<string> {
     this.#mayFail('openSubdirectory');
     if (!this.mounted.has(mountpoint)) throw hostError('HOST_FAILED');

@@ -216,7 +216,7 @@ export class FakeEc2 implements Ec2 {
     if (taken || this.secretlyTaken.has(device)) throw ec2Error('EC2_DEVICE_NAME_IN_USE');
   }
 
-  detachVolume(key: AttachmentKey & { readonly force?: boolean }): Promise<Attachment> {
+  detachVolume(key: AttachmentKey): Promise<Attachment> {
     return this.#call('detachVolume', [key], () => {
       const { volumeId, instanceId, device } = key;
       const volume = this.#volume(volumeId);

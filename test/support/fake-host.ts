@@ -134,10 +134,6 @@ export class FakeHost implements Host {
     return this.mountedElsewhere.has(volumeId) || [...this.mounted.values()].some((each) => each.volumeId === volumeId);
   }
 
-  async shutdownFilesystem(mountpoint: string): Promise<void> {
-    this.#note('shutdownFilesystem', mountpoint);
-  }
-
   async openSubdirectory(mountpoint: string, subdirectory: string, owner: DirectoryOwner): Promise<string> {
     this.#note('openSubdirectory', mountpoint, subdirectory, owner);
     if (!this.mounted.has(mountpoint)) throw hostError('HOST_FAILED');
