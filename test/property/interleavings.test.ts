@@ -6,6 +6,8 @@ import { World } from './world.ts';
 
 vi.mock('node:timers/promises', () => import('../support/virtual-time.ts'));
 
+/** The same interleavings at every run, so that a red run is the change's fault; other seeds are for hunts. */
+const usualSeed = 20261122;
 const { PROPERTY_RUNS, PROPERTY_SEED, PROPERTY_PATH } = process.env;
 const budgetMs = 42_000;
 const shrinkMs = 20_000;
@@ -54,7 +56,7 @@ test('whatever happens in whatever order, no rule is broken and the end is rest'
   });
   const details = await fc.check(property, {
     numRuns: Number(PROPERTY_RUNS ?? 8000),
-    ...(PROPERTY_SEED === undefined ? {} : { seed: Number(PROPERTY_SEED) }),
+    seed: Number(PROPERTY_SEED ?? usualSeed),
     ...(PROPERTY_PATH === undefined ? {} : { path: PROPERTY_PATH }),
   });
   process.stdout.write(
