@@ -68,7 +68,7 @@ export class NodeDaemon {
     try {
       // Every step of this chain replaces the one before, so the daemon has the child's process id.
       const args = ['--mount', '--propagation', 'unchanged', 'sh', '-c', enterNode, 'sh', layout.root, ...command];
-      // A session of its own: Ctrl-C at the terminal is for the sandbox only.
+      // Apart from the terminal: Ctrl-C there is for the sandbox only.
       const child = spawn('unshare', args, { env: environment, detached: true, stdio: ['ignore', log.fd, log.fd] });
       await once(child, 'spawn');
       return new NodeDaemon(child, child.pid ?? 0, layout);
