@@ -55,7 +55,7 @@ test('whatever happens in whatever order, no rule is broken and the end is rest'
     throw new Error(wrong);
   });
   const details = await fc.check(property, {
-    numRuns: Number(PROPERTY_RUNS ?? 8000),
+    numRuns: Number(PROPERTY_RUNS ?? 4000),
     seed: Number(PROPERTY_SEED ?? usualSeed),
     ...(PROPERTY_PATH === undefined ? {} : { path: PROPERTY_PATH }),
   });
