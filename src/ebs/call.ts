@@ -1,4 +1,8 @@
+import { sendUntilAnswered } from './attempts.ts';
 import { toDriverError } from './errors.ts';
+import { Pacer } from './pacer.ts';
+import { isAnswer } from './retries.ts';
+import type { Lane } from './types.ts';
 
 /** What the caller of {@link openEc2} may listen with; a pino logger fits. */
 export interface CallLog {
@@ -6,31 +10,33 @@ export interface CallLog {
 }
 
 export interface Call {
-  /** The EC2 API action, as "AttachVolume". */
-  readonly action: string;
   /** What is tried, to complete "cannot …". */
   readonly tried: string;
-  readonly signal: AbortSignal | undefined;
+  readonly signal?: AbortSignal | undefined;
+  /** "mount" unless told; it may improve while the call waits for its turn. */
+  readonly lane?: Lane | undefined;
 }
 
 /** What the SDK's send takes besides the command. */
-type SendOptions = { readonly abortSignal?: AbortSignal };
+export type SendOptions = { readonly abortSignal?: AbortSignal };
 
-export type Caller = <T>(call: Call, send: (options: SendOptions) => Promise<T>) => Promise<T>;
+/** Makes one call of the EC2 API action, as "AttachVolume"; `send` is one attempt. */
+export type Caller = <T>(action: string, call: Call, send: (options: SendOptions) => Promise<T>) => Promise<T>;
 
 /**
- * Makes the wrapper around every EC2 call: it hands the signal to the SDK, logs how the call went, and gives
- * DriverErrors. When the caller's signal ended the call, its reason is thrown as it is.
+ * Makes the wrapper around every EC2 call: it paces and repeats it, hands the signal to the SDK, logs how the call went,
+ * and gives DriverErrors. When the caller's signal ended the call, its reason is thrown as it is.
  */
 export function caller(log: CallLog | undefined): Caller {
-  return async (call, send) => {
+  const pacer = new Pacer();
+  return async (action, call, send) => {
     const started = performance.now();
     const logged = (outcome: object) => {
       const ms = Math.round(performance.now() - started);
-      log?.debug({ action: call.action, ms, ...outcome }, `EC2: ${call.tried}`);
+      log?.debug({ action, ms, ...outcome }, `EC2: ${call.tried}`);
     };
     try {
-      const answer = await send(call.signal === undefined ? {} : { abortSignal: call.signal });
+      const answer = await sendUntilAnswered(pacer, action, call, send);
       logged({});
       return answer;
     } catch (error) {
@@ -38,12 +44,9 @@ export function caller(log: CallLog | undefined): Caller {
         logged({ aborted: true });
         throw call.signal.reason;
       }
-      const driverError = toDriverError(error, call);
+      const driverError = toDriverError(error, { action, tried: call.tried });
       logged({ code: driverError.code, why: driverError.parts.why });
       throw driverError;
     }
   };
 }
-
-/** True for an error that EC2 itself answered: it stays true whatever happened to the caller meanwhile. */
-const isAnswer = (error: unknown): boolean => error instanceof Error && '$fault' in error;

@@ -10,15 +10,15 @@ export interface Ec2ClientOptions {
 }
 
 /**
- * The AWS SDK's EC2 client with bounded times: 4 attempts, each of at most the timeouts above. Credentials and endpoint
- * come from the SDK's standard chain (it honours AWS_ENDPOINT_URL_EC2); nothing is read or sent before the first call.
+ * The AWS SDK's EC2 client with bounded times. It makes one attempt, as attempts.ts paces and repeats calls. Credentials
+ * and endpoint come from the SDK's standard chain (it honours AWS_ENDPOINT_URL_EC2); nothing is read or sent before the first
+ * call.
  */
 export function openEc2Client(options: Ec2ClientOptions): EC2Client {
   const { region, connectionTimeoutMs = 2_000, requestTimeoutMs = 15_000 } = options;
   return new EC2Client({
     ...(region === undefined ? {} : { region }),
-    maxAttempts: 4,
-    retryMode: 'standard',
+    maxAttempts: 1,
     userAgentAppId: 'docker-volume-ebs',
     requestHandler: {
       connectionTimeout: connectionTimeoutMs,

@@ -20,8 +20,7 @@ export interface DeviceNameUse {
 
 /**
  * The device name for the next attachment: a free one that was not used recently, else the free one whose last use is
- * longest ago; undefined when all are taken. A name rests as long as possible, so that a late detach of an earlier
- * attachment cannot hit a newer one.
+ * longest ago; undefined when all are taken. A name that EC2 or the guest has not quite let go of is thus tried last.
  */
 export function chooseDeviceName({ taken, recent }: DeviceNameUse): string | undefined {
   const takenSlots = new Set([...taken].map(slotOf));
@@ -35,7 +34,7 @@ export function chooseDeviceName({ taken, recent }: DeviceNameUse): string | und
     );
 }
 
-/** Xen guests see sdX and xvdX as one disk, and a partition name ("sda1") takes its whole disk's name. */
-function slotOf(name: string): string {
+/** What a device name takes: Xen guests see sdX and xvdX as one disk, and "sda1" takes its whole disk's name. */
+export function slotOf(name: string): string {
   return name.replace(/^\/dev\//, '').replace(/^(?:xvd|sd)([a-z]+)\d*$/, '$1');
 }

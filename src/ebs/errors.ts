@@ -2,6 +2,22 @@ import { DriverError, type ErrorCode } from '../errors.ts';
 
 type Ec2Code = Extract<ErrorCode, `EC2_${string}`> | 'NODE_FULL' | 'WRONG_ZONE';
 
+/** Refusals because too many calls came, whatever they ask for. */
+export const rateNames: readonly string[] = [
+  'RequestLimitExceeded',
+  'EC2ThrottledException',
+  'Throttling',
+  'ThrottlingException',
+  'ThrottledException',
+  'RequestThrottled',
+  'RequestThrottledException',
+  'TooManyRequestsException',
+  'LimitExceededException',
+  'BandwidthLimitExceeded',
+  'PriorRequestNotComplete',
+  'SlowDown',
+];
+
 /**
  * AWS's error names (AWS "Error codes for the Amazon EC2 API"; the throttling and clock names are the SDK's lists), by
  * what they mean to us. A name not listed is judged by its HTTP status.
@@ -41,18 +57,7 @@ const namesByCode: Partial<Record<Ec2Code, readonly string[]>> = {
     'InvalidSignatureException',
   ],
   EC2_THROTTLED: [
-    'RequestLimitExceeded',
-    'EC2ThrottledException',
-    'Throttling',
-    'ThrottlingException',
-    'ThrottledException',
-    'RequestThrottled',
-    'RequestThrottledException',
-    'TooManyRequestsException',
-    'LimitExceededException',
-    'BandwidthLimitExceeded',
-    'PriorRequestNotComplete',
-    'SlowDown',
+    ...rateNames,
     // Not API throttling, but cured by the same thing: trying again a little later.
     'ConcurrentTagAccess',
     'SnapshotCreationPerVolumeRateExceeded',
@@ -108,12 +113,12 @@ export interface CallContext {
 }
 
 /** What AWS SDK errors, and the system errors below them, carry. */
-interface SdkError {
+export interface SdkError {
   readonly name: string;
   readonly message: string;
   readonly code?: unknown;
   readonly $fault?: unknown;
-  readonly $metadata?: { httpStatusCode?: number; requestId?: string; attempts?: number };
+  readonly $metadata?: { httpStatusCode?: number; requestId?: string; attempts?: number; clockSkewCorrected?: boolean };
 }
 
 /**
@@ -128,7 +133,7 @@ export function toDriverError(error: unknown, { tried, action }: CallContext): D
   const secret = code === 'EC2_CREDENTIALS' && sdkError.$fault !== undefined;
   return new DriverError(code, {
     tried,
-    why: `${secret ? 'AWS refused the credentials or the time of the request' : reasonOf(sdkError)}${traceOf(sdkError)}`,
+    why: `${secret ? 'AWS refused the credentials or the time of the request' : wordsOf(sdkError)}${traceOf(sdkError)}`,
     todo: code === 'EC2_DENIED' ? denialTodo(sdkError.message, action) : todoByCode[code],
     ...(secret ? {} : { cause: error }),
   });
@@ -152,7 +157,7 @@ function codeByStatus({ code, $fault, $metadata }: SdkError): Ec2Code {
 }
 
 /** AWS's message as part of a sentence: one line, without the SDK's hint and the encoded blob of a denial. */
-function reasonOf({ message, code, name }: SdkError): string {
+export function wordsOf({ message, code, name }: SdkError): string {
   const text = message
     .replace(/Deserialization error: to see the raw response[\s\S]*$/, '')
     .replace(/Encoded authorization failure message:[\s\S]*$/, '')

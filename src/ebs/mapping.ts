@@ -2,10 +2,13 @@ import type * as sdk from '@aws-sdk/client-ec2';
 import { DriverError } from '../errors.ts';
 import type {
   Attachment,
+  AttachmentLimit,
   AttachmentState,
   EbsVolume,
+  HealthCheck,
   Instance,
   InstanceDisk,
+  InstanceHealth,
   InstanceState,
   Tags,
   VolumeState,
@@ -79,6 +82,8 @@ export function toInstance(instance: sdk.Instance): Instance {
     launchTime: answer.time('launch time', instance.LaunchTime),
     stateReason: instance.StateReason?.Code || undefined,
     hibernationConfigured: instance.HibernationOptions?.Configured ?? false,
+    privateIp: instance.PrivateIpAddress || undefined,
+    privateDns: instance.PrivateDnsName || undefined,
     tags: toTags(instance.Tags),
     disks: (instance.BlockDeviceMappings ?? []).flatMap(toDisk),
   };
@@ -95,6 +100,39 @@ function toDisk({ DeviceName, Ebs }: sdk.InstanceBlockDeviceMapping): InstanceDi
       attachTime: answer.second('attach time', Ebs.AttachTime),
     },
   ];
+}
+
+/**
+ * EC2's checks of an instance as ours; one that EC2 does not report is "insufficient-data".
+ * @param answeredAt when EC2 answered, RFC 3339.
+ * @throws DriverError EC2_REJECTED when the answer lacks the instance's id.
+ */
+export function toHealth(status: sdk.InstanceStatus, answeredAt: string): InstanceHealth {
+  return {
+    instanceId: reader("an instance's health").text('instance id', status.InstanceId),
+    system: toCheck(status.SystemStatus),
+    instance: toCheck(status.InstanceStatus),
+    attachedEbs: toCheck(status.AttachedEbsStatus),
+    answeredAt,
+  };
+}
+
+/** Without any times EC2 does not say since when; of several details the one impaired first counts. */
+function toCheck(summary: sdk.InstanceStatusSummary | sdk.EbsStatusSummary | undefined): HealthCheck {
+  const times = (summary?.Details ?? [])
+    .map(({ ImpairedSince }) => ImpairedSince?.getTime() ?? Number.NaN)
+    .filter((time) => !Number.isNaN(time));
+  return {
+    status: summary?.Status ?? 'insufficient-data',
+    impairedSince:
+      summary?.Status === 'impaired' && times.length > 0 ? new Date(Math.min(...times)).toISOString() : undefined,
+  };
+}
+
+/** The attachment limit of an instance type; undefined where EC2 does not give a number or its kind. */
+export function toAttachmentLimit(type: sdk.InstanceTypeInfo | undefined): AttachmentLimit | undefined {
+  const { MaximumEbsAttachments: maximum, AttachmentLimitType: kind } = type?.EbsInfo ?? {};
+  return maximum === undefined || kind === undefined || !(maximum > 0) ? undefined : { maximum, kind };
 }
 
 function toTags(tags: readonly sdk.Tag[] | undefined): Tags {

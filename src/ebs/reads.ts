@@ -1,9 +1,17 @@
-import { DescribeInstancesCommand, DescribeVolumesCommand, type EC2Client, type Filter } from '@aws-sdk/client-ec2';
-import type { Call, Caller } from './call.ts';
-import { answerLacks, toInstance, toVolume } from './mapping.ts';
-import type { EbsVolume, Instance } from './types.ts';
-
-type Read = Omit<Call, 'action'>;
+import {
+  DescribeInstanceStatusCommand,
+  DescribeInstancesCommand,
+  DescribeInstanceTypesCommand,
+  DescribeVolumesCommand,
+  type EC2Client,
+  type Filter,
+  type Instance,
+  type Volume,
+} from '@aws-sdk/client-ec2';
+import type { Call, Caller, SendOptions } from './call.ts';
+import { exactFilter } from './filters.ts';
+import { answerLacks, toAttachmentLimit, toHealth } from './mapping.ts';
+import type { AttachmentLimit, InstanceHealth } from './types.ts';
 
 /**
  * EC2's largest page. Filters with MaxResults draw on the larger of its two throttle buckets, and an unknown id in a
@@ -12,34 +20,121 @@ type Read = Omit<Call, 'action'>;
 const pageSize = 1000;
 
 /**
- * All volumes that match the filters, in whatever state EC2 shows them, deleted ones included.
+ * All volumes that match the filters, in whatever state EC2 shows them, deleted ones included, as EC2 gives them: one
+ * that cannot be read fails those who asked for it alone. The filters are asked for when the call is sent.
  * @throws DriverError EC2_*; EC2_UNAVAILABLE for an answer without a list, which is never read as an empty one.
  */
-export function readVolumes(client: EC2Client, call: Caller, read: Read, filters: Filter[]): Promise<EbsVolume[]> {
+export function readVolumes(client: EC2Client, call: Caller, read: Call, filters: () => Filter[]): Promise<Volume[]> {
   return allPages(async (token) => {
-    const command = new DescribeVolumesCommand({ Filters: filters, MaxResults: pageSize, NextToken: token });
-    const { Volumes, NextToken } = await call({ ...read, action: 'DescribeVolumes' }, (options) =>
-      client.send(command, options),
+    const { Volumes, NextToken } = await call('DescribeVolumes', read, (options) =>
+      client.send(new DescribeVolumesCommand({ Filters: filters(), MaxResults: pageSize, NextToken: token }), options),
     );
     // A proxy's HTML page or an empty body with status 200 parses to an answer without any field.
     if (Volumes === undefined) throw answerLacks('volumes', 'the list of them', 'EC2_UNAVAILABLE');
-    return { items: Volumes.map(toVolume), next: NextToken };
+    if (Volumes.some(({ VolumeId }) => !VolumeId)) throw answerLacks('volumes', 'the id of one');
+    return { items: Volumes, next: NextToken };
   });
 }
 
 /**
- * All instances that match the filters.
+ * All instances that match the filters, which are asked for when the call is sent; as EC2 gives them.
  * @throws DriverError EC2_*; EC2_UNAVAILABLE for an answer without a list, which is never read as an empty one.
  */
-export function readInstances(client: EC2Client, call: Caller, read: Read, filters: Filter[]): Promise<Instance[]> {
+export function readInstances(
+  client: EC2Client,
+  call: Caller,
+  read: Call,
+  filters: () => Filter[],
+): Promise<Instance[]> {
   return allPages(async (token) => {
-    const command = new DescribeInstancesCommand({ Filters: filters, MaxResults: pageSize, NextToken: token });
-    const { Reservations, NextToken } = await call({ ...read, action: 'DescribeInstances' }, (options) =>
-      client.send(command, options),
+    const { Reservations, NextToken } = await call('DescribeInstances', read, (options) =>
+      client.send(
+        new DescribeInstancesCommand({ Filters: filters(), MaxResults: pageSize, NextToken: token }),
+        options,
+      ),
     );
     if (Reservations === undefined) throw answerLacks('instances', 'the list of them', 'EC2_UNAVAILABLE');
-    return { items: Reservations.flatMap(({ Instances = [] }) => Instances.map(toInstance)), next: NextToken };
+    const items = Reservations.flatMap(({ Instances = [] }) => Instances);
+    if (items.some(({ InstanceId }) => !InstanceId)) throw answerLacks('instances', 'the id of one');
+    return { items, next: NextToken };
   });
+}
+
+/** Instance ids that one DescribeInstanceStatus takes. */
+export const maxHealthIds = 100;
+
+/**
+ * EC2's checks of the instances with these ids, which are asked for when the call is sent. This API has no filter for
+ * ids, so that it draws on the smaller bucket, and one unknown id fails the call.
+ * @throws DriverError EC2_*; EC2_NO_SUCH_INSTANCE when one of them is unknown; EC2_UNAVAILABLE for an answer without a
+ * list or without its date.
+ */
+export function readHealth(
+  client: EC2Client,
+  call: Caller,
+  read: Call,
+  ids: () => readonly string[],
+): Promise<InstanceHealth[]> {
+  return allPages(async (token) => {
+    const { answer, date } = await call('DescribeInstanceStatus', read, (options) => {
+      const query = { InstanceIds: [...ids()], IncludeAllInstances: true, NextToken: token };
+      return sendDated(client, new DescribeInstanceStatusCommand(query), options);
+    });
+    const { InstanceStatuses, NextToken } = answer;
+    if (InstanceStatuses === undefined) throw answerLacks('instances', 'the list of their health', 'EC2_UNAVAILABLE');
+    const answeredAt = toTime(date);
+    return { items: InstanceStatuses.map((status) => toHealth(status, answeredAt)), next: NextToken };
+  });
+}
+
+/** Sends the command and gives, with the answer, its Date header: EC2's clock. */
+async function sendDated(client: EC2Client, command: DescribeInstanceStatusCommand, options: SendOptions) {
+  let date: string | undefined;
+  command.middlewareStack.add(
+    (next) => async (args) => {
+      const result = await next(args);
+      date = (result.response as { readonly headers?: Readonly<Record<string, string>> }).headers?.['date'];
+      return result;
+    },
+    { step: 'deserialize', name: 'dateOfAnswer' },
+  );
+  const answer = await client.send(command, options);
+  return { answer, date };
+}
+
+/** An HTTP date as RFC 3339. */
+function toTime(date: string | undefined): string {
+  const time = Date.parse(date ?? '');
+  if (Number.isNaN(time)) throw answerLacks("instances' health", 'its date', 'EC2_UNAVAILABLE');
+  return new Date(time).toISOString();
+}
+
+/** The largest page of DescribeInstanceTypes. */
+const typesPageSize = 100;
+
+/**
+ * How many volumes an instance type takes; undefined when EC2 knows no such type or does not say.
+ * @throws DriverError EC2_*; EC2_UNAVAILABLE for an answer without a list.
+ */
+export async function readAttachmentLimit(
+  client: EC2Client,
+  call: Caller,
+  read: Call,
+  instanceType: string,
+): Promise<AttachmentLimit | undefined> {
+  const types = await allPages(async (token) => {
+    const command = new DescribeInstanceTypesCommand({
+      Filters: [exactFilter('instance-type', instanceType)],
+      MaxResults: typesPageSize,
+      NextToken: token,
+    });
+    const { InstanceTypes, NextToken } = await call('DescribeInstanceTypes', read, (options) =>
+      client.send(command, options),
+    );
+    if (InstanceTypes === undefined) throw answerLacks('instance types', 'the list of them', 'EC2_UNAVAILABLE');
+    return { items: InstanceTypes, next: NextToken };
+  });
+  return toAttachmentLimit(types.find(({ InstanceType }) => InstanceType === instanceType));
 }
 
 interface Page<T> {

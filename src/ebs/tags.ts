@@ -15,6 +15,20 @@ export const tagKeys = {
   formatted: 'docker-volume-ebs:filesystem',
   /** The attachment its holder declares finished, as {@link cleanMark} writes it; a one-way promise. */
   clean: 'docker-volume-ebs:clean',
+  /** Counts the changes of owner; the holder writes it after its AttachVolume succeeded. */
+  epoch: 'docker-volume-ebs:epoch',
+  /** Who attached it last; see fencing/records.ts. */
+  owner: 'docker-volume-ebs:owner',
+  /** One key for each taker that announces a fence: this and its instance id. */
+  intentPrefix: 'docker-volume-ebs:fence.',
+  /** The last takeovers. */
+  fenceLog: 'docker-volume-ebs:fence-log',
+  /** An operator's word that the named attachment is finished. */
+  confirmed: 'docker-volume-ebs:fence-confirmed',
+  /** On any volume of the cluster it stops fencing in all of it; the value says why and since when. */
+  paused: 'docker-volume-ebs:fence-paused',
+  /** A policy stricter than the daemon's, from the volume's options. */
+  fencePolicy: 'docker-volume-ebs:fence-policy',
   /** The name of a volume that was removed but kept (onRemove = retain). */
   retained: 'docker-volume-ebs:retained',
   fsType: 'docker-volume-ebs:fs-type',

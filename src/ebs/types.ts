@@ -48,6 +48,9 @@ export interface Instance {
   /** EC2's StateReason code, as "Client.UserInitiatedShutdown" or "Client.UserInitiatedHibernate". */
   readonly stateReason: string | undefined;
   readonly hibernationConfigured: boolean;
+  /** Where it can be reached inside its VPC, as "10.0.0.5" and "ip-10-0-0-5.ec2.internal"; EC2 gives them to others later. */
+  readonly privateIp?: string | undefined;
+  readonly privateDns?: string | undefined;
   readonly tags: Tags;
   /** The instance's own view of its disks (BlockDeviceMappings). */
   readonly disks: readonly InstanceDisk[];
@@ -59,6 +62,42 @@ export interface InstanceDisk {
   readonly state: AttachmentState;
   readonly attachTime: string;
 }
+
+/** One of EC2's checks of an instance (DescribeInstanceStatus). */
+export interface HealthCheck {
+  /** As EC2 says it: "ok", "impaired", "initializing", "insufficient-data", "not-applicable". */
+  readonly status: string;
+  /** RFC 3339, by EC2's clock; only while impaired. */
+  readonly impairedSince: string | undefined;
+}
+
+/** EC2's own view of an instance's health. */
+export interface InstanceHealth {
+  readonly instanceId: string;
+  readonly system: HealthCheck;
+  readonly instance: HealthCheck;
+  readonly attachedEbs: HealthCheck;
+  /** When EC2 answered, RFC 3339, by its own clock (the Date header): ages are measured against it, never against ours. */
+  readonly answeredAt: string;
+}
+
+/** How many EBS volumes an instance type takes. */
+export interface AttachmentLimit {
+  readonly maximum: number;
+  /** "shared": network interfaces and instance-store disks count against the same number; "dedicated": they do not. */
+  readonly kind: 'shared' | 'dedicated';
+}
+
+/** A call whose permission can be asked for without making it (DryRun). */
+export type Permission =
+  | { readonly action: 'CreateVolume'; readonly spec: CreateVolumeSpec }
+  | { readonly action: 'AttachVolume' | 'DetachVolume'; readonly key: AttachmentKey }
+  | { readonly action: 'CreateTags' | 'DeleteTags'; readonly resourceId: string; readonly key: string }
+  | { readonly action: 'DeleteVolume' | 'CreateSnapshot'; readonly volumeId: string }
+  | { readonly action: 'StopInstances'; readonly instanceId: string };
+
+/** Who is served first when EC2's budget is short. */
+export type Lane = 'takeover' | 'mount' | 'list';
 
 export interface CreateVolumeSpec {
   readonly zone: string;
@@ -84,15 +123,21 @@ export interface AttachmentKey {
 
 export interface CallOptions {
   readonly signal?: AbortSignal | undefined;
+  /** "mount" unless told. */
+  readonly lane?: Lane | undefined;
 }
 
 /**
- * The EC2 calls the driver makes, one method a call (reads page until done). Every method throws DriverError with an
- * EC2_* code (or NODE_FULL, WRONG_ZONE); a failed or throttled read throws and never answers "absent".
+ * The EC2 calls the driver makes, paced to EC2's budgets and repeated while that may help. Reads page until done; those
+ * of one kind share calls, but a read is only answered from a call sent after it was asked for. Every method throws
+ * DriverError with an EC2_* code (or NODE_FULL, WRONG_ZONE); a failed or throttled read throws and never answers
+ * "absent".
  */
 export interface Ec2 {
   /** All volumes of this cluster whose name tag is `nameTag`, in every zone of the region. */
   findVolumes(nameTag: string, options?: CallOptions): Promise<EbsVolume[]>;
+  /** All volumes of this cluster that carry a tag with this key. */
+  findTagged(tagKey: string, options?: CallOptions): Promise<EbsVolume[]>;
   /** All volumes of this cluster. */
   listVolumes(options?: CallOptions): Promise<EbsVolume[]>;
   /** One volume by id, whatever its tags; undefined when EC2 says there is none. */
@@ -101,12 +146,26 @@ export interface Ec2 {
   createVolume(spec: CreateVolumeSpec, options?: CallOptions): Promise<EbsVolume>;
   deleteVolume(volumeId: string, options?: CallOptions): Promise<void>;
   attachVolume(key: AttachmentKey, options?: CallOptions): Promise<Attachment>;
-  detachVolume(key: AttachmentKey, options?: CallOptions): Promise<Attachment>;
-  createTags(resourceId: string, tags: Tags, options?: CallOptions): Promise<void>;
-  /** Deletes the tags with these keys, whatever their values. */
-  deleteTags(resourceId: string, keys: readonly string[], options?: CallOptions): Promise<void>;
+  /** `force` takes the disk from a guest that does not let go of it; only for one that is proven not to run. */
+  detachVolume(key: AttachmentKey, options?: CallOptions & { readonly force?: boolean }): Promise<Attachment>;
+  /** Writes tags on one resource, or the same tags on up to 1,000. */
+  createTags(resourceIds: string | readonly string[], tags: Tags, options?: CallOptions): Promise<void>;
+  /** Deletes the tags with these keys: a tag that has another value by now stays; undefined is any value. */
+  deleteTags(
+    resourceIds: string | readonly string[],
+    tags: Readonly<Record<string, string | undefined>>,
+    options?: CallOptions,
+  ): Promise<void>;
   /** Starts a snapshot; it is complete later, but what it holds is fixed when this returns. */
   createSnapshot(volumeId: string, description: string, tags: Tags, options?: CallOptions): Promise<string>;
   /** One instance by id; undefined when EC2 lists none, which proves nothing about it. */
   describeInstance(instanceId: string, options?: CallOptions): Promise<Instance | undefined>;
+  /** EC2's checks of one instance, in whatever state; undefined when EC2 lists none, which proves nothing. */
+  describeHealth(instanceId: string, options?: CallOptions): Promise<InstanceHealth | undefined>;
+  /** How many volumes an instance type takes; undefined when EC2 does not say. */
+  attachmentLimit(instanceType: string, options?: CallOptions): Promise<AttachmentLimit | undefined>;
+  /** Begins to stop an instance: gracefully, or by force (which also skips the guest's shutdown). */
+  stopInstance(instanceId: string, options?: CallOptions & { readonly force?: boolean }): Promise<void>;
+  /** Asks by DryRun whether this role may make a call. @returns undefined when it may, else why not, in EC2's words. */
+  denied(permission: Permission, options?: CallOptions): Promise<string | undefined>;
 }

@@ -30,7 +30,12 @@ export async function waitUntilCreated(ec2: Reader, created: EbsVolume, options:
     throw vanished(tried, created, `EC2 shows it as ${volume.state}`);
   };
   if (created.state !== 'creating') return until(created) ?? created;
-  return waitForVolume({ ...options, tried, until, read: (signal) => ec2.describeVolume(created.id, { signal }) });
+  return waitForVolume({
+    ...options,
+    tried,
+    until,
+    read: (signal) => ec2.describeVolume(created.id, { signal, lane: options.lane }),
+  });
 }
 
 /** EC2 accepts a volume whose KMS key it cannot use and then drops it without a word (aws-ebs-csi-driver#3010). */
@@ -65,7 +70,12 @@ export function waitUntilDetached(
     );
     return held ? undefined : volume;
   };
-  return waitForVolume({ ...options, tried, until, read: (signal) => ec2.describeVolume(volumeId, { signal }) });
+  return waitForVolume({
+    ...options,
+    tried,
+    until,
+    read: (signal) => ec2.describeVolume(volumeId, { signal, lane: options.lane }),
+  });
 }
 
 const isAt = (attachment: Attachment, key: AttachmentKey): boolean =>

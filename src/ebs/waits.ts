@@ -1,10 +1,10 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import pRetry from 'p-retry';
 import { DriverError } from '../errors.ts';
-import type { Attachment, EbsVolume } from './types.ts';
+import type { Attachment, CallOptions, EbsVolume } from './types.ts';
 
-export interface WaitOptions {
-  readonly signal?: AbortSignal | undefined;
+/** The lane is that of the reads; the signal ends the wait. */
+export interface WaitOptions extends CallOptions {
   /** After this the wait ends with STILL_WORKING. */
   readonly timeoutMs: number;
   /** From one look to the next; 500 ms unless told. It does not grow: growth is what makes waits notice late. */

@@ -95,6 +95,6 @@ async function retain(node: Node, name: string, volume: EbsVolume): Promise<void
   const retained = volume.tags[tagKeys.name] ?? name;
   await waiting(node, name, `EC2 to tag ${volume.id} as retained`, async () => {
     await node.ec2.createTags(volume.id, { [tagKeys.retained]: retained });
-    await node.ec2.deleteTags(volume.id, [tagKeys.name]);
+    await node.ec2.deleteTags(volume.id, { [tagKeys.name]: undefined });
   });
 }

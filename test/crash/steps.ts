@@ -8,6 +8,7 @@ type Methods<T> = { readonly [K in keyof T as T[K] extends (...args: never[]) =>
 
 const ec2: Methods<Required<Ec2>> = {
   findVolumes: 'reads',
+  findTagged: 'reads',
   listVolumes: 'reads',
   describeVolume: 'reads',
   createVolume: 'changes',
@@ -18,6 +19,10 @@ const ec2: Methods<Required<Ec2>> = {
   deleteTags: 'changes',
   createSnapshot: 'changes',
   describeInstance: 'reads',
+  describeHealth: 'reads',
+  attachmentLimit: 'reads',
+  stopInstance: 'changes',
+  denied: 'reads',
 };
 
 const host: Methods<Required<Host>> = {
@@ -33,7 +38,7 @@ const host: Methods<Required<Host>> = {
   mount: 'changes',
   unmount: 'changes',
   mountedAt: 'reads',
-  isMountedElsewhere: 'reads',
+  mountedElsewhereBy: 'reads',
   abandonMount: 'changes',
   watchDevices: 'reads',
   isDeviceBusy: 'reads',
@@ -50,6 +55,8 @@ const journal: Methods<Required<Journal>> = {
   saveKnown: 'changes',
   loadIdentity: 'reads',
   saveIdentity: 'changes',
+  loadAllowance: 'reads',
+  saveAllowance: 'changes',
 };
 
 /** Every step through the seams of the driver, as "ec2.attachVolume". */

@@ -5,7 +5,7 @@ import { type Ec2Options, openEc2 } from '../../src/ebs/ec2.ts';
 
 export const endpoint = 'http://ec2.test';
 
-/** Before each test: an EC2 that answers only what the test says, and no waits between the SDK's attempts. */
+/** Before each test: an EC2 that answers only what the test says, and no waits between attempts. */
 export function useFakeAws(): void {
   beforeEach(() => {
     stubAwsEnv(endpoint);
@@ -22,7 +22,7 @@ export function useFakeAws(): void {
 
 export function stubAwsEnv(url: string): void {
   for (const [name, value] of Object.entries(awsEnv(url))) vi.stubEnv(name, value);
-  // The SDK's waits before its next attempt are this fraction of their longest.
+  // Waits before the next attempt are this fraction of their longest.
   vi.spyOn(Math, 'random').mockReturnValue(0);
 }
 
@@ -41,16 +41,24 @@ export const openTestEc2 = (options: Partial<Ec2Options> = {}) =>
   openEc2({ cluster: 'test', region: 'eu-west-1', client: openEc2Client({ region: 'eu-west-1' }), ...options });
 
 /** Answers one call; `form` becomes its fields, `Version` checked and left out. */
-export function answerOnce(status: number, body: string): { form: Promise<Record<string, string>> } {
+export function answerOnce(
+  status: number,
+  body: string,
+  headers: Record<string, string> = {},
+): { form: Promise<Record<string, string>> } {
   const { promise: form, resolve, reject } = Promise.withResolvers<Record<string, string>>();
   nock(endpoint)
     .post('/')
-    .reply(status, async (request: Request) => {
-      const { Version, ...fields } = Object.fromEntries(new URLSearchParams(await request.text()));
-      if (Version === '2016-11-15') resolve(fields);
-      else reject(new Error(`Version is ${Version}`));
-      return body;
-    });
+    .reply(
+      status,
+      async (request: Request) => {
+        const { Version, ...fields } = Object.fromEntries(new URLSearchParams(await request.text()));
+        if (Version === '2016-11-15') resolve(fields);
+        else reject(new Error(`Version is ${Version}`));
+        return body;
+      },
+      headers,
+    );
   return { form };
 }
 
@@ -66,11 +74,19 @@ export const volumeXml = (id: string, more = ''): string =>
   '<status>available</status><createTime>2026-01-02T03:04:05.678Z</createTime><volumeType>gp3</volumeType>' +
   `<iops>3000</iops><throughput>125</throughput><encrypted>false</encrypted>${more}`;
 
-export const volumesXml = (ids: readonly string[], token = ''): string =>
-  answerXml(
-    'DescribeVolumes',
-    `<volumeSet>${ids.map((id) => `<item>${volumeXml(id)}</item>`).join('')}</volumeSet>${token && `<nextToken>${token}</nextToken>`}`,
+export const tagsXml = (tags: Record<string, string>): string =>
+  `<tagSet>${Object.entries(tags)
+    .map(([key, value]) => `<item><key>${key}</key><value>${value}</value></item>`)
+    .join('')}</tagSet>`;
+
+/** Volumes by id, or by id and tags. */
+export const volumesXml = (volumes: readonly (string | readonly [string, Record<string, string>])[], token = '') => {
+  const items = volumes.map((volume) =>
+    typeof volume === 'string' ? volumeXml(volume) : volumeXml(volume[0], tagsXml(volume[1])),
   );
+  const set = `<volumeSet>${items.map((item) => `<item>${item}</item>`).join('')}</volumeSet>`;
+  return answerXml('DescribeVolumes', `${set}${token && `<nextToken>${token}</nextToken>`}`);
+};
 
 export const attachmentXml = (status: string): string =>
   `<volumeId>vol-1</volumeId><instanceId>i-1</instanceId><device>/dev/xvdba</device><status>${status}</status>` +

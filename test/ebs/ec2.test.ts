@@ -1,5 +1,6 @@
 import nock from 'nock';
 import { describe, expect, it, vi } from 'vitest';
+import { tagKeys } from '../../src/ebs/tags.ts';
 import type { CreateVolumeSpec } from '../../src/ebs/types.ts';
 import {
   answerOnce,
@@ -63,6 +64,49 @@ describe('what goes over the wire', () => {
       'Filter.1.Value.1': 'test',
       MaxResults: '1000',
     });
+  });
+
+  it('finds the volumes of the cluster that carry a tag, whatever its value', async () => {
+    const { form } = answerOnce(
+      200,
+      volumesXml([
+        ['vol-1', { x: '' }],
+        ['vol-2', { X: '1' }],
+      ]),
+    );
+    expect(await openTestEc2().findTagged('x')).toMatchObject([{ id: 'vol-1' }]);
+    expect(await form).toEqual({
+      Action: 'DescribeVolumes',
+      'Filter.1.Name': 'tag:docker-volume-ebs:cluster',
+      'Filter.1.Value.1': 'test',
+      'Filter.2.Name': 'tag-key',
+      'Filter.2.Value.1': 'x',
+      MaxResults: '1000',
+    });
+  });
+
+  it('asks how many volumes an instance type takes', async () => {
+    const type = (limit: string) =>
+      answerXml(
+        'DescribeInstanceTypes',
+        `<instanceTypeSet><item><instanceType>m7i.large</instanceType><ebsInfo>${limit}</ebsInfo></item></instanceTypeSet>`,
+      );
+    const full =
+      '<maximumEbsAttachments>32</maximumEbsAttachments><attachmentLimitType>dedicated</attachmentLimitType>';
+    const { form } = answerOnce(200, type(full));
+    expect(await openTestEc2().attachmentLimit('m7i.large')).toEqual({ maximum: 32, kind: 'dedicated' });
+    expect(await form).toEqual({
+      Action: 'DescribeInstanceTypes',
+      'Filter.1.Name': 'instance-type',
+      'Filter.1.Value.1': 'm7i.large',
+      MaxResults: '100',
+    });
+    answerOnce(200, type('<maximumEbsAttachments>32</maximumEbsAttachments>'));
+    expect(await openTestEc2().attachmentLimit('m7i.large')).toBeUndefined();
+    answerOnce(200, type(full));
+    expect(await openTestEc2().attachmentLimit('m7i.metal')).toBeUndefined();
+    answerOnce(200, answerXml('DescribeInstanceTypes', ''));
+    await expect(openTestEc2().attachmentLimit('x')).rejects.toMatchObject({ code: 'EC2_UNAVAILABLE' });
   });
 
   it('describes a volume and an instance by filter, not by id', async () => {
@@ -140,6 +184,45 @@ describe('what goes over the wire', () => {
     expect(await detach).toEqual({ Action: 'DetachVolume', ...fields });
   });
 
+  it('detaches by force', async () => {
+    const { form } = answerOnce(200, answerXml('DetachVolume', attachmentXml('detaching')));
+    await openTestEc2().detachVolume(key, { force: true });
+    const fields = { VolumeId: 'vol-1', InstanceId: 'i-1', Device: '/dev/xvdba' };
+    expect(await form).toEqual({ Action: 'DetachVolume', ...fields, Force: 'true' });
+  });
+
+  it('stops an instance gracefully, or by force without waiting for its shutdown', async () => {
+    const { form: graceful } = answerOnce(200, answerXml('StopInstances', '<instancesSet/>'));
+    await openTestEc2().stopInstance('i-1');
+    expect(await graceful).toEqual({ Action: 'StopInstances', 'InstanceId.1': 'i-1' });
+    const { form: forced } = answerOnce(200, answerXml('StopInstances', '<instancesSet/>'));
+    await openTestEc2().stopInstance('i-1', { force: true });
+    expect(await forced).toEqual({
+      Action: 'StopInstances',
+      'InstanceId.1': 'i-1',
+      Force: 'true',
+      SkipOsShutdown: 'true',
+    });
+  });
+
+  it('tags several resources at once, and deletes tags that still have their value', async () => {
+    const { form: create } = answerOnce(200, answerXml('CreateTags', '<return>true</return>'));
+    await openTestEc2().createTags(['vol-1', 'vol-2'], { a: '1' });
+    const resources = { 'ResourceId.1': 'vol-1', 'ResourceId.2': 'vol-2' };
+    expect(await create).toEqual({ Action: 'CreateTags', ...resources, 'Tag.1.Key': 'a', 'Tag.1.Value': '1' });
+    const { form: remove } = answerOnce(200, answerXml('DeleteTags', '<return>true</return>'));
+    await openTestEc2().deleteTags(['vol-1', 'vol-2'], { a: '1', b: '', c: undefined });
+    expect(await remove).toEqual({
+      Action: 'DeleteTags',
+      ...resources,
+      'Tag.1.Key': 'a',
+      'Tag.1.Value': '1',
+      'Tag.2.Key': 'b',
+      'Tag.2.Value': '',
+      'Tag.3.Key': 'c',
+    });
+  });
+
   it('writes tags, and deletes them by key whatever their value', async () => {
     const { form: create } = answerOnce(200, answerXml('CreateTags', '<return>true</return>'));
     await openTestEc2().createTags('vol-1', { a: '1', b: '' });
@@ -152,7 +235,7 @@ describe('what goes over the wire', () => {
       'Tag.2.Value': '',
     });
     const { form: remove } = answerOnce(200, answerXml('DeleteTags', '<return>true</return>'));
-    await openTestEc2().deleteTags('vol-1', ['a', 'b']);
+    await openTestEc2().deleteTags('vol-1', { a: undefined, b: undefined });
     expect(await remove).toEqual({
       Action: 'DeleteTags',
       'ResourceId.1': 'vol-1',
@@ -161,8 +244,10 @@ describe('what goes over the wire', () => {
     });
   });
 
-  it('sends nothing for no tags: EC2 takes a DeleteTags without keys as all tags', async () => {
-    await openTestEc2().deleteTags('vol-1', []);
+  it('sends nothing for no tags or resources: EC2 takes a DeleteTags without keys as all tags', async () => {
+    await openTestEc2().deleteTags([], { a: undefined });
+    await openTestEc2().createTags([], { a: '1' });
+    await openTestEc2().deleteTags('vol-1', {});
     await openTestEc2().createTags('vol-1', {});
   });
 
@@ -216,7 +301,7 @@ describe('reading lists', () => {
   });
 
   it('gives deleted and deleting volumes as they are', async () => {
-    answerOnce(200, volumesXml(['vol-1']).replace('available', 'deleting'));
+    answerOnce(200, volumesXml([['vol-1', { [tagKeys.name]: 'data' }]]).replace('available', 'deleting'));
     expect(await openTestEc2().findVolumes('data')).toMatchObject([{ id: 'vol-1', state: 'deleting' }]);
   });
 

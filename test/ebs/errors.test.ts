@@ -61,8 +61,6 @@ describe("AWS's errors", () => {
   });
 
   it.each([
-    [503, 'RequestLimitExceeded', 'EC2_THROTTLED'],
-    [503, 'EC2ThrottledException', 'EC2_THROTTLED'],
     [500, 'InternalError', 'EC2_UNAVAILABLE'],
     [503, 'Unavailable', 'EC2_UNAVAILABLE'],
     [500, 'InsufficientVolumeCapacity', 'EC2_LIMIT'],

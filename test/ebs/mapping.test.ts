@@ -113,6 +113,8 @@ describe('instances', () => {
       ...instance,
       StateReason: { Code: 'Client.UserInitiatedHibernate', Message: 'x' },
       HibernationOptions: { Configured: true },
+      PrivateIpAddress: '10.0.0.5',
+      PrivateDnsName: '',
       Tags: [{ Key: 'Name', Value: 'node' }],
       BlockDeviceMappings: [
         {
@@ -130,6 +132,7 @@ describe('instances', () => {
       launchTime: '2026-01-02T03:04:05.000Z',
       stateReason: 'Client.UserInitiatedHibernate',
       hibernationConfigured: true,
+      privateIp: '10.0.0.5',
       tags: { Name: 'node' },
       disks: [{ device: '/dev/xvda', volumeId: 'vol-0', state: 'attached', attachTime: '2026-01-01T00:00:00Z' }],
     });

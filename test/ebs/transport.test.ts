@@ -47,8 +47,13 @@ describe('retries', () => {
 
   it('gives what EC2 answered even to a caller who has just gone', async () => {
     const answered = Object.assign(new Error('In use'), { name: 'VolumeInUse', $fault: 'client' });
-    const call = { action: 'AttachVolume', tried: 'attach vol-1', signal: AbortSignal.abort('gone') };
-    await expect(caller(undefined)(call, () => Promise.reject(answered))).rejects.toMatchObject({
+    const controller = new AbortController();
+    const call = { tried: 'attach vol-1', signal: controller.signal };
+    const send = () => {
+      controller.abort('gone');
+      return Promise.reject(answered);
+    };
+    await expect(caller(undefined)('AttachVolume', call, send)).rejects.toMatchObject({
       code: 'EC2_VOLUME_IN_USE',
     });
   });

@@ -1,4 +1,5 @@
-import type { Attachment, AttachmentKey, EbsVolume, Ec2, Instance } from '../../src/ebs/types.ts';
+import { tagKeys } from '../../src/ebs/tags.ts';
+import type { Attachment, AttachmentKey, CallOptions, EbsVolume, Ec2, Instance } from '../../src/ebs/types.ts';
 import { ec2Error, FakeEc2 } from '../support/fake-ec2.ts';
 import type { Machine, Witness } from './machine.ts';
 
@@ -15,6 +16,8 @@ interface Sight {
 /** The oldest answer a stale read gives. */
 export const stalenessMs = 8000;
 const slowMs = 10_000;
+/** Reads whose answers come from copies that lag behind. */
+const mayBeStale = /^(find|list|describe(Volume|Instance)$)/;
 
 /** EC2 in memory with its faults, and what it can witness: whose disk a detach takes. */
 export class Cloud extends FakeEc2 {
@@ -88,14 +91,15 @@ export class Cloud extends FakeEc2 {
     // What was never sent is never answered.
     if (!wasSent()) return new Promise(() => {});
     this.#sentAt = sentAt;
-    const reads = /^(find|list|describe)/.test(method);
+    const reads = /^(find|list|describe|attachmentLimit|denied)/.test(method);
     if (this.#strikes('throttle')) throw ec2Error('EC2_THROTTLED');
     if (this.#strikes('error')) throw ec2Error('EC2_UNAVAILABLE');
     this.#remember();
     const [first] = args;
     const what = typeof first === 'object' ? JSON.stringify(first) : args.map((arg) => JSON.stringify(arg)).join(' ');
     try {
-      const answer = reads && this.#strikes('stale') ? this.#old(method, args) : await this.#now(method, args);
+      const answer =
+        mayBeStale.test(method) && this.#strikes('stale') ? this.#old(method, args) : await this.#now(method, args);
       if (!reads) this.note(`EC2 ${method} ${what}`);
       this.#remember();
       if (this.#strikes('lost')) throw ec2Error('EC2_UNAVAILABLE', 'the answer was lost');
@@ -124,8 +128,11 @@ export class Cloud extends FakeEc2 {
     return { ...answer, attachTime };
   }
 
-  override async detachVolume(key: AttachmentKey): Promise<Attachment> {
-    const answer = await super.detachVolume(key);
+  override async detachVolume(
+    key: AttachmentKey,
+    options: CallOptions & { readonly force?: boolean } = {},
+  ): Promise<Attachment> {
+    const answer = await super.detachVolume(key, options);
     this.#checkUnused(key.volumeId, key.instanceId, 'is accepted');
     const attachment = this.volumes.get(key.volumeId)?.attachments.find(({ device }) => device === key.device);
     if (attachment !== undefined && (this.#madeAt.get(attachment) ?? 0) > this.#sentAt)
@@ -169,8 +176,10 @@ export class Cloud extends FakeEc2 {
     const { volumes, instances } = this.#history.findLast(({ at }) => at <= then) ?? this.#sight();
     if (method === 'describeVolume') return volumes.get(String(key));
     if (method === 'describeInstance') return instances.get(String(key));
-    const nameTag = 'docker-volume-ebs:name';
-    return [...volumes.values()].filter(({ tags }) => method === 'listVolumes' || tags[nameTag] === key);
+    const all = [...volumes.values()];
+    if (method === 'listVolumes') return all;
+    if (method === 'findTagged') return all.filter(({ tags }) => String(key) in tags);
+    return all.filter(({ tags }) => tags[tagKeys.name] === key);
   }
 
   #remember(): void {

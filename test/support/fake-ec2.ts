@@ -2,34 +2,27 @@ import { tagKeys } from '../../src/ebs/tags.ts';
 import type {
   Attachment,
   AttachmentKey,
+  CallOptions,
   CreateVolumeSpec,
   EbsVolume,
   Ec2,
   Instance,
-  InstanceState,
   Tags,
 } from '../../src/ebs/types.ts';
-import { DriverError, type ErrorCode } from '../../src/errors.ts';
 import type { DiskContent } from '../../src/host/types.ts';
+import { ec2Error, FakeInstances, later, type Mutable } from './fake-instances.ts';
 
-type Mutable<T> = { -readonly [K in keyof T]: T[K] };
+export { ec2Error };
+
 type FakeVolume = Mutable<Omit<EbsVolume, 'attachments' | 'tags'>> & {
   attachments: Mutable<Attachment>[];
   tags: Record<string, string>;
   listedFrom: number;
 };
-type Method = keyof Ec2;
-
-/** An EC2 error as the adapter would give it. */
-export function ec2Error(code: ErrorCode, why = `EC2 said ${code}`): DriverError {
-  return new DriverError(code, { tried: 'do as asked', why, todo: 'Look at the test' });
-}
 
 /** EC2 in memory: volume states, client tokens, attach as compare-and-swap. Times are those of the global timers. */
-export class FakeEc2 implements Ec2 {
-  readonly calls: { method: Method; args: unknown[] }[] = [];
+export class FakeEc2 extends FakeInstances implements Ec2 {
   readonly volumes = new Map<string, FakeVolume>();
-  readonly instances = new Map<string, Mutable<Omit<Instance, 'disks'>>>();
   /** What is written on each volume; blank unless told. */
   readonly contents = new Map<string, DiskContent>();
   /** Disks as the machines see them: "vol-1 i-1" to the EC2 device name. */
@@ -47,38 +40,11 @@ export class FakeEc2 implements Ec2 {
   listedAfterMs = 0;
   readonly #cluster: string;
   readonly #tokens = new Map<string, { spec: string; volumeId: string }>();
-  readonly #failures: { method: Method; error: unknown; when: 'instead' | 'after' }[] = [];
-  readonly #watchers = new Set<() => void>();
   #count = 0;
 
   constructor(cluster = 'default') {
+    super();
     this.#cluster = cluster;
-  }
-
-  /** The next call of a method fails: instead of taking effect, or with its answer lost. */
-  failNext(method: Method, code: ErrorCode, when: 'instead' | 'after' = 'instead'): void {
-    this.#failures.push({ method, error: ec2Error(code), when });
-  }
-
-  count(method: Method): number {
-    return this.calls.filter((call) => call.method === method).length;
-  }
-
-  addInstance(id: string, zone = 'eu-west-1a', state: InstanceState = 'running'): void {
-    this.instances.set(id, {
-      id,
-      state,
-      zone,
-      type: 'm5.large',
-      launchTime: '2026-01-01T00:00:00.000Z',
-      stateReason: undefined,
-      hibernationConfigured: false,
-      tags: {},
-    });
-  }
-
-  setInstance(id: string, change: Partial<Omit<Instance, 'id' | 'disks'>>): void {
-    Object.assign(this.instances.get(id) ?? {}, change);
   }
 
   /** A volume that is there already. */
@@ -122,31 +88,29 @@ export class FakeEc2 implements Ec2 {
     return attachment;
   }
 
-  /** Calls back at every change of the disks in the machines, until the returned function is called. */
-  watch(changed: () => void): () => void {
-    this.#watchers.add(changed);
-    return () => this.#watchers.delete(changed);
-  }
-
   findVolumes(nameTag: string): Promise<EbsVolume[]> {
-    return this.#call('findVolumes', [nameTag], () =>
+    return this.call('findVolumes', [nameTag], () =>
       this.#listed().filter((volume) => volume.tags[tagKeys.name] === nameTag),
     );
   }
 
+  findTagged(tagKey: string): Promise<EbsVolume[]> {
+    return this.call('findTagged', [tagKey], () => this.#listed().filter(({ tags }) => tagKey in tags));
+  }
+
   listVolumes(): Promise<EbsVolume[]> {
-    return this.#call('listVolumes', [], () => this.#listed());
+    return this.call('listVolumes', [], () => this.#listed());
   }
 
   describeVolume(volumeId: string): Promise<EbsVolume | undefined> {
-    return this.#call('describeVolume', [volumeId], () => {
+    return this.call('describeVolume', [volumeId], () => {
       const volume = this.volumes.get(volumeId);
       return volume === undefined ? undefined : sight(volume);
     });
   }
 
   createVolume({ clientToken, ...spec }: CreateVolumeSpec): Promise<EbsVolume> {
-    return this.#call('createVolume', [{ ...spec, clientToken }], () => {
+    return this.call('createVolume', [{ ...spec, clientToken }], () => {
       const earlier = this.#tokens.get(clientToken);
       const asked = JSON.stringify(spec);
       if (earlier !== undefined) {
@@ -177,14 +141,14 @@ export class FakeEc2 implements Ec2 {
   }
 
   deleteVolume(volumeId: string): Promise<void> {
-    return this.#call('deleteVolume', [volumeId], () => {
+    return this.call('deleteVolume', [volumeId], () => {
       if (this.#volume(volumeId).attachments.length > 0) throw ec2Error('EC2_VOLUME_IN_USE');
       this.volumes.delete(volumeId);
     });
   }
 
   attachVolume({ volumeId, instanceId, device }: AttachmentKey): Promise<Attachment> {
-    return this.#call('attachVolume', [{ volumeId, instanceId, device }], () => {
+    return this.call('attachVolume', [{ volumeId, instanceId, device }], () => {
       const volume = this.#volume(volumeId);
       this.#refuseAttach(volume, instanceId, device);
       const attachment: Mutable<Attachment> = {
@@ -216,14 +180,17 @@ export class FakeEc2 implements Ec2 {
     if (taken || this.secretlyTaken.has(device)) throw ec2Error('EC2_DEVICE_NAME_IN_USE');
   }
 
-  detachVolume(key: AttachmentKey): Promise<Attachment> {
-    return this.#call('detachVolume', [key], () => {
+  detachVolume(
+    key: AttachmentKey,
+    { force = false }: CallOptions & { readonly force?: boolean } = {},
+  ): Promise<Attachment> {
+    return this.call('detachVolume', force ? [key, { force }] : [key], () => {
       const { volumeId, instanceId, device } = key;
       const volume = this.#volume(volumeId);
       if (volume.attachments.length === 0) throw ec2Error('EC2_INCORRECT_STATE');
       const attachment = volume.attachments.find((each) => each.instanceId === instanceId && each.device === device);
       if (attachment === undefined) throw ec2Error('EC2_NOT_ATTACHED');
-      if (attachment.state === 'detaching') throw ec2Error('EC2_INCORRECT_STATE');
+      if (attachment.state === 'detaching' && !force) throw ec2Error('EC2_INCORRECT_STATE');
       attachment.state = 'detaching';
       if (this.unplugMs < this.detachMs) later(this.unplugMs, () => this.#plug(`${volumeId} ${instanceId}`, undefined));
       later(this.detachMs, () => this.endAttachment(volume, attachment));
@@ -233,30 +200,38 @@ export class FakeEc2 implements Ec2 {
 
   /** The end of an attachment, whoever asked for it. */
   endAttachment(volume: FakeVolume, attachment: Mutable<Attachment>): void {
+    if (attachment.state === 'detached') return;
     attachment.state = 'detached';
     volume.attachments = volume.attachments.filter((each) => each !== attachment);
     if (volume.attachments.length === 0) volume.state = 'available';
     this.#plug(`${volume.id} ${attachment.instanceId}`, undefined);
   }
 
-  createTags(resourceId: string, tags: Tags): Promise<void> {
-    return this.#call('createTags', [resourceId, tags], () => {
-      Object.assign(this.#volume(resourceId).tags, tags);
+  createTags(resourceIds: string | readonly string[], tags: Tags): Promise<void> {
+    return this.call('createTags', [resourceIds, tags], () => {
+      for (const volume of [resourceIds].flat().map((id) => this.#volume(id))) Object.assign(volume.tags, tags);
     });
   }
 
-  deleteTags(resourceId: string, keys: readonly string[]): Promise<void> {
-    return this.#call('deleteTags', [resourceId, keys], () => {
-      for (const key of keys) delete this.#volume(resourceId).tags[key];
+  deleteTags(
+    resourceIds: string | readonly string[],
+    tags: Readonly<Record<string, string | undefined>>,
+  ): Promise<void> {
+    return this.call('deleteTags', [resourceIds, tags], () => {
+      for (const volume of [resourceIds].flat().map((id) => this.#volume(id))) {
+        for (const [key, value] of Object.entries(tags)) {
+          if (value === undefined || volume.tags[key] === value) delete volume.tags[key];
+        }
+      }
     });
   }
 
   createSnapshot(volumeId: string, description: string, tags: Tags): Promise<string> {
-    return this.#call('createSnapshot', [volumeId, description, tags], () => `snap-of-${this.#volume(volumeId).id}`);
+    return this.call('createSnapshot', [volumeId, description, tags], () => `snap-of-${this.#volume(volumeId).id}`);
   }
 
   describeInstance(instanceId: string): Promise<Instance | undefined> {
-    return this.#call('describeInstance', [instanceId], () => {
+    return this.call('describeInstance', [instanceId], () => {
       const instance = this.instances.get(instanceId);
       return instance === undefined ? undefined : { ...instance, disks: this.#disksOf(instanceId) };
     });
@@ -285,23 +260,8 @@ export class FakeEc2 implements Ec2 {
   #plug(slot: string, device: string | undefined): void {
     if (device === undefined) this.plugged.delete(slot);
     else this.plugged.set(slot, device);
-    for (const changed of [...this.#watchers]) changed();
+    this.changed();
   }
-
-  async #call<T>(method: Method, args: unknown[], work: () => T): Promise<T> {
-    this.calls.push({ method, args });
-    const index = this.#failures.findIndex((failure) => failure.method === method);
-    const [failure] = index === -1 ? [] : this.#failures.splice(index, 1);
-    if (failure?.when === 'instead') throw failure.error;
-    const answer = work();
-    if (failure !== undefined) throw failure.error;
-    return answer;
-  }
-}
-
-function later(ms: number, work: () => void): void {
-  if (ms === 0) work();
-  else setTimeout(work, ms);
 }
 
 /** What an answer of EC2 shows: a copy, so that later changes do not reach it. */

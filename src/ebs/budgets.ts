@@ -1,0 +1,29 @@
+import type { Allowance } from './bucket.ts';
+
+/**
+ * EC2's token buckets per account, Region and action (AWS "Request throttling for the Amazon EC2 API"). Describe calls
+ * here have filters and MaxResults, unless listed.
+ */
+const describing: Allowance = { burst: 100, perSecond: 20 };
+const changing: Allowance = { burst: 50, perSecond: 5 };
+const special: Readonly<Record<string, Allowance>> = {
+  // Asked by instance ids, it is neither filtered nor paged.
+  DescribeInstanceStatus: { burst: 50, perSecond: 10 },
+  CreateVolume: { burst: 100, perSecond: 5 },
+  DeleteVolume: { burst: 100, perSecond: 5 },
+  CreateSnapshot: { burst: 100, perSecond: 5 },
+  CreateTags: { burst: 100, perSecond: 10 },
+  DeleteTags: { burst: 100, perSecond: 10 },
+};
+
+/**
+ * What one daemon takes of them, as the whole account shares them: most of a burst, so that 40 mounts at once wait for
+ * nothing, and half of the steady flow. What other daemons use up shows as refusals, which slow this one down.
+ */
+const share = { ofBurst: 0.8, ofFlow: 0.5 };
+
+/** What this daemon may use of an EC2 API action, as "AttachVolume". */
+export function allowanceOf(action: string): Allowance {
+  const { burst, perSecond } = special[action] ?? (action.startsWith('Describe') ? describing : changing);
+  return { burst: burst * share.ofBurst, perSecond: perSecond * share.ofFlow };
+}

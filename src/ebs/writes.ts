@@ -1,0 +1,88 @@
+import type { EC2Client } from '@aws-sdk/client-ec2';
+import type { Caller } from './call.ts';
+import * as commands from './commands.ts';
+import { answerLacks, toAttachment, toVolume } from './mapping.ts';
+import type { Ec2 } from './types.ts';
+
+type Writes = Pick<
+  Ec2,
+  | 'createVolume'
+  | 'deleteVolume'
+  | 'attachVolume'
+  | 'detachVolume'
+  | 'createTags'
+  | 'deleteTags'
+  | 'createSnapshot'
+  | 'stopInstance'
+>;
+
+/** The calls that change something, each as {@link Ec2} says. */
+export function openWrites(client: EC2Client, call: Caller): Writes {
+  return {
+    async createVolume(spec, { signal, lane } = {}) {
+      const tried = `create a ${spec.type} volume in ${spec.zone}`;
+      const answer = await call('CreateVolume', { tried, signal, lane }, (options) =>
+        client.send(commands.createVolume(spec), options),
+      );
+      return toVolume(answer);
+    },
+
+    async deleteVolume(volumeId, { signal, lane } = {}) {
+      await call('DeleteVolume', { tried: `delete ${volumeId}`, signal, lane }, (options) =>
+        client.send(commands.deleteVolume(volumeId), options),
+      );
+    },
+
+    async attachVolume(key, { signal, lane } = {}) {
+      const tried = `attach ${key.volumeId} to ${key.instanceId} as ${key.device}`;
+      const answer = await call('AttachVolume', { tried, signal, lane }, (options) =>
+        client.send(commands.attachVolume(key), options),
+      );
+      return toAttachment(answer);
+    },
+
+    async detachVolume(key, { signal, lane, force = false } = {}) {
+      const tried = `detach ${key.volumeId} from ${key.instanceId} (${key.device})${force ? ' by force' : ''}`;
+      const answer = await call('DetachVolume', { tried, signal, lane }, (options) =>
+        client.send(commands.detachVolume(key, { force }), options),
+      );
+      return toAttachment(answer);
+    },
+
+    async createTags(resourceIds, tags, { signal, lane } = {}) {
+      const resources = [resourceIds].flat();
+      if (resources.length === 0 || Object.keys(tags).length === 0) return;
+      await call('CreateTags', { tried: `tag ${namesOf(resources)}`, signal, lane }, (options) =>
+        client.send(commands.createTags(resources, tags), options),
+      );
+    },
+
+    async deleteTags(resourceIds, tags, { signal, lane } = {}) {
+      const resources = [resourceIds].flat();
+      // Without a key EC2 would delete every tag.
+      if (resources.length === 0 || Object.keys(tags).length === 0) return;
+      await call('DeleteTags', { tried: `remove tags from ${namesOf(resources)}`, signal, lane }, (options) =>
+        client.send(commands.deleteTags(resources, tags), options),
+      );
+    },
+
+    async createSnapshot(volumeId, description, tags, { signal, lane } = {}) {
+      const answer = await call('CreateSnapshot', { tried: `snapshot ${volumeId}`, signal, lane }, (options) =>
+        client.send(commands.createSnapshot(volumeId, description, tags), options),
+      );
+      if (!answer.SnapshotId) throw answerLacks(`the snapshot of ${volumeId}`, 'its id');
+      return answer.SnapshotId;
+    },
+
+    async stopInstance(instanceId, { signal, lane, force = false } = {}) {
+      const tried = `stop ${instanceId}${force ? ' by force' : ''}`;
+      await call('StopInstances', { tried, signal, lane }, (options) =>
+        client.send(commands.stopInstance(instanceId, { force }), options),
+      );
+    },
+  };
+}
+
+/** As "vol-1" or "vol-1 and 3 more". */
+const namesOf = ([first = 'nothing', ...others]: readonly string[]): string =>
+  others.length === 0 ? first : `${first} and ${others.length} more`;

@@ -1,0 +1,132 @@
+import { beforeEach, describe, expect, it, vi } from 'vitest';
+import { caller } from '../../src/ebs/call.ts';
+import { failure, pass, played, useVirtualTime } from '../support/virtual-time.ts';
+
+vi.mock('node:timers/promises', () => import('../support/virtual-time.ts'));
+
+beforeEach(useVirtualTime);
+
+const awsError = (name: string, httpStatusCode: number) =>
+  Object.assign(new Error('No.'), { name, $fault: 'server', $metadata: { httpStatusCode } });
+const throttled = () => awsError('RequestLimitExceeded', 503);
+
+/** A caller, and an EC2 that fails with these one after another, then answers. */
+function bench(...failures: unknown[]) {
+  const call = caller(undefined);
+  const sent: number[] = [];
+  const send = async () => {
+    sent.push(performance.now());
+    if (failures.length > 0) throw failures.shift();
+    return 'answer';
+  };
+  const ask = (signal?: AbortSignal, action = 'AttachVolume') => call(action, { tried: 'attach vol-1', signal }, send);
+  return { call, sent, ask };
+}
+
+describe('a call', () => {
+  it('is sent once when EC2 answers', async () => {
+    const { ask, sent } = bench();
+    expect(await ask()).toBe('answer');
+    expect(sent).toHaveLength(1);
+  });
+
+  it.each([
+    ['an error of the server', awsError('InternalError', 500)],
+    ['a gateway', awsError('Unknown', 502)],
+    ['a broken connection', Object.assign(new Error('socket hang up'), { code: 'ECONNRESET' })],
+    ['an unknown host', Object.assign(new Error('getaddrinfo'), { code: 'ENOTFOUND' })],
+    ['a timeout', Object.assign(new Error('slow'), { name: 'TimeoutError' })],
+    [
+      'a clock that the SDK has set right',
+      Object.assign(awsError('AuthFailure', 401), { $metadata: { httpStatusCode: 401, clockSkewCorrected: true } }),
+    ],
+  ])('is repeated three times after %s', async (_what, error) => {
+    const recovers = bench(error, error, error);
+    expect(await played(recovers.ask())).toBe('answer');
+    const fails = bench(error, error, error, error);
+    expect(await failure(fails.ask())).toMatchObject({ parts: { tried: 'attach vol-1' } });
+    expect(fails.sent).toHaveLength(4);
+  });
+
+  it.each([
+    ['a refusal', awsError('VolumeInUse', 400)],
+    ['a wrong clock', awsError('AuthFailure', 401)],
+    ['a tag that another writes', awsError('ConcurrentTagAccess', 400)],
+    ['a bad certificate', Object.assign(new Error('expired'), { code: 'CERT_HAS_EXPIRED' })],
+    ['an answer the SDK cannot read', Object.assign(new Error('not XML'), { $metadata: { httpStatusCode: 200 } })],
+    ['a thrown text', 'odd'],
+  ])('is not repeated after %s', async (_what, error) => {
+    const { ask, sent } = bench(error);
+    expect(await failure(ask())).toMatchObject({ parts: { tried: 'attach vol-1' } });
+    expect(sent).toHaveLength(1);
+  });
+
+  it('waits up to 100 ms, 200 ms, 400 ms between its attempts', async () => {
+    vi.spyOn(Math, 'random').mockReturnValue(1);
+    const error = awsError('InternalError', 500);
+    const { ask, sent } = bench(error, error, error);
+    await played(ask());
+    expect(sent.map((at, index) => at - (sent[index - 1] ?? at))).toEqual([0, 100, 200, 400]);
+  });
+});
+
+describe('a call that EC2 refuses for its rate', () => {
+  it.each(['RequestLimitExceeded', 'EC2ThrottledException', 'Throttling'])('%s: goes on for a minute', async (name) => {
+    const { ask, sent } = bench(...Array.from({ length: 1000 }, () => awsError(name, 503)));
+    const started = performance.now();
+    const error = await failure(ask());
+    expect(error).toMatchObject({
+      code: 'EC2_THROTTLED',
+      message: expect.stringContaining(`(${name}, ${sent.length} attempts)`),
+    });
+    expect(performance.now() - started).toBeGreaterThan(55_000);
+    expect(performance.now() - started).toBeLessThan(61_000);
+    expect(sent.length).toBeGreaterThan(10);
+  });
+
+  it('succeeds once EC2 takes it', async () => {
+    const { ask, sent } = bench(...Array.from({ length: 8 }, throttled));
+    expect(await played(ask())).toBe('answer');
+    expect(sent).toHaveLength(9);
+  });
+
+  it('slows down calls of its action, and no others', async () => {
+    const { ask, call, sent } = bench(throttled());
+    const attach = ask();
+    await pass(0);
+    const another = ask();
+    await call('DetachVolume', { tried: 'detach vol-1' }, async () => 'answer');
+    expect(sent).toHaveLength(1);
+    await played(Promise.all([attach, another]));
+    expect(sent).toHaveLength(3);
+  });
+
+  it('ends when the caller goes, with its reason', async () => {
+    const { ask, sent } = bench(throttled(), throttled());
+    const controller = new AbortController();
+    const asked = failure(ask(controller.signal));
+    await pass(0);
+    controller.abort('gone');
+    expect(await asked).toBe('gone');
+    expect(sent).toHaveLength(1);
+  });
+
+  it('is paused anew from the start once EC2 took a call, whatever it answered', async () => {
+    vi.spyOn(Math, 'random').mockReturnValue(1);
+    const { ask, sent } = bench(...Array.from({ length: 6 }, throttled), awsError('VolumeInUse', 400), throttled());
+    expect(await failure(ask())).toMatchObject({ code: 'EC2_VOLUME_IN_USE' });
+    await played(ask());
+    const [before = 0, refused = 0, answered = 0] = sent.slice(-3);
+    expect(sent).toHaveLength(9);
+    expect(refused).toBeGreaterThan(before);
+    // The seventh refusal in a row would pause it for 5 s.
+    expect(answered - refused).toBeLessThan(4_000);
+  });
+
+  it('still has its attempts at other failures', async () => {
+    const error = awsError('InternalError', 500);
+    const { ask, sent } = bench(throttled(), error, throttled(), error, error, error);
+    expect(await failure(ask())).toMatchObject({ code: 'EC2_UNAVAILABLE' });
+    expect(sent).toHaveLength(6);
+  });
+});
