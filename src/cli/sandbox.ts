@@ -17,6 +17,18 @@ Needs root, and of Debian util-linux and e2fsprogs. Ctrl-C ends it; its volumes 
   --help           Show this text
 
 Settings of the driver in the environment (DVE_LINGER=0, …) hold for every instance, except its paths and who it is.
+
+To make things go wrong, POST a fault as JSON to the address shown at the start; GET lists them, DELETE clears them.
+{"kind": …} with, where they apply, "action", "caller", "instance", "volume", "times" (else until cleared), "ms", "at":
+  delay, throttle, error, deny    what becomes of calls; deny is an IAM policy that lacks the action, for DryRun too
+  drop-request, drop-reply, late  calls that are lost, whose answers are, that arrive "ms" later or once it is cleared
+  stale-reads                     answers of "ms" ago or of the moment "at"; with "nonMonotonic" now older, now newer
+  stuck-attaching, stuck-detaching, stuck-stopping, create-vanishes
+  stop-reason                     the next stop or termination has the StateReason "code", as Server.ScheduledStop
+  partition                       the instance reaches neither EC2 nor its metadata service; its disks go on
+  health                          EC2's checks: "system", "guest", "attachedEbs" as "impaired", "since" when; with "ms"
+                                  EC2's clock is that far ahead in its answers to DescribeInstanceStatus
+  event, spot, rebalance          what EC2 and the metadata service announce: "code" as instance-stop or terminate, "at"
 `;
 
 interface Flags {

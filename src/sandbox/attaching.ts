@@ -8,8 +8,8 @@ const inUsePollMs = 100;
 /** The share of an attach's time after which the disk appears: before EC2 says "attached", as on AWS. */
 const appearsAt = 0.8;
 
-/** Waits while a stuck attachment is neither cleared at the switchboard nor overtaken by events. */
-async function whileStuck(world: World, fault: Fault | undefined, isCurrent: () => boolean): Promise<void> {
+/** Waits while something stuck is neither cleared at the switchboard nor overtaken by events. */
+export async function whileStuck(world: World, fault: Fault | undefined, isCurrent: () => boolean): Promise<void> {
   while (fault !== undefined && world.faults.isListed(fault) && isCurrent()) await world.tasks.sleep(stuckPollMs);
 }
 
@@ -34,12 +34,13 @@ export function carryOutAttach(
   world.tasks.start(`attach ${volume.id}`, async () => {
     await world.tasks.sleep(total * appearsAt);
     await whileStuck(world, stuck, isCurrent);
-    await plugIn(async () => {});
+    await plugIn(async () => world.moments.mark('plugged', volume.id));
     await world.tasks.sleep(total * (1 - appearsAt));
     // The machine may have been switched off and on meanwhile: from "attached" on, booting brings the disk back.
     await plugIn(async () => {
       attachment.state = 'attached';
       world.store.save();
+      world.moments.mark('attached', volume.id);
     });
   });
 }
@@ -82,4 +83,5 @@ export function endAttachment(world: World, volume: VolumeRecord): void {
   volume.attachment = undefined;
   volume.state = 'available';
   world.store.save();
+  world.moments.mark('detached', volume.id);
 }

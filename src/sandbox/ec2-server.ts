@@ -3,14 +3,16 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import { actions } from './actions/index.ts';
 import type { CallLog } from './calls.ts';
 import { Ec2Error } from './ec2-error.ts';
-import type { FaultKind, FaultTarget } from './faults.ts';
+import type { Fault, FaultKind, FaultTarget } from './faults.ts';
 import { readBody, send } from './http.ts';
 import { callerOf } from './imds.ts';
 import { type CloudState, timestamp } from './model.ts';
-import { decodeQuery, flag, type Query, text, texts } from './query.ts';
+import { decodeQuery, flag, groups, type Query, text, texts } from './query.ts';
 import { Throttle } from './throttle.ts';
 import type { World } from './world.ts';
 import { errorDocument, responseDocument, type XmlBody } from './xml.ts';
+
+const latePollMs = 20;
 
 /** What becomes of a call: an answer, or none because the connection breaks. */
 type Outcome =
@@ -41,14 +43,27 @@ export class Ec2Server {
     try {
       await this.#world.tasks.sleep(roundTrip / 2);
       const target = targetOf(action, query, callerOf(signature));
+      if (this.#isCutOff(target)) return void response.destroy();
       const outcome = await this.#outcome(query, target, signature !== '');
       this.#record(target, outcome);
       await this.#world.tasks.sleep(roundTrip / 2);
+      response.setHeader('date', new Date(Date.now() + this.#clockAhead(target)).toUTCString());
       reply(response, action, outcome);
     } catch {
       // The sandbox is closing.
       response.destroy();
     }
+  }
+
+  /** A partitioned instance reaches nobody: its calls do not arrive, and do not count. */
+  #isCutOff({ caller }: FaultTarget): boolean {
+    return caller !== undefined && this.#world.faults.standing('partition', caller).length > 0;
+  }
+
+  /** EC2's clock shows in the Date header; only where ages are told by it can it be set ahead. */
+  #clockAhead({ action, instances }: FaultTarget): number {
+    if (action !== 'DescribeInstanceStatus') return 0;
+    return Math.max(0, ...instances.map((id) => this.#world.faults.standing('health', id).at(-1)?.ms ?? 0));
   }
 
   async #outcome(query: Query, target: FaultTarget, signed: boolean): Promise<Outcome> {
@@ -57,17 +72,43 @@ export class Ec2Server {
       if (!signed)
         throw new Ec2Error('AuthFailure', 'AWS was not able to validate the provided access credentials', 401);
       if (faults.take('drop-request', target) !== undefined) return { kind: 'dropped', body: {} };
+      const late = faults.take('late', target);
+      if (late !== undefined) return this.#arriveLater(query, target, late);
       const delay = faults.take('delay', target);
       if (delay !== undefined) await tasks.sleep(delay.ms ?? 1000);
-      this.#refuse(query, target);
-      const body = await this.#perform(query, target);
+      const body = await this.#arrived(query, target);
       return { kind: faults.take('drop-reply', target) === undefined ? 'answer' : 'dropped', body };
     } catch (error) {
-      if (error instanceof Ec2Error) return { kind: 'error', error };
-      if (tasks.stopping) throw error;
-      this.#log(`${target.action}: ${error instanceof Error ? error.stack : error}`);
-      return { kind: 'error', error: new Ec2Error('InternalError', 'An internal error has occurred', 500) };
+      return this.#failure(target, error);
     }
+  }
+
+  async #arrived(query: Query, target: FaultTarget): Promise<XmlBody> {
+    this.#refuse(query, target);
+    return this.#perform(query, target);
+  }
+
+  /** @throws what ended the call when the sandbox is closing */
+  #failure(target: FaultTarget, error: unknown): Outcome {
+    if (error instanceof Ec2Error) return { kind: 'error', error };
+    if (this.#world.tasks.stopping) throw error;
+    this.#log(`${target.action}: ${error instanceof Error ? error.stack : error}`);
+    return { kind: 'error', error: new Ec2Error('InternalError', 'An internal error has occurred', 500) };
+  }
+
+  /** The caller hears nothing; the call arrives later, and is counted and answered to nobody then. */
+  #arriveLater(query: Query, target: FaultTarget, late: Fault): Outcome {
+    const { faults, tasks } = this.#world;
+    tasks.start(`late ${target.action}`, async () => {
+      if (late.ms !== undefined) await tasks.sleep(late.ms);
+      else while (faults.isListed(late)) await tasks.sleep(latePollMs);
+      const outcome = await this.#arrived(query, target).then(
+        (body): Outcome => ({ kind: 'answer', body }),
+        (error: unknown) => this.#failure(target, error),
+      );
+      this.#record(target, outcome);
+    });
+    return { kind: 'dropped', body: {} };
   }
 
   /** Throws what stands between a call and its action: set faults, token buckets, permissions, DryRun. */
@@ -105,7 +146,7 @@ export class Ec2Server {
     if (!target.action.startsWith('Describe')) return store.state;
     const stale = faults.take('stale-reads', target);
     if (stale === undefined) return store.state;
-    const age = stale.ms ?? 5000;
+    const age = stale.at === undefined ? (stale.ms ?? 5000) : Date.now() - Date.parse(stale.at);
     return store.past(stale.nonMonotonic === true ? Math.random() * age : age);
   }
 
@@ -127,7 +168,8 @@ export class Ec2Server {
 function targetOf(action: string, query: Query, caller: string | undefined): FaultTarget {
   const named = ['VolumeId', 'InstanceId', 'ResourceId']
     .flatMap((name) => [text(query, name) ?? [], texts(query, name)])
-    .flat(2);
+    .flat(2)
+    .concat(groups(query, 'Filter').flatMap((filter) => texts(filter, 'Value')));
   return {
     action,
     caller,

@@ -9,6 +9,14 @@ export const faultKinds = [
   'stuck-attaching',
   'stuck-detaching',
   'create-vanishes',
+  'late',
+  'stuck-stopping',
+  'stop-reason',
+  'partition',
+  'health',
+  'event',
+  'spot',
+  'rebalance',
 ] as const;
 export type FaultKind = (typeof faultKinds)[number];
 
@@ -17,25 +25,46 @@ export interface FaultSpec {
   readonly kind: FaultKind;
   /** An action, or a pattern with `*` as "Describe*"; every action without. */
   readonly action?: string;
+  /** Only calls that name it, as an id or in a filter. */
   readonly volume?: string;
   readonly instance?: string;
   /** Only calls signed with this instance's credentials. */
   readonly caller?: string;
   /** How often; without, until cleared. */
   readonly times?: number;
-  /** delay: milliseconds. stale-reads: age of the answer, milliseconds. */
+  /**
+   * delay: milliseconds. stale-reads: age of the answer. late: when the call arrives; without, once this is cleared.
+   * health: how far ahead the Date header of DescribeInstanceStatus is, so that attachments and failures look older.
+   */
   readonly ms?: number;
-  /** stale-reads: each answer has an age of its own between 0 and `ms`, so time seems to go back. */
+  /**
+   * RFC 3339. stale-reads: answer as of this moment instead of an age. spot: when it acts (in 2 minutes). event: its
+   * "not before" (in an hour). rebalance: when it was noticed (now).
+   */
+  readonly at?: string;
+  /** stale-reads: each answer has an age of its own between 0 and the age asked for, so time seems to go back. */
   readonly nonMonotonic?: boolean;
   /** stuck-detaching: the volume side shows "busy" meanwhile. */
   readonly busy?: boolean;
   readonly status?: number;
+  /**
+   * error: EC2's error code. stop-reason: the StateReason of the next stop or termination. event: as "instance-stop".
+   * spot: "terminate", "stop" or "hibernate".
+   */
   readonly code?: string;
   readonly message?: string;
+  /** health: what EC2's system, instance and attached-EBS checks say, as "impaired"; without, "ok". */
+  readonly system?: string;
+  readonly guest?: string;
+  readonly attachedEbs?: string;
+  /** health: since when, RFC 3339; without, since it was set. */
+  readonly since?: string;
 }
 
 export interface Fault extends FaultSpec {
   readonly id: number;
+  /** When it was set, RFC 3339. */
+  readonly setAt: string;
   /** How often it may still strike. */
   remaining: number;
 }
@@ -55,7 +84,12 @@ export class Faults {
 
   add(spec: FaultSpec): Fault {
     this.#lastId += 1;
-    const fault = { ...spec, id: this.#lastId, remaining: spec.times ?? Number.POSITIVE_INFINITY };
+    const fault = {
+      ...spec,
+      id: this.#lastId,
+      setAt: new Date().toISOString(),
+      remaining: spec.times ?? Number.POSITIVE_INFINITY,
+    };
     this.#faults.push(fault);
     return fault;
   }
@@ -73,6 +107,13 @@ export class Faults {
     const fault = this.#faults.find((each) => each.kind === kind && each.remaining > 0 && matches(each, target));
     if (fault !== undefined) fault.remaining -= 1;
     return fault;
+  }
+
+  /** What holds for an instance until it is cleared, as its health or its notices, in the order it was set. */
+  standing(kind: FaultKind, instanceId: string): readonly Fault[] {
+    return this.#faults.filter(
+      (fault) => fault.kind === kind && (fault.instance === undefined || fault.instance === instanceId),
+    );
   }
 
   /** True until the fault is cleared, even when it is spent. */
@@ -101,9 +142,12 @@ export function readFaultSpec(value: unknown): FaultSpec {
     const wanted = memberTypes[name];
     if (wanted === undefined) throw new TypeError(`a fault has no member ${JSON.stringify(name)}`);
     if (typeof member !== wanted) throw new TypeError(`${name} is a ${wanted}`);
+    if (times.has(name) && Number.isNaN(Date.parse(String(member)))) throw new TypeError(`${name} is an RFC 3339 time`);
   }
   return value as FaultSpec;
 }
+
+const times = new Set(['at', 'since']);
 
 const memberTypes: Readonly<Record<string, string>> = {
   kind: 'string',
@@ -118,4 +162,9 @@ const memberTypes: Readonly<Record<string, string>> = {
   status: 'number',
   code: 'string',
   message: 'string',
+  at: 'string',
+  system: 'string',
+  guest: 'string',
+  attachedEbs: 'string',
+  since: 'string',
 };

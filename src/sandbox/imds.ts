@@ -1,7 +1,9 @@
 import { randomBytes } from 'node:crypto';
 import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { Faults } from './faults.ts';
 import { type LoopbackServer, listenOnLoopback, send } from './http.ts';
 import { accountId, type InstanceRecord } from './model.ts';
+import { noticeDocument } from './notices.ts';
 
 const role = 'docker-volume-ebs-sandbox';
 const credentialsLifetimeMs = 6 * 3600 * 1000;
@@ -52,18 +54,24 @@ function documents(instance: InstanceRecord, region: string): Readonly<Record<st
 }
 
 /** Serves the instance metadata service (version 2 only) as `instance` sees it, on a port of its own. */
-export async function startImds(instance: InstanceRecord, region: string): Promise<LoopbackServer> {
+export async function startImds(instance: InstanceRecord, region: string, faults: Faults): Promise<LoopbackServer> {
   const tokens = new Set<string>();
-  return listenOnLoopback((request, response) => answer(request, response, { instance, region, tokens }));
+  return listenOnLoopback((request, response) => answer(request, response, { instance, region, faults, tokens }));
 }
 
 interface Imds {
   readonly instance: InstanceRecord;
   readonly region: string;
+  readonly faults: Faults;
   readonly tokens: Set<string>;
 }
 
 function answer(request: IncomingMessage, response: ServerResponse, imds: Imds): void {
+  const { instance, region, faults } = imds;
+  if (faults.standing('partition', instance.id).length > 0) {
+    response.destroy();
+    return;
+  }
   // The SDK's metadata service writes "//latest" when an endpoint is set.
   const path = (request.url ?? '')
     .replace(/\/+/g, '/')
@@ -75,10 +83,11 @@ function answer(request: IncomingMessage, response: ServerResponse, imds: Imds):
   }
   const token = request.headers['x-aws-ec2-metadata-token'];
   const known = typeof token === 'string' && imds.tokens.has(token);
-  const document = documents(imds.instance, imds.region)[path];
+  const document =
+    documents(instance, region)[path]?.() ?? noticeDocument(path.replace(/^meta-data\//, ''), instance.id, faults);
   if (!known) send(response, 401, 'text/plain', 'Unauthorized');
   else if (document === undefined) send(response, 404, 'text/plain', 'Not Found');
-  else send(response, 200, 'text/plain', document());
+  else send(response, 200, 'text/plain', document);
 }
 
 function giveToken(request: IncomingMessage, response: ServerResponse, tokens: Set<string>): void {

@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { writeFile } from 'node:fs/promises';
+import type { Faults } from './faults.ts';
 import type { LoopbackServer } from './http.ts';
 import { startImds } from './imds.ts';
 import { bindLoop, type Loop, releaseFreeLoop, resizeLoop } from './loops.ts';
@@ -21,6 +22,7 @@ export interface MachineRoom {
   readonly daemonCommand: readonly string[];
   readonly nodeEnv: Readonly<Record<string, string>>;
   readonly files: VolumeFiles;
+  readonly faults: Faults;
   /** Records that a volume's content is in another file from now on. */
   readonly adopt: (volume: VolumeRecord, file: string) => void;
 }
@@ -62,7 +64,7 @@ export class Machine {
     await prepareLayout(this.layout);
     await writeFile(this.layout.bootIdFile, `${randomUUID()}\n`);
     await makeNodeRoot(this.layout.root);
-    this.#imds = await startImds(this.#instance, this.#room.region);
+    this.#imds = await startImds(this.#instance, this.#room.region, this.#room.faults);
     for (const volume of volumes) await this.plug(volume);
     await this.startDaemon();
   }
@@ -90,6 +92,11 @@ export class Machine {
     await this.#off();
   }
 
+  /** Begins a shutdown in good order: asks the daemon to end. @returns false when it has not after `graceMs` */
+  async endDaemon(graceMs: number): Promise<boolean> {
+    return (await this.#daemon?.end(graceMs)) ?? true;
+  }
+
   /** Ends in good order: the daemon may finish, disks are synced. */
   async shutDown(graceMs: number): Promise<void> {
     await this.#daemon?.stop(graceMs);
@@ -107,7 +114,7 @@ export class Machine {
     this.#daemon = undefined;
   }
 
-  /** Hibernation: everything stands still with its memory and mounts. */
+  /** Everything stands still with its memory and mounts: hibernation, or a machine that hangs. */
   async freeze(): Promise<void> {
     signalAll((await this.#daemon?.processes()) ?? [], 'SIGSTOP');
   }

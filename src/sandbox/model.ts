@@ -16,7 +16,7 @@ export interface AttachmentRecord {
   readonly device: string;
   state: 'attaching' | 'attached' | 'detaching' | 'busy';
   readonly attachTime: string;
-  readonly deleteOnTermination: boolean;
+  deleteOnTermination: boolean;
 }
 
 export interface VolumeRecord {
@@ -77,6 +77,8 @@ export interface InstanceRecord {
   readonly imageId: string;
   readonly privateIp: string;
   readonly hibernationConfigured: boolean;
+  /** Absent in states written before it was known: not protected. */
+  stopProtected?: boolean;
   state: PowerState;
   launchTime: string;
   stateReason: { readonly code: string; readonly message: string } | undefined;

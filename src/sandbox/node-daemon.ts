@@ -55,6 +55,8 @@ export class NodeDaemon {
   readonly pid: number;
   readonly #child: ChildProcess;
   readonly #layout: NodeLayout;
+  /** What ran beside it when it was asked to end: once it has, its namespace cannot be told any more. */
+  #company: readonly number[] = [];
 
   private constructor(child: ChildProcess, pid: number, layout: NodeLayout) {
     this.#child = child;
@@ -84,7 +86,7 @@ export class NodeDaemon {
   /** The daemon and everything that runs in its mount namespace or was started by it. */
   async processes(): Promise<number[]> {
     const beside = this.alive ? [this.pid, ...(await processesBeside(this.pid))] : [];
-    return [...new Set([...beside, ...(await processesOfNodes(this.#layout.home))])];
+    return [...new Set([...beside, ...this.#company, ...(await processesOfNodes(this.#layout.home))])];
   }
 
   /** Waits until it accepts on its socket. @throws Error with the end of its log when it exits or takes too long */
@@ -102,15 +104,21 @@ export class NodeDaemon {
     return `the daemon ${what} on ${this.#layout.socket}; the end of ${this.#layout.log}:\n${log.slice(-2000)}`;
   }
 
-  /** Asks it to end, and kills it with everything it started when it has not after `graceMs`. */
-  async stop(graceMs: number): Promise<void> {
-    const processes = await this.processes();
+  /** Asks it to end. @returns false when it has not after `graceMs` */
+  async end(graceMs: number): Promise<boolean> {
+    this.#company = (await this.processes()).filter((pid) => pid !== this.pid);
     if (this.alive) {
       const exit = once(this.#child, 'exit');
       this.#child.kill('SIGTERM');
       await Promise.race([exit, delay(graceMs)]);
     }
-    await killAll([...new Set([...processes, ...(await this.processes())])]);
+    return !this.alive;
+  }
+
+  /** Asks it to end, and kills it with everything it started when it has not after `graceMs`. */
+  async stop(graceMs: number): Promise<void> {
+    await this.end(graceMs);
+    await this.kill();
   }
 
   /** Kills it and everything it started, now. */

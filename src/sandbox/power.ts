@@ -1,4 +1,5 @@
-import { carryOutDetach, endAttachment } from './attaching.ts';
+import { carryOutDetach, endAttachment, whileStuck } from './attaching.ts';
+import type { Fault } from './faults.ts';
 import { type InstanceRecord, timestamp, type VolumeRecord } from './model.ts';
 import type { World } from './world.ts';
 
@@ -9,6 +10,9 @@ export const volumesOf = (world: World, instanceId: string): VolumeRecord[] =>
 /** What a machine finds plugged in when it boots: attachments that are on their way out do not come back. */
 const disksAtBoot = (world: World, instanceId: string): VolumeRecord[] =>
   volumesOf(world, instanceId).filter(({ attachment }) => attachment?.state === 'attached');
+
+/** How long a guest gets to shut down before its power is cut all the same; AWS says "a few minutes". */
+const shutdownGraceMs = 10_000;
 
 /** Why EC2 says an instance stopped (StateReason codes as the API documents them). */
 const reasons = {
@@ -39,26 +43,53 @@ export async function bootNow(world: World, instance: InstanceRecord): Promise<v
   else await machine.powerOn(disksAtBoot(world, instance.id));
 }
 
-/** Ends an instance that is "stopping": it runs on until its time is over, then its power is cut (or it hibernates). */
-export function carryOutStop(
-  world: World,
-  instance: InstanceRecord,
-  how: { readonly force: boolean; readonly hibernate: boolean },
-): void {
-  instance.stateReason = how.hibernate ? reasons.hibernated : reasons.stopped;
-  instance.stateTransitionReason = `User initiated (${timestamp().replace('T', ' ').slice(0, 19)} GMT)`;
+export interface StopManner {
+  /** Power is cut at once, without a shutdown of the guest (Force, SkipOsShutdown). */
+  readonly hurried: boolean;
+  readonly hibernate: boolean;
+  /** It stays "stopping", and the guest runs on, until this is cleared. */
+  readonly stuck: Fault | undefined;
+  /** Gives the StateReason; a user's stop without. */
+  readonly reason: Fault | undefined;
+}
+
+/**
+ * Ends an instance that is "stopping". It runs on until its time is over; then the guest shuts down in good order, unless
+ * hurried, and its power is cut (or it hibernates).
+ */
+export function carryOutStop(world: World, instance: InstanceRecord, how: StopManner): void {
+  sayWhy(instance, how.reason, how.hibernate ? reasons.hibernated : reasons.stopped);
   world.store.save();
+  const { launchTime } = instance;
+  const isCurrent = (): boolean => instance.state === 'stopping' && instance.launchTime === launchTime;
   world.tasks.start(`stop ${instance.id}`, async () => {
-    if (!how.force) await world.tasks.sleep(world.timing.draw('stop'));
+    if (!how.hurried) await world.tasks.sleep(world.timing.draw('stop'));
+    await whileStuck(world, how.stuck, isCurrent);
+    if (!isCurrent()) return;
+    const machine = world.machines.of(instance);
+    // Not in the instance's turn: a daemon that ends may detach its volumes.
+    const ended = !how.hurried && !how.hibernate && (await machine.endDaemon(shutdownGraceMs));
     await world.order.run(instance.id, async () => {
-      if (instance.state !== 'stopping') return;
-      const machine = world.machines.of(instance);
-      await (how.hibernate ? machine.freeze() : machine.cutPower());
+      if (!isCurrent()) return;
+      if (how.hibernate) await machine.freeze();
+      else await (ended ? machine.shutDown(0) : machine.cutPower());
       finishDetaching(world, instance.id);
       instance.state = 'stopped';
       world.store.save();
     });
   });
+}
+
+/** Writes why an instance stopped, and by whose wish. */
+function sayWhy(
+  instance: InstanceRecord,
+  given: Fault | undefined,
+  usual: { readonly code: string; readonly message: string },
+): void {
+  const { code = usual.code, message = code } = given ?? usual;
+  instance.stateReason = { code, message };
+  const when = `${timestamp().replace('T', ' ').slice(0, 19)} GMT`;
+  instance.stateTransitionReason = code.startsWith('Client.') ? `User initiated (${when})` : `${code} (${when})`;
 }
 
 /** Nothing on a machine without power can keep a disk from being detached. */
@@ -82,8 +113,8 @@ export function carryOutReboot(world: World, instance: InstanceRecord): void {
 }
 
 /** Ends an instance that is "shutting-down" for good: its attachments vanish, what it was to take along is deleted. */
-export function carryOutTerminate(world: World, instance: InstanceRecord): void {
-  instance.stateReason = reasons.stopped;
+export function carryOutTerminate(world: World, instance: InstanceRecord, reason: Fault | undefined): void {
+  sayWhy(instance, reason, reasons.stopped);
   world.store.save();
   world.tasks.start(`terminate ${instance.id}`, async () => {
     await world.tasks.sleep(world.timing.draw('stop'));

@@ -1,6 +1,6 @@
 import { join } from 'node:path';
 import { newInstance, nextZone } from './actions/run-instances.ts';
-import { CallLog } from './calls.ts';
+import { CallLog, type CallRecord } from './calls.ts';
 import { lockDirectory, prepareDirectory } from './directory.ts';
 import { serveDockerSocket } from './docker-socket.ts';
 import { Ec2Server } from './ec2-server.ts';
@@ -12,12 +12,13 @@ import { instanceTypes } from './instance-types.ts';
 import { adopt, clearLeftovers } from './leftovers.ts';
 import { Machines } from './machines.ts';
 import { newId } from './model.ts';
+import { type Moment, Moments } from './moments.ts';
 import { ownDaemon } from './node-daemon.ts';
 import { bootNow } from './power.ts';
 import { settle } from './recovery.ts';
 import { Store } from './store.ts';
 import { Tasks } from './tasks.ts';
-import { type TimingName, timingOf } from './timing.ts';
+import { type FixedTimes, type TimingName, timingOf } from './timing.ts';
 import { VolumeFiles } from './volume-files.ts';
 import type { World } from './world.ts';
 
@@ -33,10 +34,14 @@ export interface SandboxOptions {
   /** Availability zones, 1 to 6; instances go round them. */
   readonly zones: number;
   readonly timing: TimingName;
+  /** Steps that take this long instead. */
+  readonly times?: FixedTimes;
   /** Settings (DVE_*) for every node's daemon besides its paths. */
   readonly nodeEnv?: Readonly<Record<string, string>>;
   /** A second path at which the first node's daemon answers, for dockerd to find. */
   readonly dockerSocket?: string | undefined;
+  /** Tags of the instances it starts with, besides the cluster's own. */
+  readonly nodeTags?: Readonly<Record<string, string>>;
   /** Volumes each instance type may have attached. */
   readonly attachmentLimits?: Readonly<Record<string, number>>;
   /** The daemon to run on every node instead of the project's own. */
@@ -64,9 +69,17 @@ export interface Sandbox {
   nodes(): SandboxNode[];
   /** EC2 calls by action, refused ones too, since the start or the last reset. */
   calls(): Record<string, number>;
+  /** The same calls one by one, in order. */
+  callList(): readonly CallRecord[];
   resetCalls(): void;
+  /** When what was asked of EC2 had happened, since the start. */
+  moments(): readonly Moment[];
   /** Starts the daemon of a running instance whose daemon has ended, and waits until it accepts. */
   startDaemon(instanceId: string): Promise<SandboxNode>;
+  /** Stops every process of an instance where it is (SIGSTOP), as a machine that hangs; EC2 says "running". */
+  suspend(instanceId: string): Promise<void>;
+  /** Lets a suspended instance go on. */
+  resume(instanceId: string): Promise<void>;
   /** The file that holds a volume's content now; undefined when there is no such volume. */
   volumeFile(volumeId: string): string | undefined;
   /** Ends daemons, mounts, loop devices and servers; the state stays in the directory. */
@@ -124,6 +137,7 @@ async function open(
     daemonCommand: options.daemonCommand ?? ownDaemon(),
     nodeEnv: options.nodeEnv ?? {},
     files,
+    faults,
     adopt: (volume, file) => adopt(store, volume, file),
   });
   const tasks = new Tasks(log);
@@ -134,14 +148,15 @@ async function open(
     store,
     files,
     machines,
-    timing: timingOf(options.timing),
+    timing: timingOf(options.timing, options.times),
     tasks,
+    moments: new Moments(),
     faults,
     order: new Exclusive(),
   };
   ec2 = new Ec2Server(world, calls, log);
   cleanups.push(() => shutDown(world));
-  await boot(world, options.nodes);
+  await boot(world, options);
 
   const sandbox = describeSandbox(world, calls, { endpoint: server.url, close });
   if (options.dockerSocket !== undefined) {
@@ -151,16 +166,18 @@ async function open(
 }
 
 /** Boots what ran before, adds instances until enough run, and waits until every daemon accepts. */
-async function boot(world: World, nodes: number): Promise<void> {
+async function boot(world: World, options: SandboxOptions): Promise<void> {
   const { store, files, machines, order } = world;
   const unmade = settle(store.state);
   store.save();
   for (const volume of unmade) await files.create(volume.file, volume.sizeGib, volume.snapshotId);
   await files.removeStrays(new Set(store.state.volumes.map(({ file }) => file)));
   const running = store.state.instances.filter(({ state }) => state === 'running');
-  while (running.length < nodes) {
-    const spec = { zone: nextZone(world), type: 'm5.large', tags: {}, hibernation: false, reservationId: newId('r') };
-    running.push(newInstance(world, spec));
+  // As an installation does it: an instance that may be stopped for a volume's sake carries its cluster's tag.
+  const tags = { 'docker-volume-ebs:cluster': options.nodeEnv?.['DVE_CLUSTER'] ?? 'default', ...options.nodeTags };
+  const fixed = { type: 'm5.large', hibernation: false, stopProtected: false };
+  while (running.length < options.nodes) {
+    running.push(newInstance(world, { ...fixed, tags, zone: nextZone(world), reservationId: newId('r') }));
   }
   for (const instance of running) await order.run(instance.id, () => bootNow(world, instance));
   await Promise.all(running.map((instance) => machines.of(instance).accepting(acceptTimeoutMs)));
@@ -171,9 +188,11 @@ async function shutDown({ tasks, machines, store }: World): Promise<void> {
   await tasks.close();
   const hibernated = new Set(store.state.instances.filter(({ state }) => state !== 'running').map(({ id }) => id));
   await Promise.all(
-    machines
-      .entries()
-      .map(([id, machine]) => (hibernated.has(id) ? machine.cutPower() : machine.shutDown(stopGraceMs))),
+    machines.entries().map(async ([id, machine]) => {
+      if (hibernated.has(id)) return machine.cutPower();
+      await machine.thaw();
+      await machine.shutDown(stopGraceMs);
+    }),
   );
 }
 
@@ -195,7 +214,9 @@ function describeSandbox(
     faults: `${endpoint}/faults`,
     nodes,
     calls: () => calls.counts(),
+    callList: () => calls.list(),
     resetCalls: () => calls.reset(),
+    moments: () => world.moments.list(),
     startDaemon: async (instanceId) => {
       await world.order.run(instanceId, async () => world.machines.find(instanceId)?.startDaemon());
       await world.machines.find(instanceId)?.accepting(acceptTimeoutMs);
@@ -203,6 +224,8 @@ function describeSandbox(
       if (node === undefined) throw new Error(`${instanceId} is not running`);
       return node;
     },
+    suspend: (instanceId) => world.order.run(instanceId, async () => world.machines.find(instanceId)?.freeze()),
+    resume: (instanceId) => world.order.run(instanceId, async () => world.machines.find(instanceId)?.thaw()),
     volumeFile: (volumeId) => {
       const volume = world.store.state.volumes.find(({ id }) => id === volumeId);
       return volume && world.files.path(volume.file);

@@ -43,8 +43,16 @@ export function logNormal(median: number, p99: number, random: () => number): nu
   return Math.max(median / 2, median * Math.exp((normal * Math.log(p99 / median)) / z99));
 }
 
+/** Milliseconds that some steps take each time, whatever the model says. */
+export type FixedTimes = Readonly<Partial<Record<Step, number>>>;
+
 /** The named timing model; `random` gives numbers from 0 up to, not including, 1. */
-export function timingOf(name: TimingName, random: () => number = Math.random): Timing {
+export function timingOf(name: TimingName, fixed: FixedTimes = {}, random: () => number = Math.random): Timing {
+  const model = modelOf(name, random);
+  return { ...model, draw: (step) => fixed[step] ?? model.draw(step) };
+}
+
+function modelOf(name: TimingName, random: () => number): Timing {
   if (name === 'none') return { throttled: false, draw: () => 0 };
   if (name === 'bench') return { throttled: true, draw: (step) => bench[step] };
   return { throttled: true, draw: (step) => logNormal(...aws[step], random) };

@@ -3,6 +3,7 @@ import type { Fault, FaultKind, Faults } from './faults.ts';
 import type { InstanceTypeRules } from './instance-types.ts';
 import type { Machines } from './machines.ts';
 import type { CloudState } from './model.ts';
+import type { Moments } from './moments.ts';
 import type { Query } from './query.ts';
 import type { Store } from './store.ts';
 import type { Tasks } from './tasks.ts';
@@ -20,6 +21,7 @@ export interface World {
   readonly machines: Machines;
   readonly timing: Timing;
   readonly tasks: Tasks;
+  readonly moments: Moments;
   readonly faults: Faults;
   /** Orders work on machines and files by instance and volume id; who needs both takes the instance first. */
   readonly order: Exclusive;

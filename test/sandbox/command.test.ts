@@ -3,6 +3,7 @@ import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
 import { DescribeVolumesCommand } from '@aws-sdk/client-ec2';
 import { expect, onTestFinished, test } from 'vitest';
+import { faultKinds } from '../../src/sandbox/faults.ts';
 import { accepts } from '../../src/sandbox/node-daemon.ts';
 import type { Sandbox, SandboxNode } from '../../src/sandbox/sandbox.ts';
 import { requires } from '../support/requirements.ts';
@@ -33,6 +34,7 @@ test('--help says what there is', () => {
   expect(status).toBe(0);
   for (const flag of ['--dir', '--nodes', '--zones', '--timing', '--json', '--no-docker'])
     expect(stdout).toContain(flag);
+  for (const kind of faultKinds) expect(stdout).toContain(kind);
 });
 
 test.skipIf(requires('root', 'loop').skip)(

@@ -103,6 +103,7 @@ function carryOutCreate(world: World, volume: VolumeRecord, vanishes: Fault | un
     else if (volume.state === 'creating') {
       volume.state = 'available';
       world.store.save();
+      world.moments.mark('created', volume.id);
     }
   });
 }

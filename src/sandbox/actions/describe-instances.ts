@@ -1,5 +1,7 @@
+import type { Fault, Faults } from '../faults.ts';
 import { applyFilters, type FilterFields, readFilters } from '../filters.ts';
 import { accountId, type CloudState, type InstanceRecord, powerCodes, type VolumeRecord } from '../model.ts';
+import { scheduledEvent } from '../notices.ts';
 import { page } from '../paging.ts';
 import { flag, texts } from '../query.ts';
 import type { Action } from '../world.ts';
@@ -44,27 +46,37 @@ export const describeInstances: Action = ({ query, view }) => {
   };
 };
 
-function statusShape({ id, zone, state }: InstanceRecord): XmlBody {
-  const status = state === 'running' ? 'ok' : 'not-applicable';
-  const summary = {
-    status,
-    details: status === 'ok' ? [{ name: 'reachability', status: 'passed' }] : [],
-  };
+/** Each check as the sandbox's switchboard says, "ok" by default; only a running instance is checked. */
+function statusShape({ id, zone, state }: InstanceRecord, faults: Faults): XmlBody {
+  const health = faults.standing('health', id).at(-1);
+  const check = (said: string | undefined): XmlBody =>
+    state === 'running' ? checkShape(said ?? 'ok', health?.since ?? health?.setAt) : { status: 'not-applicable' };
   return {
     instanceId: id,
     availabilityZone: zone,
-    eventsSet: [],
+    eventsSet: faults.standing('event', id).map(eventShape),
     instanceState: powerShape(state),
-    systemStatus: summary,
-    instanceStatus: summary,
-    attachedEbsStatus: summary,
+    systemStatus: check(health?.system),
+    instanceStatus: check(health?.guest),
+    attachedEbsStatus: check(health?.attachedEbs),
   };
 }
 
-export const describeInstanceStatus: Action = ({ query, view }) => {
+function checkShape(status: string, since: string | undefined): XmlBody {
+  const words: Readonly<Record<string, string>> = { ok: 'passed', impaired: 'failed' };
+  const impairedSince = status === 'impaired' ? since : undefined;
+  return { status, details: [{ name: 'reachability', status: words[status] ?? status, impairedSince }] };
+}
+
+function eventShape(fault: Fault): XmlBody {
+  const { id, code, description, notBefore } = scheduledEvent(fault);
+  return { instanceEventId: id, code, description, notBefore: notBefore.toISOString() };
+}
+
+export const describeInstanceStatus: Action = ({ query, view }, world) => {
   const ids = texts(query, 'InstanceId');
   const all = flag(query, 'IncludeAllInstances');
   const shown = some(instanceKind, view, ids).filter(({ state }) => all || state === 'running');
   const { items, nextToken } = page(applyFilters(shown, readFilters(query), filtersFor(view)), query, ids.length);
-  return { instanceStatusSet: items.map(statusShape), nextToken };
+  return { instanceStatusSet: items.map((instance) => statusShape(instance, world.faults)), nextToken };
 };

@@ -2,6 +2,7 @@ import type { Action } from '../world.ts';
 import { attachVolume, detachVolume } from './attachments.ts';
 import { createVolume } from './create-volume.ts';
 import { describeInstanceStatus, describeInstances } from './describe-instances.ts';
+import { modifyInstanceAttribute } from './instance-attributes.ts';
 import { rebootInstances, startInstances, stopInstances, terminateInstances } from './instance-power.ts';
 import { describeVolumesModifications, modifyVolume } from './modifications.ts';
 import { describeAvailabilityZones, describeInstanceTypes, describeRegions } from './region.ts';
@@ -31,6 +32,7 @@ export const actions: ReadonlyMap<string, Action> = new Map<string, Action>(
     DescribeVolumes: describeVolumes,
     DescribeVolumesModifications: describeVolumesModifications,
     DetachVolume: detachVolume,
+    ModifyInstanceAttribute: modifyInstanceAttribute,
     ModifyVolume: modifyVolume,
     RebootInstances: rebootInstances,
     RunInstances: runInstances,

@@ -44,9 +44,10 @@ function transition(
   return { instancesSet: items };
 }
 
-export const stopInstances: Action = ({ query }, world) => {
+/** Force, which on EC2 first tries the guest's own shutdown, cuts the power at once here: it is for guests that hang. */
+export const stopInstances: Action = ({ query, fault }, world) => {
   const instances = named(query, world);
-  const force = flag(query, 'Force');
+  const hurried = flag(query, 'Force') || flag(query, 'SkipOsShutdown');
   const hibernate = flag(query, 'Hibernate');
   requireState(instances, 'stopped', ['pending', 'running', 'stopping', 'stopped']);
   const cannot = instances.find(({ hibernationConfigured }) => hibernate && !hibernationConfigured);
@@ -54,9 +55,18 @@ export const stopInstances: Action = ({ query }, world) => {
     const message = `Instance '${cannot.id}' is not configured for hibernation.`;
     throw new Ec2Error('UnsupportedHibernationConfiguration', message);
   }
-  // Force may also hurry an instance that is stopping.
-  const from: PowerState[] = force ? ['pending', 'running', 'stopping'] : ['pending', 'running'];
-  return transition(instances, from, 'stopping', (instance) => carryOutStop(world, instance, { force, hibernate }));
+  const guarded = instances.find(({ stopProtected }) => stopProtected === true);
+  if (guarded !== undefined) {
+    const message = `The instance '${guarded.id}' may not be stopped. Modify its 'disableApiStop' instance attribute and try again.`;
+    throw new Ec2Error('OperationNotPermitted', message);
+  }
+  // An instance that is stopping may also be hurried.
+  const from: PowerState[] = hurried ? ['pending', 'running', 'stopping'] : ['pending', 'running'];
+  const stuck = fault('stuck-stopping');
+  const reason = fault('stop-reason');
+  return transition(instances, from, 'stopping', (instance) =>
+    carryOutStop(world, instance, { hurried, hibernate, stuck, reason }),
+  );
 };
 
 export const startInstances: Action = ({ query }, world) => {
@@ -78,7 +88,10 @@ export const rebootInstances: Action = ({ query }, world) => {
   return { return: true };
 };
 
-export const terminateInstances: Action = ({ query }, world) => {
+export const terminateInstances: Action = ({ query, fault }, world) => {
   const from: PowerState[] = ['pending', 'running', 'stopping', 'stopped'];
-  return transition(named(query, world), from, 'shutting-down', (instance) => carryOutTerminate(world, instance));
+  const reason = fault('stop-reason');
+  return transition(named(query, world), from, 'shutting-down', (instance) =>
+    carryOutTerminate(world, instance, reason),
+  );
 };

@@ -15,6 +15,7 @@ export interface InstanceSpec {
   readonly type: string;
   readonly tags: TagSet;
   readonly hibernation: boolean;
+  readonly stopProtected: boolean;
   readonly reservationId: string;
 }
 
@@ -30,6 +31,7 @@ export function newInstance(world: World, spec: InstanceSpec): InstanceRecord {
     imageId: 'ami-0123456789abcdef0',
     privateIp: `10.0.${Math.floor(number / 250)}.${number % 250}`,
     hibernationConfigured: spec.hibernation,
+    stopProtected: spec.stopProtected,
     state: 'pending',
     launchTime: timestamp(),
     stateReason: undefined,
@@ -78,6 +80,7 @@ function readSpec(query: Query, world: World): InstanceSpec {
     type,
     tags: tagsForNew(query, 'instance'),
     hibernation: typeof hibernation === 'object' && flag(hibernation, 'Configured'),
+    stopProtected: flag(query, 'DisableApiStop'),
     reservationId: newId('r'),
   };
 }
