@@ -115,9 +115,39 @@ export const settingsTable = {
   ),
   fencePolicy: setting(
     'DVE_FENCE_POLICY',
-    oneOf('instance-not-running', 'never'),
+    oneOf('instance-not-running', 'never', 'stonith', 'preempt'),
     'instance-not-running',
-    'When a volume may be taken from another instance: once EC2 proves that it does not run, or never.',
+    'When a volume may be taken from another instance: never; once EC2 proves that it does not run; after stopping one that is suspect (stonith); or on demand, at the risk of its data (preempt).',
+  ),
+  fenceSuspicions: setting(
+    'DVE_FENCE_SUSPICIONS',
+    whole(1, 3, 'sources'),
+    '2',
+    "How many independent sources (EC2's system check, its instance check, the scheduler) must suspect an instance before stonith stops it.",
+  ),
+  mesosMasters: setting(
+    'DVE_MESOS_MASTERS',
+    text,
+    '',
+    'Mesos masters as URLs, comma-separated; their registry of agents is evidence. Empty: no Mesos.',
+  ),
+  mesosAgent: setting(
+    'DVE_MESOS_AGENT',
+    text,
+    'http://127.0.0.1:5051',
+    "This node's Mesos agent as a URL, asked for its id when DVE_MESOS_MASTERS is set.",
+  ),
+  swarmSocket: setting(
+    'DVE_SWARM_SOCKET',
+    text,
+    '',
+    'Socket of the local Docker engine, whose Swarm node list is evidence where it is a manager. Empty: no Swarm.',
+  ),
+  notices: setting(
+    'DVE_NOTICES',
+    oneOf('on', 'off'),
+    'on',
+    'Watch IMDS for a spot interruption or a scheduled stop, and drain this node then.',
   ),
   logLevel: setting(
     'DVE_LOG_LEVEL',

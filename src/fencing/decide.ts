@@ -1,38 +1,30 @@
-import { cleanMark, tagKeys } from '../ebs/tags.ts';
-import type { Attachment, EbsVolume, Instance } from '../ebs/types.ts';
-
-export type FencePolicy = 'never' | 'instance-not-running';
-
-/** What was observed at one moment about a volume that another instance has. */
-export interface Observation {
-  readonly volume: EbsVolume;
-  /** The attachment that the evidence is about. */
-  readonly attachment: Attachment;
-  /** The owner's record; undefined when EC2 listed none, which proves nothing. */
-  readonly owner: Instance | undefined;
-}
-
-export type Evidence =
-  /** The owner declared this attachment finished (the clean tag names it). */
-  | 'clean'
-  /** The owner is terminated; EC2 detaches by itself. */
-  | 'terminated'
-  /** The owner has been stopped since this attachment was made, by one record that shows both. */
-  | 'stopped';
-
-export type Decision =
-  | { readonly kind: 'take'; readonly evidence: Evidence; readonly reason: string }
-  | { readonly kind: 'refuse'; readonly reason: string; readonly todo: string };
+import { tagKeys } from '../ebs/tags.ts';
+import type { Instance } from '../ebs/types.ts';
+import { findOwner, isClean, type Owned } from './evidence.ts';
+import { confirmationOf } from './records.ts';
+import {
+  factsOf,
+  heldUntil,
+  independentSources,
+  suspicionsOf,
+  type Veto,
+  vetoesOnPull,
+  vetoesOnStop,
+} from './suspicion.ts';
+import type { Decision, Evidence, Observation, Rules } from './types.ts';
 
 /**
- * May this volume be taken from its owner? Pure: the same observation gives the same answer. Only what stays true once
- * it is true counts as evidence, so that acting on a stale read does no harm.
+ * May this volume be taken from its owner, and how? Pure and total: the same observation gives the same answer, EC2's
+ * times are compared with EC2's only, and what is unknown is never evidence. `stop` and `pull` need `health`, whose
+ * answer carries EC2's clock. Proof is never vetoed; only the policy `never` and a pause hold it up, and only the
+ * owner's own clean tag passes those.
  */
-export function decide(policy: FencePolicy, { volume, attachment, owner }: Observation): Decision {
-  const who = `${attachment.instanceId ?? 'a resource that AWS manages'} (device ${attachment.device}, since ${attachment.attachTime})`;
-  if (attachment.instanceId === undefined) {
+export function decide(rules: Rules, observation: Observation): Decision {
+  const { attachment, volume } = observation;
+  const { instanceId } = attachment;
+  if (instanceId === undefined) {
     return refuse(
-      `it is attached to ${who}, which cannot be detached through EC2`,
+      `it is attached to a resource that AWS manages (device ${attachment.device}, since ${attachment.attachTime}), which cannot be detached through EC2`,
       'Stop the ECS or Fargate task that uses it',
     );
   }
@@ -42,66 +34,137 @@ export function decide(policy: FencePolicy, { volume, attachment, owner }: Obser
       'Detach it everywhere and turn Multi-Attach off: a filesystem on it has one writer',
     );
   }
-  const { instanceId } = attachment;
-  if (volume.tags[tagKeys.clean] === cleanMark({ ...attachment, instanceId })) {
-    return take('clean', `${instanceId} declared this attachment finished`);
-  }
+  const seen = { ...observation, instanceId };
+  if (isClean(seen)) return take('clean', `${instanceId} declared this attachment finished`);
+  const decision = bar(rules, seen) ?? judge(rules, seen);
+  // A detach cannot be called back, whoever asked for it: short of a proof, it is only to be seen through.
+  const lettingGo = attachment.state !== 'attached' && attachment.state !== 'attaching';
+  if (decision.kind === 'take' || !lettingGo) return decision;
+  return wait(
+    `EC2 is detaching it from ${who(seen)}`,
+    `Try again once ${instanceId} has let go of it; if it never does, stop the instance`,
+  );
+}
+
+const who = ({ instanceId, attachment }: Owned) =>
+  `${instanceId} (device ${attachment.device}, since ${attachment.attachTime})`;
+const attachedTo = (seen: Owned) => `it is attached to ${who(seen)}`;
+
+/** What no evidence but the owner's own clean tag passes. */
+function bar({ policy }: Rules, seen: Owned): Decision | undefined {
+  const { instanceId, paused, volume, attachment } = seen;
   if (policy === 'never') {
+    const tag = volume.tags[tagKeys.fencePolicy];
+    const origin = tag === undefined ? '' : ` (the volume's tag ${tagKeys.fencePolicy} says ${JSON.stringify(tag)})`;
+    const ignored =
+      confirmationOf(volume.tags, attachment) === undefined ? '' : ", under which an operator's word does not count";
     return refuse(
-      `it is attached to ${who} and the fence policy is never`,
-      `Detach it from ${attachment.instanceId} by hand`,
+      `${attachedTo(seen)} and the fence policy is never${origin}${ignored}`,
+      `Detach it from ${instanceId} by hand`,
     );
   }
-  return judgeOwner(attachment, attachment.instanceId, owner, who);
+  if (paused === undefined) return undefined;
+  return refuse(
+    `${attachedTo(seen)} and an operator has paused fencing: ${paused}`,
+    'Let it go on with docker-volume-ebs fence resume',
+    'paused',
+  );
 }
 
-function judgeOwner(attachment: Attachment, instanceId: string, owner: Instance | undefined, who: string): Decision {
-  if (owner === undefined) {
-    return refuse(
-      `it is attached to ${who}, and EC2 lists no such instance, which does not prove that it is gone`,
-      `Find out what became of ${instanceId}; when it is surely gone, detach the volume by hand`,
-    );
+function judge(rules: Rules, seen: Owned): Decision {
+  const finding = findOwner(seen);
+  switch (finding.kind) {
+    case 'proven':
+      return take(finding.evidence, finding.reason);
+    case 'changing':
+      return wait(`${attachedTo(seen)}, ${finding.reason}`, finding.todo);
+    case 'unlisted':
+      return refuse(`${attachedTo(seen)}, ${finding.reason}`, finding.todo);
+    case 'doubtful':
+      // There is nothing to stop any more: short of preempt, only a person can tell.
+      if (rules.policy === 'preempt') return judgePull(seen, `${attachedTo(seen)}, ${finding.reason}`);
+      return refuse(`${attachedTo(seen)}, ${finding.reason}`, finding.todo);
+    case 'running':
+      return judgeRunning(rules, seen, finding.owner);
   }
-  if (owner.state === 'terminated') return take('terminated', `${instanceId} is terminated`);
-  if (owner.state !== 'stopped') {
-    return refuse(`it is attached to ${who}, which is ${owner.state}`, whatToDo(owner));
-  }
-  return judgeStopped(attachment, owner, who);
 }
 
-/** Reasons EC2 gives for a stop after which the guest runs nothing more. A hibernated guest wakes with its mounts. */
-const finalStops = new Set(['Client.UserInitiatedShutdown', 'Client.InstanceInitiatedShutdown']);
-
-function judgeStopped(attachment: Attachment, owner: Instance, who: string): Decision {
-  if (owner.stateReason === undefined || !finalStops.has(owner.stateReason)) {
-    const reason = owner.stateReason ?? 'no reason given';
-    return refuse(
-      `it is attached to ${who}, which is stopped (${reason}): that may be hibernation, or a host that still writes`,
-      `Terminate ${owner.id}, or detach the volume by hand once you know that it will not resume`,
-    );
+function judgeRunning(rules: Rules, seen: Owned, owner: Instance): Decision {
+  const facts = factsOf(seen);
+  const situation = `${attachedTo(seen)}, which is running${facts.length === 0 ? '' : ` (${facts.join('; ')})`}`;
+  switch (rules.policy) {
+    case 'preempt':
+      return judgePull(seen, situation);
+    case 'stonith':
+      return judgeStop(rules, seen, owner, situation);
+    default:
+      return refuse(situation, whatToDo(owner));
   }
-  const disk = owner.disks.find((each) => each.volumeId === attachment.volumeId);
-  const joint = disk?.attachTime === attachment.attachTime && disk.device === attachment.device;
-  if (!joint) {
-    return refuse(
-      `EC2's records of ${owner.id} and of the volume do not agree yet about their attachment`,
-      'Try again in half a minute',
-    );
-  }
-  return take('stopped', `${owner.id} has been stopped since it attached the volume`);
 }
 
-function whatToDo(owner: Instance): string {
-  if (owner.state === 'stopping' || owner.state === 'shutting-down') {
-    return `Try again once ${owner.id} is ${owner.state === 'stopping' ? 'stopped' : 'terminated'}: until then it may still write`;
+function judgeStop(rules: Rules, seen: Owned, owner: Instance, situation: string): Decision {
+  const suspicions = suspicionsOf(seen);
+  const sources = independentSources(suspicions);
+  const needed = Math.max(1, rules.suspicions);
+  if (!(sources >= needed)) {
+    return refuse(
+      `${situation}; of the independent sources that must suspect it before it is stopped there are ${sources} of ${needed}`,
+      whatToDo(owner),
+    );
   }
-  return `Stop the containers that use it there; if ${owner.id} has failed, stop or terminate the instance and try again`;
+  const held = holdUp(vetoesOnStop(rules, seen, owner), seen, situation);
+  if (held !== undefined) return held;
+  const details = suspicions.map(({ detail }) => detail);
+  return {
+    kind: 'stop',
+    evidence: 'suspected',
+    reason: `${attachedTo(seen)}, which ${sources} independent ${sources === 1 ? 'source suspects' : 'sources suspect'}: ${details.join('; ')}`,
+    suspicions: details,
+  };
+}
+
+function judgePull(seen: Owned, situation: string): Decision {
+  const held = holdUp(vetoesOnPull(seen), seen, situation);
+  if (held !== undefined) return held;
+  return {
+    kind: 'pull',
+    evidence: 'preempted',
+    reason: `${situation}; the fence policy is preempt, so that it loses the disk and what it has not written yet`,
+  };
+}
+
+/** What keeps us from acting on an owner that may live: a veto, or an attachment too young. */
+function holdUp(vetoes: readonly Veto[], seen: Owned, situation: string): Decision | undefined {
+  const [veto] = vetoes;
+  if (veto !== undefined) {
+    return refuse(`${situation}; but ${vetoes.map(({ reason }) => reason).join(', and ')}`, veto.todo, veto.source);
+  }
+  const until = heldUntil(seen);
+  if (until === undefined) return undefined;
+  if (until === 'unknown') {
+    return wait(`${situation}; EC2 has not told how old the attachment is`, 'Try again in half a minute');
+  }
+  return wait(
+    `${situation}; no attachment younger than ten minutes is taken without proof`,
+    `Try again after ${until}`,
+  );
+}
+
+function whatToDo({ id }: Instance): string {
+  return (
+    `Stop the containers that use it there; if ${id} has failed, stop or terminate the instance and try again, ` +
+    'or give your word with docker-volume-ebs fence confirm (see docker-volume-ebs fence explain)'
+  );
 }
 
 function take(evidence: Evidence, reason: string): Decision {
   return { kind: 'take', evidence, reason };
 }
 
-function refuse(reason: string, todo: string): Decision {
-  return { kind: 'refuse', reason, todo };
+function wait(reason: string, todo: string): Decision {
+  return { kind: 'wait', reason, todo };
+}
+
+function refuse(reason: string, todo: string, veto?: string): Decision {
+  return { kind: 'refuse', reason, todo, veto };
 }

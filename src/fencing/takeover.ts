@@ -1,155 +1,223 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { Logger } from 'pino';
-import type { Attachment, EbsVolume, Ec2 } from '../ebs/types.ts';
-import { waitUntilDetached } from '../ebs/volume-waits.ts';
-import { DriverError, isCode } from '../errors.ts';
-import { type Decision, decide, type FencePolicy } from './decide.ts';
+import type { Attachment, EbsVolume } from '../ebs/types.ts';
+import { DriverError } from '../errors.ts';
+import type { Subject } from './audit.ts';
+import { detachOwner, detachTerminated, untilDetached } from './detach.ts';
+import { announced, withdraw } from './intents.ts';
+import {
+  createJob,
+  doing,
+  isKind,
+  type Job,
+  look,
+  lookAtOwner,
+  type Outcome,
+  readVolume,
+  refused,
+  type Sight,
+  type SightOf,
+  stepsBy,
+  subjectOf,
+  type TakeoverContext,
+} from './job.ts';
+import { stillThere } from './observe.ts';
+import { isOverdue, refuseDamped, stopByForce, stopOwner } from './stonith.ts';
+import { pauseBefore } from './timings.ts';
+import type { Evidence } from './types.ts';
 
-type Refusal = Extract<Decision, { kind: 'refuse' }>;
+/** More than this many tries to do something mean that the evidence keeps changing under us. */
+const maxAttempts = 10;
 
-/** How long a running owner gets to let go: a planned move reaches the new node before the old one has finished. */
-const handoverMs = 10_000;
-const handoverCheckMs = 2000;
-/** Between the two looks at a stopped owner. */
-const recheckMs = 5000;
-const detachTimeoutMs = 60_000;
+/** A takeover that freed a volume: what its next owner records, or clears away. */
+export interface Fenced {
+  readonly fenceId: string;
+  readonly subject: Subject;
+  readonly evidence: Evidence;
+  /** The value of this node's intent tag; undefined where none was written. */
+  readonly intent: string | undefined;
+}
 
-export interface TakeoverContext {
-  readonly ec2: Ec2;
-  readonly log: Logger;
-  /** The volume's name, for messages. */
-  readonly name: string;
-  /** This node. */
-  readonly instanceId: string;
-  readonly policy: FencePolicy;
-  /** Does work and says meanwhile what the volume waits for. */
-  waiting<T>(reason: string, work: () => Promise<T>): Promise<T>;
+export interface Takeover {
+  /** As EC2 shows it afterwards: free, or with a newer attachment that must be judged anew. */
+  readonly volume: EbsVolume;
+  /** Undefined when the owner let go by itself. */
+  readonly fenced: Fenced | undefined;
 }
 
 /**
- * Frees a volume that another instance has: waits for a detach under way, gives a running owner a moment to let go,
- * takes it from an owner that is proven to be finished with it.
- * @returns the volume as EC2 shows it afterwards: free, or with a newer attachment that must be judged anew.
- * @throws DriverError ATTACHED_ELSEWHERE with the owner and what to do.
+ * Frees a volume that another instance has: gives a running owner a moment to let go and one that stops, shuts down or
+ * detaches its time; takes it from an owner that is proven to be finished with it; stops or robs one where the policy
+ * says so. Any node can go on with what another began, from EC2's state alone.
+ * @throws DriverError ATTACHED_ELSEWHERE with the owner and what to do; NODE_FULL; JOURNAL_FAILED; STILL_WORKING for a
+ * detach that is stuck; EC2_* when EC2 cannot be asked for long, which is never taken for evidence.
  */
-export async function takeOver(
-  context: TakeoverContext,
-  volume: EbsVolume,
-  attachment: Attachment,
-): Promise<EbsVolume> {
-  const owner = attachment.instanceId ?? 'a resource that AWS manages';
-  if (attachment.state === 'detaching' && attachment.instanceId !== undefined) {
-    const letGo = await handover(context, attachment, `${owner} to let go of ${volume.id} (detaching)`);
-    if (letGo !== undefined) return letGo;
-  }
-  const first = await decided(context, volume, attachment, owner);
-  if ('volume' in first) return first.volume;
-  const { decision } = first;
-  if (decision.kind === 'refuse') throw refused(context, volume, decision);
-  if (decision.evidence === 'stopped') {
-    const second = await context.waiting(`a second look at ${owner}, which is stopped`, async () => {
-      await sleep(recheckMs);
-      return judgeAfresh(context, attachment);
-    });
-    if ('volume' in second) return second.volume;
-    if (second.decision.kind === 'refuse') throw refused(context, volume, second.decision);
-  }
-  return fence(context, attachment, decision.reason);
-}
-
-type Judgement = { readonly volume: EbsVolume } | { readonly decision: Decision };
-
-/** The decision, a refusal only after the owner has had its moment to let go. */
-async function decided(
-  context: TakeoverContext,
-  volume: EbsVolume,
-  attachment: Attachment,
-  owner: string,
-): Promise<Judgement> {
-  const decision = await judge(context, volume, attachment);
-  if (decision.kind === 'take' || attachment.instanceId === undefined) return { decision };
-  const letGo = await handover(context, attachment, `${owner} to let go of ${volume.id}`);
-  return letGo === undefined ? judgeAfresh(context, attachment) : { volume: letGo };
-}
-
-async function judge(context: TakeoverContext, volume: EbsVolume, attachment: Attachment): Promise<Decision> {
-  const { instanceId } = attachment;
-  const owner = instanceId === undefined ? undefined : await context.ec2.describeInstance(instanceId);
-  const decision = decide(context.policy, { volume, attachment, owner });
-  context.log.info(
-    { volume: context.name, volumeId: volume.id, op: 'fence', attachment, ownerState: owner?.state, decision },
-    'fencing decision',
-  );
-  return decision;
-}
-
-/** A fresh look at both: the volume comes back when it is no longer the attachment that was judged. */
-async function judgeAfresh(context: TakeoverContext, attachment: Attachment): Promise<Judgement> {
-  const volume = await context.ec2.describeVolume(attachment.volumeId);
-  if (volume === undefined) throw disappeared(context, attachment.volumeId);
-  const same = volume.attachments.find(
-    ({ instanceId, device, attachTime }) =>
-      instanceId === attachment.instanceId && device === attachment.device && attachTime === attachment.attachTime,
-  );
-  if (same === undefined) return { volume };
-  return { decision: await judge(context, volume, same) };
-}
-
-/** Waits a moment for the owner to detach by itself; undefined if it does not. */
-async function handover(
-  context: TakeoverContext,
-  attachment: Attachment,
-  reason: string,
-): Promise<EbsVolume | undefined> {
-  const { instanceId } = attachment;
-  if (instanceId === undefined) return undefined;
+export async function takeOver(context: TakeoverContext, volume: EbsVolume, attachment: Attachment): Promise<Takeover> {
+  await context.room();
+  const job = createJob(context);
+  const subject = subjectOf(job, attachment);
   try {
-    return await context.waiting(reason, () =>
-      waitUntilDetached(
-        context.ec2,
-        { ...attachment, instanceId },
-        { timeoutMs: handoverMs, intervalMs: handoverCheckMs, delayMs: handoverCheckMs },
-      ),
-    );
+    const { volume: now, evidence } = await untilOver(job, volume, attachment);
+    const proof = job.stopped === undefined ? evidence : 'suspected';
+    if (proof === undefined) {
+      await withdraw(job, volume.id);
+      return { volume: now, fenced: undefined };
+    }
+    void context.audit.ended(subject, 'detached');
+    return { volume: now, fenced: { fenceId: job.fenceId, subject, evidence: proof, intent: job.intent } };
   } catch (error) {
-    if (isCode(error, 'STILL_WORKING')) return undefined;
+    const failed = `failed: ${error instanceof Error ? error.message : error}`;
+    if (job.attempts > 0) await context.audit.ended(subject, failed);
+    await withdraw(job, volume.id);
+    throw error;
+  } finally {
+    job.leave?.();
+  }
+}
+
+/** Rounds, each with fresh evidence, until this attachment is over. */
+async function untilOver(job: Job, found: EbsVolume, first: Attachment): Promise<Exclude<Outcome, 'again'>> {
+  let volume: EbsVolume | undefined = found;
+  const failures = { count: 0 };
+  for (;;) {
+    const known = volume;
+    volume = undefined;
+    const outcome = await patiently(job, failures, async () => {
+      const now = known ?? (await readVolume(job, first.volumeId));
+      const same = stillThere(now, first);
+      return same === undefined ? { volume: now } : round(job, now, same);
+    });
+    if (outcome !== 'again') return outcome;
+  }
+}
+
+/** EC2 that cannot be asked for a while ends nothing: the round is begun again, a few times. */
+async function patiently(job: Job, failures: { count: number }, work: () => Promise<Outcome>): Promise<Outcome> {
+  const { log, timings, name } = job.context;
+  try {
+    const outcome = await work();
+    failures.count = 0;
+    return outcome;
+  } catch (error) {
+    if (!(error instanceof DriverError && error.transient && error.code.startsWith('EC2_'))) throw error;
+    if (failures.count >= timings.retriesMs.length) throw error;
+    const pause = pauseBefore(timings.retriesMs, failures.count) * (0.5 + Math.random() / 2);
+    failures.count += 1;
+    log.warn({ op: 'fence', volume: name, fenceId: job.fenceId, err: error }, 'EC2 cannot be asked; trying again');
+    await doing(job, undefined, `EC2 to answer: ${error.parts.why}`, pause, () => sleep(pause));
+    return 'again';
+  }
+}
+
+async function round(job: Job, volume: EbsVolume, attachment: Attachment): Promise<Outcome> {
+  const ownerReadLater = performance.now() - job.begun >= job.context.timings.visibleMs;
+  const sight = await look(job, volume, attachment, { ownerReadLater });
+  if (isKind(sight, 'refuse')) return handOver(job, sight);
+  if (isKind(sight, 'wait') || isBehind(job, sight)) return waitAWhile(job, sight);
+  job.attempts += 1;
+  if (job.attempts > maxAttempts) {
+    throw refused(
+      job,
+      attachment,
+      `${sight.decision.reason}, but it is another thing at each look`,
+      'Try again in a minute',
+    );
+  }
+  if (isKind(sight, 'take')) return takeFinished(job, sight);
+  if (isKind(sight, 'stop')) {
+    job.steps = stepsBy.suspected;
+    return stopOwner(job, sight);
+  }
+  return isKind(sight, 'pull') ? pull(job, sight) : 'again';
+}
+
+/** A read that still shows an owner running just after it was told to stop. */
+function isBehind({ stopped, context }: Job, sight: Sight): boolean {
+  return isKind(sight, 'stop') && stopped !== undefined && sight.at - stopped.at < context.timings.visibleMs;
+}
+
+/** A planned move reaches the new node before the old one has finished. */
+async function handOver(job: Job, sight: SightOf<'refuse'>): Promise<Outcome> {
+  const { attachment, owner } = sight.observation;
+  const { reason, todo } = sight.decision;
+  if (job.asked || attachment.instanceId === undefined || owner?.state === 'stopped') {
+    throw refused(job, attachment, reason, todo);
+  }
+  return letGo(job, attachment);
+}
+
+async function letGo(job: Job, attachment: Attachment): Promise<Outcome> {
+  const { handoverMs: forMs, handoverLookMs: everyMs } = job.context.timings;
+  job.asked = true;
+  const what = `${attachment.instanceId} to let go of ${attachment.volumeId}`;
+  return doing(job, undefined, what, forMs, async () => {
+    const volume = await untilDetached(job, attachment, [{ forMs, everyMs, delayMs: everyMs }]);
+    return volume === undefined ? 'again' : { volume };
+  });
+}
+
+/** What changes in the owner, or in EC2's view of it, gets its time. */
+async function waitAWhile(job: Job, sight: Sight): Promise<Outcome> {
+  const { timings, log } = job.context;
+  const { attachment } = sight.observation;
+  const { since, looks } = job.wait ?? { since: performance.now(), looks: 0 };
+  const waited = performance.now() - since;
+  if (isOverdue(job, sight, waited)) return stopByForce(job, sight);
+  if (waited >= timings.waitMs) {
+    const minutes = Math.round(waited / 60_000);
+    const error = refused(
+      job,
+      attachment,
+      `${sight.decision.reason}, and nothing has changed for ${minutes} minutes`,
+      `Look at ${attachment.instanceId} in the EC2 console; once it surely runs nothing any more, say so with docker-volume-ebs fence confirm`,
+    );
+    log.error({ op: 'fence', fenceId: job.fenceId, err: error }, 'a takeover needs an operator');
     throw error;
   }
-}
-
-/** The detach names volume, instance and device: if the owner has come back with a new attachment, it fails. */
-async function fence(context: TakeoverContext, attachment: Attachment, reason: string): Promise<EbsVolume> {
-  const { volumeId, device } = attachment;
-  const instanceId = attachment.instanceId ?? '';
-  context.log.warn(
-    { volume: context.name, volumeId, op: 'fence', owner: instanceId, device, reason },
-    'taking the volume over',
+  job.wait = { since, looks: looks + 1 };
+  const step = job.stopped === undefined ? undefined : 'stop';
+  await doing(job, step, `a change, since ${sight.decision.reason}`, timings.waitMs - waited, () =>
+    sleep(pauseBefore(timings.waitLooksMs, looks)),
   );
-  return context.waiting(`EC2 to detach ${volumeId} from ${instanceId}, because ${reason}`, async () => {
-    try {
-      await context.ec2.detachVolume({ volumeId, instanceId, device });
-    } catch (error) {
-      // Another node may have been quicker, or EC2 itself (a terminated owner): the wait below sees what is so.
-      if (!isCode(error, 'EC2_NOT_ATTACHED', 'EC2_INCORRECT_STATE')) throw error;
-    }
-    return waitUntilDetached(context.ec2, { ...attachment, instanceId }, { timeoutMs: detachTimeoutMs });
+  return 'again';
+}
+
+/** From an owner that is finished with it. */
+async function takeFinished(job: Job, sight: SightOf<'take'>): Promise<Outcome> {
+  const { evidence } = sight.decision;
+  if (job.stopped === undefined) job.steps = stepsBy[evidence];
+  if (evidence === 'terminated') return detachTerminated(job, sight);
+  if (evidence !== 'stopped' && evidence !== 'stopped-by-force') return detachOwner(job, sight);
+  const { timings } = job.context;
+  const second = await lookAgain(job, 'look again', sight, timings.recheckMs);
+  const forced = evidence === 'stopped-by-force' || job.stopped?.force === true;
+  // What a host still had in hand when its guest was cut off may arrive late.
+  const settled = second !== undefined && forced ? await lookAgain(job, 'settle', second, timings.settleMs) : second;
+  return settled === undefined ? 'again' : detachOwner(job, settled);
+}
+
+/** A later look at a stopped owner, in the same boot; undefined when it no longer says the same. */
+async function lookAgain(
+  job: Job,
+  step: 'look again' | 'settle',
+  before: SightOf<'take'>,
+  ms: number,
+): Promise<SightOf<'take'> | undefined> {
+  const { attachment, owner } = before.observation;
+  const what = step === 'settle' ? 'late writes' : 'a second look';
+  return doing(job, step, `${what}, since ${before.decision.reason}`, ms, async () => {
+    await sleep(Math.max(0, ms - (performance.now() - before.at)));
+    const now = await lookAtOwner(job, before);
+    if (isKind(now, 'take') && now.observation.owner?.launchTime === owner?.launchTime) return now;
+    await job.context.audit.ended(subjectOf(job, attachment), 'aborted: the second look did not confirm the first');
+    return undefined;
   });
 }
 
-function refused(context: TakeoverContext, volume: EbsVolume, decision: Refusal): DriverError {
-  return new DriverError('ATTACHED_ELSEWHERE', {
-    volume: context.name,
-    tried: `attach ${volume.id} to ${context.instanceId}`,
-    why: decision.reason,
-    todo: decision.todo,
-  });
-}
-
-function disappeared(context: TakeoverContext, volumeId: string): DriverError {
-  return new DriverError('EC2_NO_SUCH_VOLUME', {
-    volume: context.name,
-    tried: `take over ${volumeId}`,
-    why: 'EC2 lists no such volume any more',
-    todo: 'Look for it in the EC2 console: it may have been deleted there',
-  });
+/** From an owner that may live, under the policy preempt: asked first, announced, then detached. */
+async function pull(job: Job, sight: SightOf<'pull'>): Promise<Outcome> {
+  job.steps = stepsBy.preempted;
+  if (!job.asked) return letGo(job, sight.observation.attachment);
+  refuseDamped(job, sight);
+  const second = await announced(job, 'pull', sight);
+  return second === undefined ? 'again' : detachOwner(job, second);
 }

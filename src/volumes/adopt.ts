@@ -1,5 +1,6 @@
 import { tagKeys } from '../ebs/tags.ts';
 import type { Attachment, EbsVolume } from '../ebs/types.ts';
+import { readIntents } from '../fencing/records.ts';
 import { filesystemTypes } from '../host/types.ts';
 import { operation } from '../log.ts';
 import type { Held } from './held.ts';
@@ -8,10 +9,12 @@ import { leftover } from './leftover.ts';
 import { nameOf } from './lookup.ts';
 import { keep, mountpointOf, type Node } from './node.ts';
 import { planMount } from './plan.ts';
+import { heedAnnouncement } from './yield.ts';
 
 /**
  * Adopts what EC2 has attached to this instance and no record explains: a journal was lost, or could not be read. What
- * is mounted right now goes on being served; all else is released and never mounted.
+ * is mounted right now goes on being served; all else is released and never mounted. Also heeds what other nodes have
+ * announced about volumes held here.
  */
 export async function adoptUnrecorded(node: Node): Promise<void> {
   // Each in its own turn: one that is stuck, or fails each time, holds up no other.
@@ -22,9 +25,13 @@ export async function adoptUnrecorded(node: Node): Promise<void> {
     if (attachment === undefined) return;
     node.devices.take([attachment.device]);
     const name = nameOf(volume);
-    if (name === undefined || node.held.has(name)) return;
+    if (name === undefined) return;
+    if (node.held.has(name) && readIntents(volume.tags).length === 0) return;
     await operation.run({ op: 'adopt', volume: name }, () =>
-      node.queue.run(name, () => adopt(node, name, volume, attachment)),
+      node.queue.run(name, async () => {
+        if (node.held.has(name)) await heedAnnouncement(node, name, volume);
+        else await adopt(node, name, volume, attachment);
+      }),
     );
   });
   const failed = (await Promise.allSettled(turns)).find(({ status }) => status === 'rejected');
@@ -45,7 +52,6 @@ export async function adoptMounted(node: Node, name: string, volume: EbsVolume):
 }
 
 async function adopt(node: Node, name: string, volume: EbsVolume, attachment: Attachment): Promise<void> {
-  if (node.held.has(name)) return;
   const found = leftover(node, name, volume, attachment);
   const held = await keep(node, (await asMounted(node, found)) ?? found);
   node.log.warn({ volume: name, volumeId: volume.id, phase: held.phase }, 'attached here without a record');

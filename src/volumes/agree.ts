@@ -1,6 +1,8 @@
+import { claim } from './claim.ts';
 import { finishDetach, isOurs, keyOf } from './detach.ts';
 import type { Held } from './held.ts';
-import { drop, keep, mountpointOf, type Node } from './node.ts';
+import { drop, keep, mountpointOf, type Node, quarantine } from './node.ts';
+import { isAnnounced } from './yield.ts';
 
 /**
  * The reconciler of one volume: makes what is recorded, what the kernel has and what EC2 says agree, and finishes what was
@@ -25,9 +27,13 @@ async function settleAttaching(node: Node, held: Held): Promise<Held | undefined
   const volume = await node.ec2.describeVolume(held.volume.id);
   const ours = volume?.attachments.find((each) => isOurs(keyOf(held), each));
   if (ours !== undefined && disk !== undefined && ours.state !== 'detaching' && ours.state !== 'busy') {
-    return keep(node, { ...held, phase: 'attached', attachTime: ours.attachTime });
+    const here = await keep(node, { ...held, phase: 'attached', attachTime: ours.attachTime });
+    const tags = volume?.tags ?? held.volume.tags;
+    const now = { ...here, volume: { ...here.volume, tags }, attachTime: ours.attachTime };
+    return keep(node, { ...now, volume: await claim(node, now, undefined, Promise.resolve()) });
   }
   if (ours === undefined && disk === undefined) {
+    await quarantine(node, held, 'whether EC2 attached it there is not known');
     await drop(node, held.name);
     return undefined;
   }
@@ -48,7 +54,12 @@ async function compareWithKernel(node: Node, held: Held): Promise<Held | undefin
     );
     await node.host.unmount(target);
   }
-  if (mounted.what === 'disk' || held.phase === 'attached') return held;
+  if (mounted.what === 'disk') return held;
+  if (isAnnounced(held)) {
+    await finishDetach(node, await keep(node, { ...unmounted(held), phase: 'detaching', holders: [] }));
+    return undefined;
+  }
+  if (held.phase === 'attached') return held;
   node.log.warn(
     { volume: held.name, volumeId: held.volume.id },
     'its mount is gone; it will be mounted again on demand',

@@ -2,11 +2,13 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Attachment, EbsVolume } from '../ebs/types.ts';
 import { waitUntilCreated, waitUntilDetached } from '../ebs/volume-waits.ts';
 import { DriverError, type ErrorCode, isCode } from '../errors.ts';
-import { takeOver } from '../fencing/takeover.ts';
+import { type Fenced, type Takeover, takeOver } from '../fencing/takeover.ts';
+import { claim } from './claim.ts';
 import { isOurs } from './detach.ts';
 import type { Held } from './held.ts';
 import { releaseLeftover } from './leftover.ts';
-import { drop, keep, type Node, waiting } from './node.ts';
+import { drop, keep, type Node, quarantine, waiting } from './node.ts';
+import { nodeFull, roomHere, takeName } from './room.ts';
 
 /** Each round begins with what EC2 said last; more of them than this means that somebody else keeps winning. */
 const maxRounds = 4;
@@ -22,16 +24,23 @@ const staleMs = 1000;
  */
 export async function acquire(node: Node, name: string, found: EbsVolume): Promise<Held> {
   refuseOtherZone(node, name, found);
+  refuseMultiAttach(node, name, found);
   let volume = found;
+  let fenced: Fenced | undefined;
+  let givenUp = false;
   for (let round = 0; round < maxRounds; round++) {
-    const attachment = volume.attachments.find(({ state }) => state !== 'detached');
-    if (attachment !== undefined) volume = await makeFree(node, name, volume, attachment);
+    const attachment = attachmentOf(volume);
+    if (attachment !== undefined) ({ volume, fenced } = await makeFree(node, name, volume, attachment));
     else {
-      const outcome = await attachFree(node, name, await whenMade(node, name, volume));
+      const outcome = await attachFree(node, name, await whenMade(node, name, volume), fenced);
       if ('held' in outcome) return outcome.held;
-      volume = outcome.volume;
+      ({ volume, givenUp = false } = outcome);
+      if (fenced !== undefined && attachmentOf(volume) !== undefined) {
+        await node.fencing.audit.ended(fenced.subject, `lost: ${attachmentOf(volume)?.instanceId} was quicker`);
+      }
     }
   }
+  if (givenUp) throw neverAttached(node, name, volume);
   throw new DriverError('ATTACHED_ELSEWHERE', {
     volume: name,
     tried: `attach ${volume.id} to ${node.instanceId}`,
@@ -50,15 +59,46 @@ function refuseOtherZone(node: Node, name: string, volume: EbsVolume): void {
   });
 }
 
-async function makeFree(node: Node, name: string, volume: EbsVolume, attachment: Attachment): Promise<EbsVolume> {
-  if (attachment.instanceId === node.instanceId) return releaseLeftover(node, name, volume, attachment);
+/** EC2 lets several instances attach such a volume: its AttachVolume is no compare-and-swap, and keeps nobody out. */
+function refuseMultiAttach(node: Node, name: string, { id, multiAttach, attachments }: EbsVolume): void {
+  if (!multiAttach) return;
+  const owners = attachments.map(({ instanceId }) => instanceId).join(' and ');
+  throw new DriverError('ATTACHED_ELSEWHERE', {
+    volume: name,
+    tried: `attach ${id} to ${node.instanceId}`,
+    why: `it is a Multi-Attach volume, attached to ${owners || 'no instance now'}: others may attach it at any time, and its filesystem has one writer`,
+    todo: 'Detach it everywhere and turn Multi-Attach off',
+  });
+}
+
+function neverAttached(node: Node, name: string, { id, encrypted, kmsKeyId }: EbsVolume): DriverError {
+  return new DriverError('EC2_REJECTED', {
+    volume: name,
+    tried: `attach ${id} to ${node.instanceId}`,
+    why: `EC2 accepts that and gives it up again each time${encrypted ? ', most likely because it may not use the KMS key of the volume' : ''}`,
+    todo: encrypted
+      ? `See that the key ${kmsKeyId ?? '(the default one of the account)'} is enabled and that the daemon's role may use it, then try again`
+      : 'Look for the reason in the AttachVolume event in CloudTrail, then try again',
+  });
+}
+
+const attachmentOf = ({ attachments }: EbsVolume): Attachment | undefined =>
+  attachments.find(({ state }) => state !== 'detached');
+
+async function makeFree(node: Node, name: string, volume: EbsVolume, attachment: Attachment): Promise<Takeover> {
+  if (attachment.instanceId === node.instanceId) {
+    return { volume: await releaseLeftover(node, name, volume, attachment), fenced: undefined };
+  }
+  const { ec2, log, instanceId, fencing } = node;
   return takeOver(
     {
-      ec2: node.ec2,
-      log: node.log,
+      ...fencing,
+      ec2,
+      log,
       name,
-      instanceId: node.instanceId,
-      policy: node.settings.fencePolicy,
+      instanceId,
+      rules: fencing.rulesOf(volume.tags),
+      room: () => roomHere(node, name, volume),
       waiting: (reason, work) => waiting(node, name, reason, work),
     },
     volume,
@@ -81,7 +121,7 @@ async function whenMade(node: Node, name: string, volume: EbsVolume): Promise<Eb
   );
 }
 
-type AttachOutcome = { readonly held: Held } | { readonly volume: EbsVolume };
+type AttachOutcome = { readonly held: Held } | { readonly volume: EbsVolume; readonly givenUp?: boolean };
 
 /** Refusals that prove that this AttachVolume took no effect. After any other error it may have. */
 const refusals: readonly ErrorCode[] = [
@@ -95,7 +135,12 @@ const refusals: readonly ErrorCode[] = [
 ];
 
 /** One AttachVolume: the compare-and-swap. Gives the volume as it is when somebody else has it, or the name was bad. */
-async function attachFree(node: Node, name: string, volume: EbsVolume): Promise<AttachOutcome> {
+async function attachFree(
+  node: Node,
+  name: string,
+  volume: EbsVolume,
+  fenced: Fenced | undefined,
+): Promise<AttachOutcome> {
   const attaching = await reserve(node, name, volume);
   try {
     const attachment = await sendAttach(node, attaching);
@@ -103,11 +148,15 @@ async function attachFree(node: Node, name: string, volume: EbsVolume): Promise<
       await drop(node, name);
       return attachment;
     }
-    const held = await keep(node, { ...attaching, attachTime: attachment.attachTime });
-    const givenUp = await waitForDisk(node, held);
-    if (givenUp === undefined) return { held: await keep(node, { ...held, phase: 'attached' }) };
+    const held = { ...attaching, attachTime: attachment.attachTime };
+    await keep(node, held);
+    if (fenced !== undefined) await node.fencing.audit.ended(fenced.subject, `attached to ${node.instanceId}`);
+    const disk = waitForDisk(node, held);
+    const [givenUp, claimed] = await Promise.all([disk, claim(node, held, fenced, disk)]);
+    if (givenUp === undefined) return { held: await keep(node, { ...held, volume: claimed, phase: 'attached' }) };
+    await quarantine(node, held, 'EC2 gave up an attachment under it');
     await drop(node, name);
-    return { volume: givenUp };
+    return { volume: givenUp, givenUp: true };
   } catch (error) {
     // What may have taken effect stays in the journal, and the keeper settles it with EC2.
     if (isCode(error, ...refusals)) await drop(node, name);
@@ -118,23 +167,9 @@ async function attachFree(node: Node, name: string, volume: EbsVolume): Promise<
 
 /** Journals the attempt before it is made, under a device name of its own. */
 async function reserve(node: Node, name: string, volume: EbsVolume): Promise<Held> {
-  await waiting(
-    node,
-    name,
-    `EC2 to tell what is attached to this instance${node.survey.failure()}`,
-    () => node.survey.done,
-  );
-  const device = node.devices.reserve(await node.host.usedDeviceNames());
-  if (device === undefined) {
-    throw new DriverError('NODE_FULL', {
-      volume: name,
-      tried: `attach ${volume.id} to ${node.instanceId}`,
-      why: 'every device name that EC2 takes is in use on this instance',
-      todo: 'Run the container on another node, or stop one that uses a volume here',
-    });
-  }
+  const device = await takeName(node, name, volume);
   try {
-    await node.journal.saveDevices(node.devices.recent());
+    await node.journal.saveDevices(node.devices.uses());
     return await keep(node, {
       name,
       volume: { ...volume, attachments: [] },
@@ -148,7 +183,7 @@ async function reserve(node: Node, name: string, volume: EbsVolume): Promise<Hel
       holders: [],
     });
   } catch (error) {
-    node.devices.free(device);
+    node.devices.free(device, undefined);
     throw error;
   }
 }
@@ -160,9 +195,10 @@ async function sendAttach(node: Node, attaching: Held): Promise<Attachment | { r
     try {
       return await node.ec2.attachVolume({ volumeId: volume.id, instanceId, device });
     } catch (error) {
+      if (isCode(error, 'NODE_FULL')) throw nodeFull(node, name, volume, node.devices.inUse() - 1, error);
       if (!isCode(error, 'EC2_DEVICE_NAME_IN_USE')) return afterError(node, attaching, error);
-      // EC2 or the AMI has the name without telling: it is not tried again.
-      node.devices.ban(device);
+      // EC2 or the AMI has it without telling.
+      await quarantine(node, attaching, 'EC2 says that it is in use');
       return { volume };
     }
   });

@@ -1,6 +1,7 @@
 import { isDeepStrictEqual } from 'node:util';
 import { tagPrefix } from '../ebs/tags.ts';
 import { DriverError } from '../errors.ts';
+import { type FencePolicy, fencePolicies } from '../fencing/types.ts';
 import { type FilesystemType, filesystemTypes } from '../host/types.ts';
 import { type VolumeType, volumeTypes } from './limits.ts';
 import { nearest } from './spelling.ts';
@@ -23,6 +24,7 @@ export interface CreateOptions {
   readonly gid?: number;
   /** Permission bits. */
   readonly mode?: number;
+  readonly fencePolicy?: FencePolicy;
   readonly tags?: Readonly<Record<string, string>>;
 }
 
@@ -160,6 +162,7 @@ const table: {
   uid: { read: wholeNumber(0, 4294967294) },
   gid: { read: wholeNumber(0, 4294967294) },
   mode: { read: octalMode },
+  fencePolicy: { read: among(fencePolicies) },
   tags: { read: tagList },
 };
 

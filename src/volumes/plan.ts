@@ -3,6 +3,7 @@ import type { Settings } from '../config.ts';
 import { tagKeys } from '../ebs/tags.ts';
 import type { CreateVolumeSpec, EbsVolume, Tags } from '../ebs/types.ts';
 import { DriverError } from '../errors.ts';
+import { stricter } from '../fencing/policy.ts';
 import { type DirectoryOwner, type FilesystemType, filesystemTypes } from '../host/types.ts';
 import { limitViolation, type VolumeType } from './limits.ts';
 import { displayName, encodeName } from './names.ts';
@@ -10,7 +11,16 @@ import { type CreateOptions, parseDefaultTags, refuseOptions } from './options.t
 
 type Defaults = Pick<
   Settings,
-  'size' | 'type' | 'encrypted' | 'kmsKeyId' | 'fsType' | 'mountOptions' | 'subdirectory' | 'tags' | 'cluster'
+  | 'size'
+  | 'type'
+  | 'encrypted'
+  | 'kmsKeyId'
+  | 'fsType'
+  | 'mountOptions'
+  | 'subdirectory'
+  | 'tags'
+  | 'cluster'
+  | 'fencePolicy'
 >;
 
 /** How a volume is mounted, wherever it is: read from its tags, the node's settings where they are silent. */
@@ -43,6 +53,7 @@ export function planVolume(
       `Leave it out, or create the volume from a node in ${options.availabilityZone}`,
     );
   }
+  refuseLaxer(name, options, defaults);
   return {
     zone,
     ...performance,
@@ -71,6 +82,16 @@ function planEncryption(name: string, options: CreateOptions, defaults: Defaults
   return { encrypted: encrypted || undefined, kmsKeyId };
 }
 
+/** A policy laxer than the daemon's would have no effect: to take it silently would promise takeovers that never come. */
+function refuseLaxer(name: string, { fencePolicy }: CreateOptions, defaults: Defaults): void {
+  if (fencePolicy === undefined || stricter(fencePolicy, defaults.fencePolicy) === fencePolicy) return;
+  refuseOptions(
+    name,
+    `fencePolicy=${fencePolicy} is laxer than the policy of this node, ${defaults.fencePolicy}; a volume's may only be stricter`,
+    'Leave it out, or change DVE_FENCE_POLICY on all nodes',
+  );
+}
+
 function planTags(name: string, options: CreateOptions, defaults: Defaults): Tags {
   const optional = {
     [tagKeys.mountOptions]: options.mountOptions,
@@ -78,6 +99,7 @@ function planTags(name: string, options: CreateOptions, defaults: Defaults): Tag
     [tagKeys.uid]: options.uid?.toString(),
     [tagKeys.gid]: options.gid?.toString(),
     [tagKeys.mode]: options.mode?.toString(8).padStart(4, '0'),
+    [tagKeys.fencePolicy]: options.fencePolicy,
   };
   const tooLong = Object.entries(optional).find(([, value]) => value !== undefined && value.length > 256);
   if (tooLong !== undefined) refuseOptions(name, `${tooLong[0]} does not fit a tag of 256 characters`, 'Shorten it');
@@ -157,6 +179,7 @@ export function differences(options: CreateOptions, volume: EbsVolume): string[]
     ['uid', options.uid, numberTag(tags[tagKeys.uid], 10)],
     ['gid', options.gid, numberTag(tags[tagKeys.gid], 10)],
     ['mode', options.mode?.toString(8), numberTag(tags[tagKeys.mode], 8)?.toString(8)],
+    ['fence policy', options.fencePolicy, tags[tagKeys.fencePolicy]],
     ...Object.entries(options.tags ?? {}).map(([key, value]): [string, unknown, unknown] => [
       `tag ${key}`,
       value,

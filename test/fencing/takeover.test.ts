@@ -1,217 +1,369 @@
-import { pino } from 'pino';
 import { beforeEach, describe, expect, it, vi } from 'vitest';
 import { cleanMark, tagKeys } from '../../src/ebs/tags.ts';
-import type { EbsVolume, Instance } from '../../src/ebs/types.ts';
-import { type TakeoverContext, takeOver } from '../../src/fencing/takeover.ts';
-import { FakeEc2 } from '../support/fake-ec2.ts';
-import { failure, pass, played, useVirtualTime } from '../support/virtual-time.ts';
+import type { Instance } from '../../src/ebs/types.ts';
+import { DriverError } from '../../src/errors.ts';
+import { confirmationTag, intentKey, intentTag, pauseTag } from '../../src/fencing/records.ts';
+import { failureWithin, stopped, takeoverBench, timed, within } from '../support/fake-takeover.ts';
+import { pass, useVirtualTime } from '../support/virtual-time.ts';
 
 vi.mock('node:timers/promises', () => import('../support/virtual-time.ts'));
 
 beforeEach(useVirtualTime);
 
-const stopped = { state: 'stopped', stateReason: 'Client.UserInitiatedShutdown' } as const;
-
-/** A volume attached to i-a, and i-b who wants it. */
-function bench(owner: Partial<Instance> = {}, policy: TakeoverContext['policy'] = 'instance-not-running') {
-  const ec2 = new FakeEc2();
-  ec2.addInstance('i-a');
-  ec2.addInstance('i-b');
-  ec2.setInstance('i-a', owner);
-  const volume = ec2.addVolume({ tags: {} });
-  const attachment = ec2.addAttachment(volume, 'i-a', '/dev/xvdbq');
-  const reasons: string[] = [];
-  const context: TakeoverContext = {
-    ec2,
-    log: pino({ level: 'silent' }),
-    name: 'data',
-    instanceId: 'i-b',
-    policy,
-    waiting: (reason, work) => {
-      reasons.push(reason);
-      return work();
-    },
-  };
-  const key = { volumeId: volume.id, instanceId: 'i-a', device: '/dev/xvdbq' };
-  const detaches = () => ec2.calls.filter(({ method }) => method === 'detachVolume').map(({ args }) => args[0]);
-  /** The takeover as it begins from what EC2 shows now. */
-  const begin = async (): Promise<EbsVolume> => {
-    const seen = await ec2.describeVolume(volume.id);
-    const [seenAttachment] = seen?.attachments ?? [];
-    if (seen === undefined || seenAttachment === undefined) throw new Error('not attached');
-    ec2.calls.length = 0;
-    return takeOver(context, seen, seenAttachment);
-  };
-  return { ec2, volume, attachment, reasons, key, detaches, begin };
-}
+const free = { volume: { state: 'available', attachments: [] } };
 
 describe('an owner that runs', () => {
   it('gets a moment to let go, then the caller is told who has it', async () => {
-    const { begin, detaches, reasons } = bench();
-    const error = await failure(begin());
+    const { begin, argsOf, reasons } = takeoverBench();
+    const error = await failureWithin(20_000, begin());
     expect(error).toMatchObject({ code: 'ATTACHED_ELSEWHERE' });
     expect(String(error)).toMatch(
       /volume "data": cannot attach vol-1 to i-b: it is attached to i-a .* which is running/,
     );
-    expect(detaches()).toEqual([]);
-    expect(reasons[0]).toContain('i-a to let go of vol-1');
+    expect(argsOf('detachVolume')).toEqual([]);
+    expect(reasons[0]).toMatch(/^takeover f-[0-9a-z]+: i-a to let go of vol-1 \(within 10 s\)$/);
   });
 
   it('that lets go meanwhile leaves a free volume, and nobody is fenced', async () => {
-    const { begin, detaches, ec2, volume, attachment } = bench();
+    const { begin, argsOf, ec2, volume, attachment } = takeoverBench();
     const taking = begin();
     await pass(3000);
     ec2.endAttachment(volume, attachment);
-    expect(await played(taking)).toMatchObject({ state: 'available', attachments: [] });
-    expect(detaches()).toEqual([]);
+    expect(await within(5000, taking)).toMatchObject({ ...free, fenced: undefined });
+    expect(argsOf('detachVolume')).toEqual([]);
   });
 
-  it('that declares the attachment finished meanwhile is helped to the end', async () => {
-    const { begin, detaches, volume, attachment, key } = bench();
-    const taking = begin();
-    await pass(3000);
-    volume.tags[tagKeys.clean] = cleanMark({ ...attachment, instanceId: 'i-a' });
-    expect(await played(taking)).toMatchObject({ state: 'available' });
-    expect(detaches()).toEqual([key]);
-  });
+  it.each(['instance-not-running', 'never'] as const)(
+    'that declares the attachment finished meanwhile is helped to the end, under %s',
+    async (policy) => {
+      const { begin, argsOf, volume, attachment, key } = takeoverBench({ policy });
+      const taking = begin();
+      await pass(3000);
+      volume.tags[tagKeys.clean] = cleanMark({ ...attachment, instanceId: 'i-a' });
+      expect(await within(20_000, taking)).toMatchObject({ ...free, fenced: { evidence: 'clean' } });
+      expect(argsOf('detachVolume')).toEqual([key]);
+    },
+  );
 
-  it('that is terminated meanwhile loses its volume', async () => {
-    const { begin, detaches, ec2, key } = bench();
-    const taking = begin();
-    await pass(3000);
-    ec2.setInstance('i-a', { state: 'terminated' });
-    expect(await played(taking)).toMatchObject({ state: 'available' });
-    expect(detaches()).toEqual([key]);
+  it('that an operator vouches for loses it at once', async () => {
+    const { begin, argsOf, volume, attachment, key } = takeoverBench();
+    volume.tags[tagKeys.confirmed] = confirmationTag({ victim: 'i-a', ...attachment, reason: 'burnt down' });
+    expect(await within(4000, begin())).toMatchObject({ ...free, fenced: { evidence: 'confirmed' } });
+    expect(argsOf('detachVolume')).toEqual([key]);
   });
+});
 
-  it('that declared the attachment finished is helped to the end', async () => {
-    const { begin, detaches, volume, attachment, key } = bench({}, 'never');
-    volume.tags[tagKeys.clean] = cleanMark({ ...attachment, instanceId: 'i-a' });
-    expect(await played(begin())).toMatchObject({ state: 'available' });
-    expect(detaches()).toEqual([key]);
-  });
-
+describe('an owner that changes', () => {
   it('is waited for while it detaches', async () => {
-    const { begin, detaches, ec2, key } = bench();
+    const { begin, ec2, key } = takeoverBench();
     ec2.detachMs = 7000;
     await ec2.detachVolume(key);
-    expect(await played(begin())).toMatchObject({ state: 'available' });
-    expect(detaches()).toEqual([]);
+    expect(await within(15_000, begin())).toMatchObject({ ...free, fenced: undefined });
+    expect(ec2.count('detachVolume')).toBe(0);
+  });
+
+  it('is waited for while it stops, and loses its volume when it has', async () => {
+    const { begin, ec2, argsOf, key, reasons } = takeoverBench({ owner: { state: 'stopping' } });
+    const taking = begin();
+    await pass(120_000);
+    expect(argsOf('detachVolume')).toEqual([]);
+    expect(reasons.at(-1)).toMatch(/a change, since it is attached to i-a .*stopping \(within \d+ minutes\)/);
+    ec2.setInstance('i-a', stopped);
+    expect(await within(30_000, taking)).toMatchObject({ ...free, fenced: { evidence: 'stopped' } });
+    expect(argsOf('detachVolume')).toEqual([key]);
+  });
+
+  it('41: that never stops is left alone, and an operator is asked for', async () => {
+    const { begin, argsOf } = takeoverBench({ owner: { state: 'stopping' } });
+    const error = await failureWithin(700_000, begin());
+    expect(error).toMatchObject({ code: 'ATTACHED_ELSEWHERE' });
+    expect(String(error)).toMatch(/nothing has changed for 10 minutes\. .*fence confirm/);
+    expect(argsOf('detachVolume')).toEqual([]);
+  });
+
+  it('10: is waited for while EC2 cannot be asked, which proves nothing', async () => {
+    const { begin, ec2, argsOf } = takeoverBench({ owner: { state: 'stopping' } });
+    const taking = begin();
+    for (let n = 0; n < 12; n++) {
+      ec2.failNext(n % 2 === 0 ? 'describeInstance' : 'describeVolume', 'EC2_UNAVAILABLE');
+      await pass(30_000);
+    }
+    expect(argsOf('detachVolume')).toEqual([]);
+    ec2.setInstance('i-a', { state: 'terminated' });
+    expect(await within(60_000, taking)).toMatchObject({ fenced: { evidence: 'terminated' } });
   });
 });
 
 describe('an owner that is not proven gone', () => {
   it.each<[string, Partial<Instance>]>([
-    ['stopping', { state: 'stopping' }],
-    ['shutting down', { state: 'shutting-down' }],
     ['hibernated', { ...stopped, stateReason: 'Client.UserInitiatedHibernate' }],
+    ['stopped for no reason that EC2 gives', { state: 'stopped' }],
   ])('keeps its volume: %s', async (_, owner) => {
-    const { begin, detaches } = bench(owner);
-    expect(await failure(begin())).toMatchObject({ code: 'ATTACHED_ELSEWHERE' });
-    expect(detaches()).toEqual([]);
+    const { begin, argsOf } = takeoverBench({ owner });
+    expect(await failureWithin(1000, begin())).toMatchObject({ code: 'ATTACHED_ELSEWHERE' });
+    expect(argsOf('detachVolume')).toEqual([]);
   });
 
-  it('keeps its volume when EC2 does not list it', async () => {
-    const { begin, detaches, ec2 } = bench();
+  it('54: keeps its volume when EC2 does not list it', async () => {
+    const { begin, argsOf, ec2 } = takeoverBench();
     ec2.instances.delete('i-a');
-    expect(await failure(begin())).toMatchObject({ code: 'ATTACHED_ELSEWHERE' });
-    expect(detaches()).toEqual([]);
+    expect(await failureWithin(20_000, begin())).toMatchObject({ code: 'ATTACHED_ELSEWHERE' });
+    expect(argsOf('detachVolume')).toEqual([]);
   });
 
-  it('keeps its volume when EC2 cannot be asked', async () => {
-    const { begin, detaches, ec2 } = bench({ state: 'terminated' });
-    ec2.failNext('describeInstance', 'EC2_THROTTLED');
-    expect(await failure(begin())).toMatchObject({ code: 'EC2_THROTTLED' });
-    expect(detaches()).toEqual([]);
+  it.each(['describeInstance', 'findTagged'] as const)(
+    '9: keeps its volume when %s stays unanswered',
+    async (method) => {
+      const { begin, argsOf, ec2 } = takeoverBench({ owner: { state: 'terminated' } });
+      for (let n = 0; n < 10; n++) ec2.failNext(method, 'EC2_THROTTLED');
+      expect(await failureWithin(60_000, begin())).toMatchObject({ code: 'EC2_THROTTLED' });
+      expect(argsOf('detachVolume')).toEqual([]);
+      expect(ec2.count(method)).toBe(6);
+    },
+  );
+
+  it('a denial is no reason to ask again', async () => {
+    const { begin, ec2 } = takeoverBench({ owner: stopped });
+    ec2.failNext('describeInstance', 'EC2_DENIED');
+    expect(await failureWithin(1000, begin())).toMatchObject({ code: 'EC2_DENIED' });
   });
 
   it('keeps its volume under the policy never', async () => {
-    const { begin, detaches } = bench({ state: 'terminated' }, 'never');
-    const error = await failure(begin());
-    expect(error).toMatchObject({ code: 'ATTACHED_ELSEWHERE' });
+    const { begin, argsOf } = takeoverBench({ owner: stopped, policy: 'never' });
+    const error = await failureWithin(1000, begin());
     expect(String(error)).toContain('the fence policy is never');
-    expect(detaches()).toEqual([]);
+    expect(argsOf('detachVolume')).toEqual([]);
+  });
+
+  it('keeps its volume while an operator has paused fencing anywhere in the cluster', async () => {
+    const { begin, ec2, argsOf } = takeoverBench({ owner: stopped });
+    const tags = { [tagKeys.cluster]: 'default', [tagKeys.paused]: pauseTag('network works', 'noon') };
+    ec2.addVolume({ tags });
+    expect(String(await failureWithin(1000, begin()))).toContain('network works');
+    expect(argsOf('detachVolume')).toEqual([]);
+  });
+
+  it('53: a volume that AWS manages is refused at once', async () => {
+    const { begin, attachment, argsOf } = takeoverBench();
+    attachment.instanceId = undefined;
+    expect(String(await failureWithin(1000, begin()))).toContain('a resource that AWS manages');
+    expect(argsOf('detachVolume')).toEqual([]);
+  });
+
+  it('46: nobody is fenced for a node that has no room', async () => {
+    const { begin, ec2 } = takeoverBench({ owner: stopped });
+    const full = new DriverError('NODE_FULL', { tried: 'attach', why: 'full', todo: 'Go' });
+    expect(await failureWithin(1000, begin({ room: async () => Promise.reject(full) }))).toBe(full);
+    expect(ec2.calls).toEqual([]);
   });
 });
 
-describe('an owner that is gone', () => {
-  it('terminated: one detach that names volume, instance and device, without force', async () => {
-    const { begin, detaches, key, ec2, reasons } = bench({ state: 'terminated' });
-    expect(await played(begin())).toMatchObject({ id: 'vol-1', state: 'available', attachments: [] });
-    expect(detaches()).toEqual([key]);
-    expect(ec2.count('describeInstance')).toBe(1);
-    expect(reasons).toEqual(['EC2 to detach vol-1 from i-a, because i-a is terminated']);
+describe('a terminated owner', () => {
+  it('35: is detached by EC2 itself: nothing is sent, and the end is seen at once', async () => {
+    const { begin, ec2, volume, attachment, methods } = takeoverBench({ owner: { state: 'terminated' } });
+    const describe = vi.spyOn(ec2, 'describeInstance');
+    describe.mockImplementationOnce(async (id) => {
+      const seen = await ec2.describeInstance(id);
+      ec2.endAttachment(volume, attachment);
+      return seen;
+    });
+    const { result, ms } = await timed(() => begin());
+    expect(result).toMatchObject({ ...free, fenced: { evidence: 'terminated', subject: { instanceId: 'i-a' } } });
+    expect(methods()).toEqual(['describeInstance', 'findTagged', 'describeVolume']);
+    expect(ms).toBeLessThan(100);
   });
 
+  it('that EC2 does not detach by itself is detached, without force', async () => {
+    const { begin, argsOf, key } = takeoverBench({ owner: { state: 'terminated' } });
+    expect(await within(30_000, begin())).toMatchObject({ ...free, fenced: { evidence: 'terminated' } });
+    expect(argsOf('detachVolume')).toEqual([key]);
+  });
+});
+
+describe('a stopped owner', () => {
+  it('is looked at twice, seconds apart, then detached: eight calls, and soon noticed', async () => {
+    const { begin, argsOf, key, methods, audit, reasons } = takeoverBench({ owner: stopped });
+    const { result, ms } = await timed(() => begin());
+    expect(result).toMatchObject({ ...free, fenced: { evidence: 'stopped', intent: undefined } });
+    expect(argsOf('detachVolume')).toEqual([key]);
+    const looks = methods().filter((method) => method === 'describeVolume').length;
+    expect(methods().slice(0, 4)).toEqual(['describeInstance', 'findTagged', 'describeInstance', 'detachVolume']);
+    expect(looks).toBeLessThanOrEqual(4);
+    expect(ms).toBeLessThan(5000 + 2000 + 250);
+    expect(audit.told()).toEqual([
+      'decision take stopped',
+      'decision take stopped',
+      'call DetachVolume',
+      'outcome detached',
+    ]);
+    expect(reasons).toEqual([
+      expect.stringMatching(/^step 1 of 3 of takeover f-\w+: a second look, since i-a has been stopped .*within 5 s/),
+      expect.stringMatching(/^step 2 of 3 of takeover f-\w+: EC2 to detach vol-1 from i-a, because i-a .*within 60 s/),
+    ]);
+  });
+
+  it('33: that is started between the looks keeps its volume', async () => {
+    const { begin, argsOf, ec2 } = takeoverBench({ owner: stopped });
+    const taking = begin();
+    await pass(2000);
+    ec2.setInstance('i-a', { state: 'running', stateReason: undefined });
+    expect(await failureWithin(30_000, taking)).toMatchObject({ code: 'ATTACHED_ELSEWHERE' });
+    expect(argsOf('detachVolume')).toEqual([]);
+  });
+
+  it('32: with another attachment between the looks: judged anew by the caller', async () => {
+    const { begin, argsOf, ec2, volume, attachment } = takeoverBench({ owner: stopped });
+    const taking = begin();
+    await pass(2000);
+    ec2.endAttachment(volume, attachment);
+    const newer = ec2.addAttachment(volume, 'i-c', '/dev/xvdbr');
+    expect(await within(30_000, taking)).toMatchObject({ volume: { attachments: [newer] }, fenced: undefined });
+    expect(argsOf('detachVolume')).toEqual([]);
+  });
+
+  it('with its volume deleted between the looks: said so', async () => {
+    const { begin, ec2 } = takeoverBench({ owner: stopped });
+    const taking = begin();
+    await pass(2000);
+    ec2.volumes.clear();
+    expect(await failureWithin(30_000, taking)).toMatchObject({ code: 'EC2_NO_SUCH_VOLUME' });
+  });
+
+  it("11: whose record lacks the attachment is believed only once it is older than EC2's lag", async () => {
+    const { begin, ec2, argsOf, key } = takeoverBench({ owner: stopped });
+    const real = ec2.describeInstance.bind(ec2);
+    vi.spyOn(ec2, 'describeInstance').mockImplementation(async (id) => {
+      const seen = await real(id);
+      return seen === undefined ? undefined : { ...seen, disks: [] };
+    });
+    const taking = begin();
+    await pass(19_000);
+    expect(argsOf('detachVolume')).toEqual([]);
+    await within(30_000, taking);
+    expect(argsOf('detachVolume')).toEqual([key]);
+  });
+
+  it('42: stopped by its host: a minute for late writes, and a look after it', async () => {
+    const { begin, ec2, argsOf, reasons } = takeoverBench({
+      owner: { ...stopped, stateReason: 'Server.ScheduledStop' },
+    });
+    const taking = begin();
+    await pass(64_000);
+    expect([ec2.count('describeInstance'), argsOf('detachVolume').length]).toEqual([2, 0]);
+    expect(await within(10_000, taking)).toMatchObject({ ...free, fenced: { evidence: 'stopped-by-force' } });
+    expect(ec2.count('describeInstance')).toBe(3);
+    expect(reasons[1]).toMatch(/^step 2 of 4 .*late writes/);
+  });
+
+  it('42: stopped by force by a taker that has gone since: the same', async () => {
+    const { begin, argsOf, volume, attachment } = takeoverBench({ owner: stopped });
+    const { device, attachTime } = attachment;
+    volume.tags[intentKey('i-c')] = intentTag({
+      fenceId: 'f-1',
+      taker: 'i-c',
+      victim: 'i-a',
+      device,
+      attachTime,
+      launchTime: undefined,
+      policy: 'stonith',
+      evidence: 'stopped-by-force',
+    });
+    const taking = begin();
+    await pass(64_000);
+    expect(argsOf('detachVolume')).toEqual([]);
+    expect(await within(10_000, taking)).toMatchObject(free);
+  });
+});
+
+describe('a detach', () => {
   it.each(['EC2_NOT_ATTACHED', 'EC2_INCORRECT_STATE'] as const)(
-    'a detach that is refused with %s since somebody was quicker is no failure',
+    'that is refused with %s since somebody was quicker is no failure',
     async (code) => {
-      const { begin, ec2, volume, attachment } = bench({ state: 'terminated' });
+      const { begin, ec2, volume, attachment } = takeoverBench({ owner: stopped });
       ec2.failNext('detachVolume', code);
       const taking = begin();
-      await pass(1000);
+      await pass(6000);
       ec2.endAttachment(volume, attachment);
-      expect(await played(taking)).toMatchObject({ state: 'available' });
+      expect(await within(10_000, taking)).toMatchObject(free);
     },
   );
 
   it('any other refusal is one', async () => {
-    const { begin, ec2 } = bench({ state: 'terminated' });
+    const { begin, ec2 } = takeoverBench({ owner: stopped });
     ec2.failNext('detachVolume', 'EC2_DENIED');
-    expect(await failure(begin())).toMatchObject({ code: 'EC2_DENIED' });
+    expect(await failureWithin(10_000, begin())).toMatchObject({ code: 'EC2_DENIED' });
   });
 
-  it('stopped: looked at twice, seconds apart, then detached', async () => {
-    const { begin, detaches, key, ec2 } = bench(stopped);
-    const taking = begin();
-    await pass(4000);
-    expect([ec2.count('describeInstance'), detaches().length]).toEqual([1, 0]);
-    expect(await played(taking)).toMatchObject({ state: 'available' });
-    expect(ec2.count('describeInstance')).toBe(2);
-    expect(detaches()).toEqual([key]);
+  it('4: whose answer is lost is seen through', async () => {
+    const { begin, ec2 } = takeoverBench({ owner: stopped });
+    ec2.failNext('detachVolume', 'EC2_UNAVAILABLE', 'after');
+    expect(await within(60_000, begin())).toMatchObject(free);
   });
 
-  it('stopped, but started between the looks: refused', async () => {
-    const { begin, detaches, ec2 } = bench(stopped);
-    const taking = begin();
-    await pass(2000);
-    ec2.setInstance('i-a', { state: 'pending', stateReason: undefined });
-    expect(await failure(taking)).toMatchObject({ code: 'ATTACHED_ELSEWHERE' });
-    expect(detaches()).toEqual([]);
+  it('9: that is throttled is sent again, on fresh evidence', async () => {
+    const { begin, ec2, methods } = takeoverBench({ owner: stopped });
+    ec2.failNext('detachVolume', 'EC2_THROTTLED');
+    expect(await within(60_000, begin())).toMatchObject(free);
+    const between = methods().slice(methods().indexOf('detachVolume') + 1, methods().lastIndexOf('detachVolume'));
+    expect(between).toEqual(['describeVolume', 'describeInstance', 'findTagged', 'describeInstance']);
   });
 
-  it('stopped, with another attachment between the looks: judged anew by the caller', async () => {
-    const { begin, detaches, ec2, volume, attachment } = bench(stopped);
+  it('29: is not sent when the check that allows it is too old by then', async () => {
+    const { begin, audit, ec2, argsOf } = takeoverBench({ owner: stopped });
+    const calling = vi.spyOn(audit.audit, 'calling');
+    calling.mockImplementationOnce(async () => {
+      await pass(11_000);
+      ec2.setInstance('i-a', { state: 'running', stateReason: undefined });
+    });
+    const error = await failureWithin(60_000, begin({ audit: audit.audit }));
+    expect(error).toMatchObject({ code: 'ATTACHED_ELSEWHERE' });
+    expect(argsOf('detachVolume')).toEqual([]);
+    expect(audit.told()).toContain('outcome aborted');
+  });
+
+  it('is not sent when it cannot be written down', async () => {
+    const { begin, audit, argsOf } = takeoverBench({ owner: stopped });
+    audit.isFull = () => true;
+    expect(await failureWithin(10_000, begin())).toMatchObject({ code: 'JOURNAL_FAILED' });
+    expect(argsOf('detachVolume')).toEqual([]);
+  });
+
+  it('but a refusal stands without a record', async () => {
+    const { begin, audit } = takeoverBench();
+    audit.isFull = () => true;
+    expect(await failureWithin(20_000, begin())).toMatchObject({ code: 'ATTACHED_ELSEWHERE' });
+  });
+
+  it('43: that is stuck is forced after a minute, from an owner proven once more to be stopped', async () => {
+    const { begin, ec2, volume, attachment, audit } = takeoverBench({ owner: stopped });
+    ec2.detachMs = 10_000_000;
     const taking = begin();
-    await pass(2000);
+    await pass(60_000);
+    expect(ec2.count('detachVolume')).toBe(1);
+    await pass(20_000);
+    expect(ec2.calls.filter(({ method }) => method === 'detachVolume').at(-1)?.args).toMatchObject([
+      { instanceId: 'i-a', device: '/dev/xvdbq' },
+      { force: true },
+    ]);
+    expect(audit.audit.counters.forcedDetaches).toBe(1);
     ec2.endAttachment(volume, attachment);
-    const newer = ec2.addAttachment(volume, 'i-a', '/dev/xvdbr');
-    expect(await played(taking)).toMatchObject({ attachments: [newer] });
-    expect(detaches()).toEqual([]);
+    expect(await within(10_000, taking)).toMatchObject(free);
   });
 
-  it('stopped, with its volume deleted between the looks: said so', async () => {
-    const { begin, ec2 } = bench(stopped);
+  it.each<[string, (parts: ReturnType<typeof takeoverBench>) => void]>([
+    ['runs, though it declared itself finished', () => undefined],
+    ['was started meanwhile', ({ ec2 }) => ec2.setInstance('i-a', { state: 'running', stateReason: undefined })],
+  ])('that is stuck is never forced from an owner that %s', async (_, meanwhile) => {
+    const parts = takeoverBench();
+    const { begin, ec2, volume, attachment } = parts;
+    volume.tags[tagKeys.clean] = cleanMark({ ...attachment, instanceId: 'i-a' });
+    ec2.detachMs = 10_000_000;
     const taking = begin();
-    await pass(2000);
-    ec2.volumes.clear();
-    expect(await failure(taking)).toMatchObject({ code: 'EC2_NO_SUCH_VOLUME' });
-  });
-
-  it('a detach that takes too long ends with what is waited for', async () => {
-    const { begin, ec2 } = bench({ state: 'terminated' });
-    ec2.detachMs = 1_000_000;
-    const error = await failure(begin());
+    await pass(30_000);
+    meanwhile(parts);
+    const error = await failureWithin(200_000, taking);
     expect(error).toMatchObject({ code: 'STILL_WORKING' });
-    expect(String(error)).toContain('on i-a as /dev/xvdbq (detaching)');
+    expect(String(error)).toContain('i-a as /dev/xvdbq (detaching)');
+    expect(ec2.count('detachVolume')).toBe(1);
   });
-});
-
-it('a volume that AWS manages is refused at once', async () => {
-  const { begin, attachment, detaches, ec2 } = bench();
-  attachment.instanceId = undefined;
-  const error = await failure(begin());
-  expect(error).toMatchObject({ code: 'ATTACHED_ELSEWHERE' });
-  expect(String(error)).toContain('a resource that AWS manages');
-  expect([detaches().length, ec2.calls.length]).toEqual([0, 0]);
 });

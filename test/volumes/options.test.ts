@@ -34,6 +34,7 @@ const samples: [option: string, text: string, read: Record<string, unknown>][] =
   ['uid', '999', { uid: 999 }],
   ['gid', '0', { gid: 0 }],
   ['mode', '0750', { mode: 0o750 }],
+  ['fencePolicy', 'never', { fencePolicy: 'never' }],
   ['tags', 'team=db,cost centre=4 2', { tags: { team: 'db', 'cost centre': '4 2' } }],
 ];
 
@@ -134,6 +135,8 @@ describe('values', () => {
     ['mode', '0999'],
     ['mode', '75'],
     ['mode', 'rwxr-x---'],
+    ['fencePolicy', 'lease'],
+    ['fencePolicy', ''],
     ['tags', 'a'],
     ['tags', 'a=1,b'],
     ['tags', '=1'],

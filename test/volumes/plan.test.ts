@@ -36,6 +36,7 @@ const mountRaw = fc.record(
     uid: fc.nat(4294967294).map(String),
     gid: fc.nat(65535).map(String),
     mode: fc.nat(0o7777).map((bits) => bits.toString(8).padStart(3, '0')),
+    fencePolicy: fc.constantFrom('never', 'instance-not-running'),
   },
   { requiredKeys: [] },
 );
@@ -110,6 +111,20 @@ describe('planVolume', () => {
       iops: 5000,
       tags: { [tagKeys.uid]: '999', [tagKeys.mode]: '0750' },
     });
+  });
+
+  it.each(['never', 'NEVER', 'instance-not-running'])(
+    'takes the fence policy %s, as strict as the daemon or more',
+    (policy) => {
+      expect(plan({ fencePolicy: policy }).tags).toMatchObject({ [tagKeys.fencePolicy]: policy.toLowerCase() });
+    },
+  );
+
+  it('refuses a fence policy laxer than the daemon', () => {
+    expect(refusal({ fencePolicy: 'stonith' })).toContain(
+      "fencePolicy=stonith is laxer than the policy of this node, instance-not-running; a volume's may only be stricter",
+    );
+    expect(plan({ fencePolicy: 'stonith' }, { fencePolicy: 'preempt' }).tags[tagKeys.fencePolicy]).toBe('stonith');
   });
 
   it('leaves the size to a snapshot unless it is given', () => {
@@ -221,6 +236,7 @@ describe('differences', () => {
     [{ uid: '2' }, 'uid is 1, asked 2'],
     [{ gid: '0' }, 'gid is unset, asked 0'],
     [{ mode: '0755' }, 'mode is 750, asked 755'],
+    [{ fencePolicy: 'never' }, 'fence policy is unset, asked never'],
     [{ tags: 'team=ops' }, 'tag team is db, asked ops'],
   ])('finds the one in %j', (raw, clause) => {
     expect(asked(raw)).toEqual([clause]);

@@ -1,0 +1,195 @@
+import type { Logger } from 'pino';
+import type { Attachment, EbsVolume, Ec2 } from '../ebs/types.ts';
+import { DriverError } from '../errors.ts';
+import type { Audit, FenceCall, Subject } from './audit.ts';
+import { decide } from './decide.ts';
+import { lane, type ObserveContext, observe } from './observe.ts';
+import type { Slots } from './slots.ts';
+import type { FenceTimings } from './timings.ts';
+import type { Decision, Evidence, Observation } from './types.ts';
+
+export interface TakeoverContext extends ObserveContext {
+  readonly ec2: Ec2;
+  readonly log: Logger;
+  /** The volume's name, for messages. */
+  readonly name: string;
+  readonly audit: Audit;
+  /** Places for takeovers of this node that stop an instance. */
+  readonly stops: Slots;
+  readonly timings: FenceTimings;
+  /** @throws DriverError NODE_FULL when this node cannot take another volume: nobody is fenced for nothing. */
+  room(): Promise<void>;
+  /** Does work and says meanwhile what the volume waits for. */
+  waiting<T>(reason: string, work: () => Promise<T>): Promise<T>;
+}
+
+/** One takeover on its way. What it forgets in a crash, EC2's state and the intent tag tell the next taker. */
+export interface Job {
+  readonly context: TakeoverContext;
+  /** Sortable by time. */
+  readonly fenceId: string;
+  /** The steps that follow from the evidence; none before there is any. */
+  steps: readonly Step[];
+  /** The value of our intent's tag while it is set. */
+  intent: string | undefined;
+  /** When the owner was last told to stop (monotonic), and whether by force. */
+  stopped: { readonly at: number; readonly force: boolean } | undefined;
+  /** A detach may have been sent. It cannot be called back, so that our intent must stay until it is over. */
+  detachSent: boolean;
+  /** Has the owner had its moment to let go? */
+  asked: boolean;
+  /** Gives back our place among {@link TakeoverContext.stops}; undefined while we have none. */
+  leave: (() => void) | undefined;
+  /** The change in the owner that is waited for: since when (monotonic), and how often it was looked at. */
+  wait: { readonly since: number; readonly looks: number } | undefined;
+  /** How often something was to be done. */
+  attempts: number;
+  /** When the takeover began (monotonic): its attachment was read before. */
+  readonly begun: number;
+}
+
+export type Step = 'announce' | 'stop' | 'look again' | 'settle' | 'detach' | 'attach';
+
+export const stepsBy: Readonly<Record<Evidence, readonly Step[]>> = {
+  clean: ['detach', 'attach'],
+  confirmed: ['detach', 'attach'],
+  terminated: ['detach', 'attach'],
+  stopped: ['look again', 'detach', 'attach'],
+  'stopped-by-force': ['look again', 'settle', 'detach', 'attach'],
+  suspected: ['announce', 'stop', 'look again', 'settle', 'detach', 'attach'],
+  preempted: ['announce', 'detach', 'attach'],
+};
+
+/** How a round of a takeover ended: begin again with fresh evidence, or the volume as it is now. */
+export type Outcome = 'again' | { readonly volume: EbsVolume; readonly evidence?: Evidence };
+
+/** What was observed, what follows from it, and when EC2 was asked (monotonic milliseconds). */
+export interface Sight<D extends Decision = Decision> {
+  readonly observation: Observation;
+  readonly decision: D;
+  readonly at: number;
+}
+export type SightOf<K extends Decision['kind']> = Sight<Extract<Decision, { kind: K }>>;
+
+export function createJob(context: TakeoverContext): Job {
+  const random = Math.floor(Math.random() * 36 ** 4);
+  return {
+    context,
+    fenceId: `f-${Date.now().toString(36).padStart(9, '0')}${random.toString(36).padStart(4, '0')}`,
+    steps: [],
+    intent: undefined,
+    stopped: undefined,
+    detachSent: false,
+    asked: false,
+    leave: undefined,
+    wait: undefined,
+    attempts: 0,
+    begun: performance.now(),
+  };
+}
+
+/** Does the work of a step; the reason says which of how many it is, and when it makes sense to ask again. */
+export function doing<T>(
+  { context, fenceId, steps }: Job,
+  step: Step | undefined,
+  what: string,
+  ms: number,
+  work: () => Promise<T>,
+): Promise<T> {
+  const place = step === undefined ? -1 : steps.indexOf(step);
+  const which = place === -1 ? '' : `step ${place + 1} of ${steps.length} of `;
+  const seconds = Math.ceil(ms / 1000);
+  const again = seconds > 180 ? `${Math.ceil(seconds / 60)} minutes` : `${seconds} s`;
+  return context.waiting(`${which}takeover ${fenceId}: ${what} (within ${again})`, work);
+}
+
+export function subjectOf({ context, fenceId }: Job, attachment: Attachment): Subject {
+  const { volumeId, instanceId = 'AWS', device, attachTime } = attachment;
+  return { fenceId, volume: context.name, volumeId, instanceId, device, attachTime };
+}
+
+/** Observes everything anew and decides. @param known adds to the observation what an earlier one told. */
+export async function look(
+  job: Job,
+  volume: EbsVolume,
+  attachment: Attachment,
+  known: Partial<Observation> = {},
+): Promise<Sight> {
+  const at = performance.now();
+  const observation = await observe(job.context, volume, attachment);
+  return judge(job, { ...observation, ...known }, at);
+}
+
+/** The same sight with a fresh record of the owner alone: it shows the owner's state and the attachment together. */
+export async function lookAtOwner(job: Job, { observation }: Sight): Promise<Sight> {
+  const at = performance.now();
+  const { instanceId = '' } = observation.attachment;
+  return judge(job, { ...observation, owner: await job.context.ec2.describeInstance(instanceId, lane) }, at);
+}
+
+/** @param at when EC2 was asked: an answer may have lain here for long, while this process was paused. */
+async function judge(job: Job, observation: Observation, at: number): Promise<Sight> {
+  const { rules, audit } = job.context;
+  const decision = decide(rules, observation);
+  await audit.decided(subjectOf(job, observation.attachment), rules.policy, observation, decision);
+  return { observation, decision, at };
+}
+
+export function isKind<K extends Decision['kind']>(sight: Sight, kind: K): sight is SightOf<K> {
+  return sight.decision.kind === kind;
+}
+
+/** The volume as EC2 shows it. @throws DriverError EC2_NO_SUCH_VOLUME when it shows none. */
+export async function readVolume({ context }: Job, volumeId: string): Promise<EbsVolume> {
+  const volume = await context.ec2.describeVolume(volumeId, lane);
+  if (volume !== undefined) return volume;
+  throw new DriverError('EC2_NO_SUCH_VOLUME', {
+    volume: context.name,
+    tried: `take over ${volumeId}`,
+    why: 'EC2 lists no such volume any more',
+    todo: 'Look for it in the EC2 console: it may have been deleted there',
+  });
+}
+
+/** The error for a takeover that cannot be, or cannot go on without somebody doing something. */
+export function refused({ context }: Job, { volumeId }: Attachment, why: string, todo: string): DriverError {
+  return new DriverError('ATTACHED_ELSEWHERE', {
+    volume: context.name,
+    tried: `attach ${volumeId} to ${context.instanceId}`,
+    why,
+    todo,
+  });
+}
+
+/**
+ * Makes a call that others may feel: written down first, and sent only while the check that allows it is fresh, for
+ * anything may have held this process up meanwhile.
+ * @returns false when it was too late; the call may have been made all the same, which fresh evidence will show.
+ * @throws DriverError JOURNAL_FAILED, with nothing sent; what the call throws.
+ */
+export async function sendInTime(
+  { context }: Job,
+  subject: Subject,
+  { checked, call, evidence, force }: { checked: number; call: FenceCall; evidence: Evidence; force: boolean },
+  send: (options: { readonly signal: AbortSignal; readonly lane: 'takeover' }) => Promise<unknown>,
+): Promise<boolean> {
+  await context.audit.calling(subject, call, evidence, force);
+  const left = context.timings.sendMs - (performance.now() - checked);
+  const late = new AbortController();
+  const timer = setTimeout(() => late.abort(), Math.max(0, left));
+  try {
+    if (left <= 0) late.abort();
+    late.signal.throwIfAborted();
+    await send({ signal: late.signal, ...lane });
+    return true;
+  } catch (error) {
+    if (error !== late.signal.reason) throw error;
+    await context.audit.ended(
+      subject,
+      `aborted: ${call} was not sent, or not answered, in time after the check that allowed it`,
+    );
+    return false;
+  } finally {
+    clearTimeout(timer);
+  }
+}

@@ -1,0 +1,63 @@
+import { tagKeys } from '../ebs/tags.ts';
+import type { Attachment, EbsVolume, Ec2, Instance } from '../ebs/types.ts';
+import { readOwner, readPause } from './records.ts';
+import type { Observation, OwnerRecord, Rules, Testimony } from './types.ts';
+
+export interface ObserveContext {
+  readonly ec2: Pick<Ec2, 'describeInstance' | 'describeHealth' | 'findTagged'>;
+  /** This node. */
+  readonly instanceId: string;
+  readonly rules: Rules;
+  readonly schedulers: {
+    testimony(owner: OwnerRecord, instance: Instance | undefined): Promise<readonly Testimony[]>;
+  };
+}
+
+/** Takeovers go before other work when EC2's budget is short. */
+export const lane = { lane: 'takeover' } as const;
+
+/**
+ * Everything the policy can use about a volume that another instance has. Changes nothing.
+ * @param attachment one of the volume's, as EC2 showed it.
+ * @throws DriverError EC2_* when any part cannot be read: unknown is never evidence.
+ */
+export async function observe(
+  { ec2, instanceId, rules, schedulers }: ObserveContext,
+  volume: EbsVolume,
+  attachment: Attachment,
+): Promise<Observation> {
+  const ownerId = attachment.instanceId;
+  const suspicious = rules.policy === 'stonith' && ownerId !== undefined;
+  // Its answer also carries EC2's clock, by which the age of an attachment is told.
+  const mayAct = suspicious || (rules.policy === 'preempt' && ownerId !== undefined);
+  const [owner, paused, health] = await Promise.all([
+    ownerId === undefined ? undefined : ec2.describeInstance(ownerId, lane),
+    ec2.findTagged(tagKeys.paused, lane),
+    mayAct ? ec2.describeHealth(ownerId, lane) : undefined,
+  ]);
+  const record = suspicious ? readOwner(volume.tags) : undefined;
+  const testimony =
+    record !== undefined && isAbout(record, attachment) ? await schedulers.testimony(record, owner) : [];
+  return {
+    volume,
+    attachment,
+    owner,
+    health,
+    testimony,
+    paused: paused.flatMap(({ tags }) => readPause(tags) ?? [])[0],
+    taker: instanceId,
+  };
+}
+
+/** True for the same attachment, whatever its state: a volume may come back to the same instance under the same name. */
+export function isAbout(
+  record: { readonly device: string; readonly attachTime: string; readonly instanceId: string | undefined },
+  { instanceId, device, attachTime }: Attachment,
+): boolean {
+  return record.instanceId === instanceId && record.device === device && record.attachTime === attachTime;
+}
+
+/** The attachment as the volume shows it now; undefined when it is over. */
+export function stillThere(volume: EbsVolume, attachment: Attachment): Attachment | undefined {
+  return volume.attachments.find((each) => each.state !== 'detached' && isAbout(attachment, each));
+}

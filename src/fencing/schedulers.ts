@@ -1,0 +1,55 @@
+/** What schedulers say of nodes: a hint about a running owner, and never proof that its containers are over. */
+import type { Instance } from '../ebs/types.ts';
+import { openMesos } from './mesos.ts';
+import { openSwarm } from './swarm.ts';
+import type { OwnerRecord, Testimony } from './types.ts';
+
+/** Where schedulers are found; empty text is none. */
+export interface SchedulerSettings {
+  /** URLs, comma-separated. */
+  readonly mesosMasters: string;
+  /** A URL. */
+  readonly mesosAgent: string;
+  /** The path of a Docker engine's socket. */
+  readonly swarmSocket: string;
+}
+
+/** What may tell that a member runs on the owner's machine. */
+export type Machine = Pick<Instance, 'privateIp' | 'privateDns'>;
+
+/** One scheduler. Neither method throws: what it cannot learn is undefined, or says nothing. */
+export interface Scheduler {
+  readonly source: Testimony['source'];
+  /** What it calls this node; undefined when this node is no member, or that cannot be learnt. */
+  ownId(): Promise<string | undefined>;
+  /** @param identity the exact name that the holder stamped; addresses only serve to find other members on its machine. */
+  testimony(identity: string, machine: Machine | undefined): Promise<Testimony>;
+}
+
+export interface Schedulers {
+  /** What a holder stamps on its volumes, as "mesos:S1"; undefined where no scheduler knows this node. */
+  ownIdentity(): Promise<string | undefined>;
+  /** Of the scheduler whose identity the owner stamped, within about 4 s; empty when that is none of ours. Never throws. */
+  testimony(owner: Pick<OwnerRecord, 'scheduler'>, instance: Machine | undefined): Promise<Testimony[]>;
+}
+
+/** Asks nothing before it is used. @throws DriverError INVALID_OPTION for a setting that is no URL */
+export function openSchedulers({ mesosMasters, mesosAgent, swarmSocket }: SchedulerSettings): Schedulers {
+  const schedulers: Scheduler[] = [];
+  if (mesosMasters.trim() !== '') schedulers.push(openMesos(mesosMasters, mesosAgent));
+  if (swarmSocket !== '') schedulers.push(openSwarm(swarmSocket));
+  return {
+    async ownIdentity() {
+      for (const { source, ownId } of schedulers) {
+        const id = await ownId();
+        if (id !== undefined) return `${source}:${id}`;
+      }
+      return undefined;
+    },
+    async testimony({ scheduler: stamped = '' }, instance) {
+      const [, source, identity = ''] = /^(\w+):(.+)$/.exec(stamped) ?? [];
+      const asked = schedulers.filter((each) => each.source === source);
+      return Promise.all(asked.map((each) => each.testimony(identity, instance)));
+    },
+  };
+}

@@ -1,0 +1,34 @@
+import type { EbsVolume } from '../ebs/types.ts';
+import { readIntents } from '../fencing/records.ts';
+import { isOurs, keyOf } from './detach.ts';
+import type { Held } from './held.ts';
+import { keep, type Node } from './node.ts';
+
+/**
+ * True when another node has announced that it takes this very attachment. Nothing is mounted under it any more then,
+ * however old the announcement: its author may only have been held up, and would pull the disk from under the mount.
+ */
+export function isAnnounced({ instanceId, device, attachTime, volume }: Held): boolean {
+  return readIntents(volume.tags).some(
+    (intent) =>
+      intent.taker !== instanceId &&
+      intent.victim === instanceId &&
+      intent.device === device &&
+      intent.attachTime === attachTime,
+  );
+}
+
+/** Learns from a listing of EC2 that a volume held here is announced; it is released once nothing uses it. Runs in its queue. */
+export async function heedAnnouncement(node: Node, name: string, listed: EbsVolume): Promise<void> {
+  const held = node.held.get(name);
+  if (held === undefined || held.volume.id !== listed.id || isAnnounced(held)) return;
+  if (!listed.attachments.some((each) => isOurs(keyOf(held), each))) return;
+  const told = { ...held, volume: { ...held.volume, tags: listed.tags } };
+  if (!isAnnounced(told)) return;
+  await keep(node, told);
+  node.log.warn(
+    { volume: name, volumeId: listed.id },
+    'another node has announced that it takes this volume from here: it is given back once nothing uses it',
+  );
+  if (held.holders.length === 0) node.scheduleRelease(name, 0);
+}

@@ -1,0 +1,300 @@
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { cleanMark, tagKeys } from '../../src/ebs/tags.ts';
+import { decide } from '../../src/fencing/decide.ts';
+import { confirmationOf } from '../../src/fencing/records.ts';
+import {
+  type Decision,
+  type FencePolicy,
+  fencePolicies,
+  type Observation,
+  type Rules,
+  type Testimony,
+} from '../../src/fencing/types.ts';
+import { instanceWith } from '../support/fake-volume.ts';
+import {
+  anyObservation,
+  anyRules,
+  anySuspect,
+  anyTestimony,
+  cleanTag,
+  cluster,
+  confirmedTag,
+  impaired,
+  shutdown,
+  stamped,
+  testimonyWith,
+} from './observations.ts';
+
+/** How far a decision goes. */
+const reach: Readonly<Record<Decision['kind'], number>> = { refuse: 0, wait: 1, stop: 2, pull: 3, take: 4 };
+interface Scope {
+  readonly among?: fc.Arbitrary<Observation>;
+  readonly policy?: FencePolicy;
+  /** The law says nothing about other cases; one that says nothing too often would prove nothing. */
+  readonly when?: (decision: Decision, seen: Observation, rules: Rules) => boolean;
+}
+
+function lawful(
+  law: (rules: Rules, seen: Observation, decision: Decision) => void,
+  { among = anyObservation, policy, when = () => true }: Scope = {},
+): void {
+  let checked = 0;
+  fc.assert(
+    fc.property(anyRules, among, (anyPolicy, seen) => {
+      const rules = { ...anyPolicy, policy: policy ?? anyPolicy.policy };
+      const decision = decide(rules, seen);
+      if (!when(decision, seen, rules)) return;
+      checked++;
+      law(rules, seen, decision);
+    }),
+    { numRuns: 1000 },
+  );
+  expect(checked).toBeGreaterThan(20);
+}
+
+const isClean = ({ volume, attachment }: Observation) =>
+  attachment.instanceId !== undefined &&
+  volume.tags[tagKeys.clean] === cleanMark({ ...attachment, instanceId: attachment.instanceId });
+const withTags = (seen: Observation, tags: Record<string, string>): Observation => ({
+  ...seen,
+  volume: { ...seen.volume, tags: { ...seen.volume.tags, ...tags } },
+});
+const without = (seen: Observation, key: string): Observation => {
+  const { [key]: _, ...tags } = seen.volume.tags;
+  return { ...seen, volume: { ...seen.volume, tags } };
+};
+const withOwner = (seen: Observation, change: Parameters<typeof instanceWith>[0]): Observation => ({
+  ...seen,
+  owner: { ...(seen.owner ?? instanceWith()), ...change },
+});
+
+describe('decide', () => {
+  it('is a function of what was observed, and says why and what to do', () => {
+    lawful((rules, seen, decision) => {
+      const before = structuredClone(seen);
+      expect(decide(rules, structuredClone(seen))).toEqual(decision);
+      expect(seen).toEqual(before);
+      expect(decision.reason).toContain(seen.attachment.instanceId ?? 'a resource that AWS manages');
+      expect(decision.reason).not.toMatch(/\.$|undefined|NaN|\s{2}/);
+      if ('todo' in decision) expect(decision.todo).toMatch(/^[A-Z](?!.*undefined).*[^.]$/);
+    });
+  });
+
+  it('takes only on proof: each piece of evidence is what it says', () => {
+    lawful((_, seen, decision) => {
+      if (decision.kind !== 'take') return;
+      const { owner, attachment, volume } = seen;
+      const disk = owner?.disks.find(({ volumeId }) => volumeId === attachment.volumeId);
+      const joint = disk?.attachTime === attachment.attachTime && disk.device === attachment.device;
+      const stopped = owner?.state === 'stopped' && (joint || (disk === undefined && seen.ownerReadLater === true));
+      const proofs: Record<string, boolean> = {
+        clean: isClean(seen),
+        terminated: owner?.state === 'terminated',
+        stopped: stopped && [shutdown, 'Client.InstanceInitiatedShutdown'].includes(owner?.stateReason ?? ''),
+        'stopped-by-force': stopped && owner?.stateReason !== 'Client.UserInitiatedHibernate',
+        confirmed: confirmationOf(volume.tags, attachment) !== undefined,
+      };
+      expect([decision.evidence, proofs[decision.evidence]]).toEqual([decision.evidence, true]);
+      if (['terminated', 'stopped', 'stopped-by-force'].includes(decision.evidence)) {
+        expect(owner?.id).toBe(attachment.instanceId);
+      }
+    });
+  });
+
+  it('takes under never what the owner declared finished, and nothing else', () => {
+    lawful((rules, seen) => {
+      const decision = decide({ ...rules, policy: 'never' }, seen);
+      if (decision.kind === 'take') expect([decision.evidence, isClean(seen)]).toEqual(['clean', true]);
+      expect(['take', 'refuse', 'wait']).toContain(decision.kind);
+    });
+  });
+
+  it('does nothing while an operator has paused it, but for what the owner declared finished', () => {
+    lawful((rules, seen) => {
+      const decision = decide(rules, { ...seen, paused: 'maintenance' });
+      if (decision.kind === 'take') expect(decision.evidence).toBe('clean');
+      expect(['take', 'refuse', 'wait']).toContain(decision.kind);
+    });
+  });
+
+  it('goes at least as far under a laxer policy', () => {
+    lawful((rules, seen) => {
+      const reaches = fencePolicies.map((policy) => reach[decide({ ...rules, policy }, seen).kind]);
+      expect(reaches).toEqual([...reaches].sort((a, b) => a - b));
+    });
+  });
+
+  it('takes on the same proof under every policy but never', () => {
+    lawful((rules, seen) => {
+      const decisions = fencePolicies.slice(1).map((policy) => decide({ ...rules, policy }, seen));
+      const taking = decisions.find(({ kind }) => kind === 'take');
+      if (taking !== undefined) for (const decision of decisions) expect(decision).toEqual(taking);
+    });
+  });
+
+  it('stops only under stonith and pulls only under preempt', () => {
+    lawful((rules, _, { kind }) => {
+      if (kind === 'stop') expect(rules.policy).toBe('stonith');
+      if (kind === 'pull') expect(rules.policy).toBe('preempt');
+    });
+  });
+});
+
+describe('more proof', () => {
+  const proofs: [name: string, add: (seen: Observation) => Observation][] = [
+    ['the clean tag', (seen) => withTags(seen, cleanTag(seen.attachment))],
+    ['a confirmation', (seen) => withTags(seen, confirmedTag(seen.attachment))],
+    ['a termination', (seen) => withOwner(seen, { id: 'i-a', state: 'terminated' })],
+    [
+      'a stop',
+      (seen) =>
+        withOwner(seen, { id: 'i-a', state: 'stopped', stateReason: shutdown, disks: [{ ...seen.attachment }] }),
+    ],
+  ];
+
+  it.each(proofs)('%s never turns a take into something else', (_, add) => {
+    lawful((rules, seen) => expect(decide(rules, add(seen)).kind).toBe('take'), {
+      when: ({ kind }) => kind === 'take',
+    });
+  });
+
+  it.each(proofs)('%s is enough where fencing goes on, whatever vetoes a suspicion', (_, add) => {
+    lawful((rules, seen) => expect(decide(rules, add(seen)).kind).toBe('take'), {
+      when: (_decision, { volume, attachment, paused }, { policy }) =>
+        policy !== 'never' &&
+        paused === undefined &&
+        attachment.instanceId !== undefined &&
+        !volume.multiAttach &&
+        volume.attachments.length === 1,
+    });
+  });
+});
+
+describe('more suspicion', () => {
+  const suspicions: [name: string, add: (seen: Observation) => Observation][] = [
+    ['an impaired system check', (seen) => suspectBy(seen, { system: impaired() })],
+    ['an impaired attached-EBS check', (seen) => suspectBy(seen, { attachedEbs: impaired() })],
+    ['an impaired instance check', (seen) => suspectBy(seen, { instance: impaired() })],
+    ['a lost agent', (seen) => ({ ...seen, testimony: [...seen.testimony, testimonyWith()] })],
+  ];
+  const suspectBy = (seen: Observation, checks: Partial<NonNullable<Observation['health']>>): Observation => ({
+    ...seen,
+    health: seen.health && { ...seen.health, ...checks },
+  });
+
+  it.each(suspicions)('%s never makes a decision go less far', (_, add) => {
+    let further = 0;
+    lawful(
+      (rules, seen, decision) => {
+        const later = decide(rules, add(seen));
+        expect(reach[later.kind]).toBeGreaterThanOrEqual(reach[decision.kind]);
+        if (later.kind !== decision.kind) further++;
+      },
+      { among: anySuspect, policy: 'stonith' },
+    );
+    expect(further).toBeGreaterThan(5);
+  });
+
+  it.each(suspicions)('%s proves nothing', (_, add) => {
+    lawful((rules, seen) => expect(decide(rules, add(seen)).kind).not.toBe('take'), {
+      when: ({ kind }) => kind !== 'take',
+    });
+  });
+});
+
+describe('a veto', () => {
+  const addTestimony = (change: Partial<Testimony>) => (seen: Observation) => ({
+    ...seen,
+    testimony: [...seen.testimony, testimonyWith(change)],
+  });
+  const vetoes: [name: string, veto: (seen: Observation) => Observation][] = [
+    ['a registered agent', addTestimony({ says: 'registered' })],
+    ['another agent on the machine', addTestimony({ otherMemberThere: 'S3' })],
+    ['a taker that is no member', addTestimony({ says: 'nothing', takerRegistered: false })],
+    ['a storm', addTestimony({ suspects: 3, members: 14 })],
+    ['an owner without the tag of the cluster', (seen) => withOwner(seen, { tags: {} })],
+    ['an owner launched after the attachment', (seen) => withOwner(seen, { launchTime: '2026-01-02T03:59:59.000Z' })],
+    [
+      'a volume that goes with its instance',
+      (seen) => ({ ...seen, attachment: { ...seen.attachment, deleteOnTermination: true } }),
+    ],
+    ['a record of another version', (seen) => withTags(seen, { [tagKeys.fenceLog]: '2 what this is' })],
+    ['the taker being the owner', (seen) => ({ ...seen, taker: 'i-a' })],
+    ['a young attachment', (seen) => ({ ...seen, health: seen.health && { ...seen.health, answeredAt: young } })],
+  ];
+  const young = '2026-01-02T03:09:59.000Z';
+
+  it.each(vetoes)('%s keeps a suspect from being stopped', (_, veto) => {
+    lawful((rules, seen) => expect(['refuse', 'wait']).toContain(decide(rules, veto(seen)).kind), {
+      among: anySuspect,
+      policy: 'stonith',
+      when: ({ kind }) => kind === 'stop',
+    });
+  });
+
+  it.each(vetoes)('%s never delays a proof', (_, veto) => {
+    lawful(
+      // Where EC2 lists no owner, a veto must not make it list one.
+      (rules, seen, decision) =>
+        expect(decide(rules, { ...veto(seen), owner: seen.owner && veto(seen).owner })).toEqual(decision),
+      { when: ({ kind }, seen) => kind === 'take' && !isClean(seen) },
+    );
+  });
+
+  it('is no veto of a pull, but for a young attachment, an unknown format and ourselves', () => {
+    lawful(
+      (rules, seen) => {
+        const pulled = vetoes.map(([name, veto]) => [name, decide(rules, veto(seen)).kind]);
+        expect(pulled.filter(([, kind]) => kind !== 'pull')).toEqual([
+          ['a record of another version', 'refuse'],
+          ['the taker being the owner', 'refuse'],
+          ['a young attachment', 'wait'],
+        ]);
+      },
+      { among: anySuspect, policy: 'preempt', when: ({ kind }) => kind === 'pull' },
+    );
+  });
+});
+
+describe('what is unknown', () => {
+  it("an owner that EC2 does not list loses nothing without its own or an operator's word", () => {
+    lawful((rules, seen) => expect(['refuse', 'wait']).toContain(decide(rules, { ...seen, owner: undefined }).kind), {
+      when: (_, seen) => !isClean(seen) && confirmationOf(seen.volume.tags, seen.attachment) === undefined,
+    });
+  });
+
+  it('nothing that may live is touched without an answer about its checks', () => {
+    lawful(
+      (rules, seen) => {
+        expect(['refuse', 'wait', 'take']).toContain(decide(rules, { ...seen, health: undefined }).kind);
+      },
+      { among: anySuspect },
+    );
+  });
+
+  it('a scheduler that says nothing suspects nobody', () => {
+    lawful(
+      (rules, seen) => {
+        const { testimony: _, ...rest } = seen;
+        const silent = { ...rest, testimony: [testimonyWith({ says: 'nothing', since: undefined })] };
+        const alone = decide(rules, { ...rest, testimony: [] });
+        expect(decide(rules, silent).kind).toBe(alone.kind);
+      },
+      { among: anySuspect, policy: 'stonith' },
+    );
+  });
+
+  it('a scheduler suspects only whom the holder stamped on this very attachment', () => {
+    fc.assert(
+      fc.property(anySuspect, anyTestimony, (seen, testimony) => {
+        const rules = { policy: 'stonith', suspicions: 3, cluster } as const;
+        const unstamped = without(seen, tagKeys.owner);
+        expect(decide(rules, { ...unstamped, testimony: [testimony] }).kind).not.toBe('stop');
+        const other = { ...withTags(seen, stamped), testimony: [{ ...testimony, identity: 'S9' }] };
+        expect(decide(rules, other).kind).not.toBe('stop');
+      }),
+      { numRuns: 1000 },
+    );
+  });
+});
