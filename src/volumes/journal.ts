@@ -3,6 +3,7 @@ import { mkdir, open, readdir, readFile, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { EbsVolume } from '../ebs/types.ts';
 import { DriverError } from '../errors.ts';
+import type { DeviceUse } from './devices.ts';
 import { type Held, phases } from './held.ts';
 import { encodeName } from './names.ts';
 
@@ -18,6 +19,15 @@ export interface Identity {
   readonly asked: string;
 }
 
+/** That this node's role may do all that the settings need. */
+export interface Allowance {
+  readonly bootId: string;
+  /** The settings that were in force: others need other calls. */
+  readonly asked: string;
+  /** RFC 3339. */
+  readonly at: string;
+}
+
 /** The record of what this node holds, one file a volume. What a write has returned from survives a power cut. */
 export interface Journal {
   /** Every readable record, and the files that could not be read, with why. */
@@ -25,12 +35,15 @@ export interface Journal {
   /** @throws DriverError JOURNAL_FAILED (disk full, read-only): the caller must not act then. */
   save(held: Held): Promise<void>;
   forget(name: string): Promise<void>;
-  /** EC2 device names by their last use, oldest first: they outlive the volumes that used them. */
-  loadDevices(): Promise<string[]>;
-  saveDevices(names: readonly string[]): Promise<void>;
+  /** Uses of EC2 device names, oldest first: they outlive the volumes that used them. */
+  loadDevices(): Promise<DeviceUse[]>;
+  saveDevices(uses: readonly DeviceUse[]): Promise<void>;
   /** Undefined when none was saved, or it cannot be read. */
   loadIdentity(): Promise<Identity | undefined>;
   saveIdentity(identity: Identity): Promise<void>;
+  /** That this node's role was found to suffice; undefined when it was not, or it cannot be read. */
+  loadAllowance(): Promise<Allowance | undefined>;
+  saveAllowance(allowance: Allowance): Promise<void>;
   /** Volumes that callers of this node know, by name: what to tell them of while EC2 cannot be asked. */
   loadKnown(): Promise<Map<string, EbsVolume>>;
   /** Never fails: without this memory nothing is lost but an answer. */
@@ -47,7 +60,8 @@ export async function openJournal(root: string): Promise<Journal> {
   const devicesFile = join(root, 'devices.json');
   const identityFile = join(root, 'identity.json');
   const knownFile = join(root, 'known.json');
-  let lastDevices: Promise<unknown> = Promise.resolve();
+  const allowanceFile = join(root, 'allowance.json');
+  const saveDevices = latestOnly((text) => writeDurably(root, devicesFile, text));
   let lastKnown: Promise<unknown> = Promise.resolve();
   return {
     load: () =>
@@ -69,30 +83,15 @@ export async function openJournal(root: string): Promise<Journal> {
         throw journalFailed(name, directory, error);
       }
     },
-    async loadDevices() {
-      try {
-        const names: unknown = JSON.parse(await readFile(devicesFile, 'utf8'));
-        return Array.isArray(names) ? names.filter((name) => typeof name === 'string') : [];
-      } catch {
-        // Without the history a name may be used again early, which costs one more try at worst.
-        return [];
-      }
-    },
-    saveDevices(names) {
-      // One after another: an older list must not win.
-      const saved = lastDevices.then(() => writeDurably(root, devicesFile, `${JSON.stringify(names)}\n`));
-      lastDevices = saved.catch(() => undefined);
-      return saved.catch((error: unknown) => {
+    // Without the history a name may be used again early, which costs one more try at worst.
+    loadDevices: async () => readUses(await readJson(devicesFile)),
+    saveDevices: (uses) =>
+      saveDevices(`${JSON.stringify(uses)}\n`).catch((error: unknown) => {
         throw journalFailed(undefined, root, error);
-      });
-    },
-    async loadIdentity() {
-      try {
-        return JSON.parse(await readFile(identityFile, 'utf8'));
-      } catch {
-        return undefined;
-      }
-    },
+      }),
+    loadIdentity: () => readJson(identityFile),
+    loadAllowance: () => readJson(allowanceFile),
+    saveAllowance: (allowance) => writeDurably(root, allowanceFile, `${JSON.stringify(allowance)}\n`),
     async loadKnown() {
       try {
         return new Map(Object.entries<EbsVolume>(JSON.parse(await readFile(knownFile, 'utf8'))));
@@ -106,6 +105,15 @@ export async function openJournal(root: string): Promise<Journal> {
     },
     saveIdentity: (identity) => writeDurably(root, identityFile, `${JSON.stringify(identity)}\n`),
   };
+}
+
+/** Undefined when there is none, or it cannot be read. */
+async function readJson<T>(file: string): Promise<T | undefined> {
+  try {
+    return JSON.parse(await readFile(file, 'utf8'));
+  } catch {
+    return undefined;
+  }
 }
 
 async function loadAll(directory: string): Promise<{ held: Held[]; damaged: { file: string; why: string }[] }> {
@@ -142,6 +150,37 @@ function isHeld(held: Partial<Held>): held is Held {
     phases.some((known) => known === phase) &&
     Array.isArray(holders)
   );
+}
+
+/** Earlier versions kept the names alone. What a person has spoilt by hand is left out. */
+function readUses(saved: unknown): DeviceUse[] {
+  if (!Array.isArray(saved)) return [];
+  return saved.map((use: unknown) => (typeof use === 'string' ? { name: use } : use)).filter(isUse);
+}
+
+function isUse(use: unknown): use is DeviceUse {
+  const { name, volumeId = '', freedAt = 0, quarantine = '' }: Partial<Record<keyof DeviceUse, unknown>> = use ?? {};
+  return [name, volumeId, quarantine].every((each) => typeof each === 'string') && typeof freedAt === 'number';
+}
+
+/** Writes one after another: an older text never wins. Texts that come while one is written share the next write. */
+function latestOnly(write: (text: string) => Promise<void>): (text: string) => Promise<void> {
+  let last: Promise<unknown> = Promise.resolve();
+  let next: { text: string; readonly written: Promise<void> } | undefined;
+  return (text) => {
+    if (next !== undefined) {
+      next.text = text;
+      return next.written;
+    }
+    const written = last.then(() => {
+      const latest = next?.text ?? text;
+      next = undefined;
+      return write(latest);
+    });
+    next = { text, written };
+    last = written.catch(() => undefined);
+    return written;
+  };
 }
 
 /** A reader sees the old text or the new, whole, whenever the power goes. */

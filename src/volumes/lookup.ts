@@ -1,7 +1,8 @@
 import { tagKeys } from '../ebs/tags.ts';
-import type { EbsVolume, Ec2 } from '../ebs/types.ts';
+import type { CallOptions, EbsVolume, Ec2 } from '../ebs/types.ts';
 import { DriverError } from '../errors.ts';
 import { decodeName, encodeName } from './names.ts';
+import { createView, type Seen } from './view.ts';
 
 /** EC2 reads may lag a change by this much (reference value for eventual consistency; AWS gives no bound). */
 export const visibilityMs = 20_000;
@@ -13,10 +14,13 @@ export interface Lookup {
    * @throws DriverError AMBIGUOUS_NAME when there are several; EC2_* when EC2 cannot be asked: never "absent" then.
    */
   find(name: string): Promise<EbsVolume | undefined>;
-  /** All volumes of the cluster that have not been removed. */
-  list(): Promise<EbsVolume[]>;
-  /** The last positive answer for a name, however old, also of an earlier daemon: for when EC2 cannot be asked. */
-  remembered(name: string): EbsVolume | undefined;
+  /**
+   * The same for a caller who only shows it: callers at the same time share a read, and where EC2 is slow or cannot be
+   * asked the last positive answer is given, however old, also of an earlier daemon.
+   */
+  look(name: string): Promise<Seen<EbsVolume> | undefined>;
+  /** All volumes of the cluster that have not been removed, read and remembered as {@link look} does. */
+  list(): Promise<Seen<EbsVolume[]>>;
   /** A volume that this node has made: a read that does not list it yet is not believed. */
   created(name: string, volume: EbsVolume): void;
   /** A volume that this node has removed: a read that still lists it is not believed. */
@@ -58,37 +62,57 @@ export function createLookup(
   };
 
   /** A volume that is known here and no listing shows: the listing is behind, or it is gone, which a look by its id tells. */
-  const notListed = async (name: string): Promise<EbsVolume | undefined> => {
+  const notListed = async (name: string, options: CallOptions): Promise<EbsVolume | undefined> => {
     const id = known.get(name)?.id;
     if (id === undefined || removed.has(id)) return undefined;
-    const volume = await ec2.describeVolume(id);
+    const volume = await ec2.describeVolume(id, options);
     return volume !== undefined && !isGone(volume) && nameOf(volume) === name ? volume : undefined;
+  };
+  const read = async (name: string, options: CallOptions): Promise<EbsVolume | undefined> => {
+    const found = (await ec2.findVolumes(encodeName(name), options)).filter((volume) => !isGone(volume));
+    forgetOld();
+    const volume = onlyOne(name, found) ?? (await notListed(name, options));
+    learn(name, volume);
+    return volume;
+  };
+  const shown = createView((name: string) => read(name, { lane: 'list' }), now);
+  const listing = createView(async () => {
+    const listed = await ec2.listVolumes({ lane: 'list' });
+    forgetOld();
+    const byName = Map.groupBy(listed, nameOf);
+    for (const [name, [volume, ...others]] of byName) {
+      const clear = name !== undefined && volume !== undefined && others.length === 0 && !isGone(volume);
+      if (clear) shown.saw(name, volume);
+    }
+    return listed;
+  }, now);
+  /** A listing, corrected by what was made, found and removed here since. */
+  const corrected = (listed: readonly EbsVolume[]): EbsVolume[] => {
+    const ids = new Set(listed.map(({ id }) => id));
+    const unseen = [...created.values()].map(({ volume }) => volume).filter(({ id }) => !ids.has(id));
+    return [...listed, ...unseen].filter((volume) => !isGone(volume));
   };
 
   return {
     async find(name) {
-      const found = (await ec2.findVolumes(encodeName(name))).filter((volume) => !isGone(volume));
-      forgetOld();
-      const volume = onlyOne(name, found) ?? (await notListed(name));
-      learn(name, volume);
+      const volume = await read(name, {});
+      shown.saw(name, volume);
       return volume;
     },
+    look: (name) => shown.look(name, known.get(name)),
     async list() {
-      const listed = await ec2.listVolumes();
-      forgetOld();
-      const unseen = [...created.values()]
-        .map(({ volume }) => volume)
-        .filter(({ id }) => !listed.some((each) => each.id === id));
-      return [...listed, ...unseen].filter((volume) => !isGone(volume));
+      const { value, ...seen } = (await listing.look('')) ?? { value: [] };
+      return { ...seen, value: corrected(value) };
     },
-    remembered: (name) => known.get(name),
     created(name, volume) {
       created.set(name, { volume, at: now() });
       learn(name, volume);
+      shown.saw(name, volume);
     },
     removed(name, volume) {
       created.delete(name);
       learn(name, undefined);
+      shown.saw(name, undefined);
       removed.set(volume.id, now());
       const used = Number.parseInt(volume.tags[tagKeys.generation] ?? '0', 10) || 0;
       generations.set(name, Math.max(generations.get(name) ?? 0, used + 1));

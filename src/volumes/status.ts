@@ -23,7 +23,7 @@ export function heldInfo(held: Held, instanceId: string, waitingFor: string | un
   };
 }
 
-/** A volume that is not held here, as EC2 described it. `stale` says why the answer may be an old one. */
+/** A volume that is not held here, as EC2 described it. `stale` says why the answer may be an old one, and its age. */
 export function remoteInfo(
   name: string,
   volume: EbsVolume,

@@ -1,60 +1,188 @@
+import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { deviceNames } from '../../src/ebs/device-names.ts';
-import { createDeviceNames } from '../../src/volumes/devices.ts';
+import { createDeviceNames, type DeviceUse } from '../../src/volumes/devices.ts';
 
 const none: ReadonlySet<string> = new Set();
+/** How long a detach may still arrive. */
+const lateMs = 330_000;
+
+/** Device names with a clock that stands until it is moved. */
+function bench(history: readonly DeviceUse[] = []) {
+  const clock = { ms: 1_800_000_000_000 };
+  const open = (uses: readonly DeviceUse[]) => createDeviceNames(uses, () => clock.ms);
+  return { clock, open, devices: open(history) };
+}
+type Devices = ReturnType<typeof bench>['devices'];
+const reserve = (devices: Devices, volumeId: string) => devices.reserve(volumeId, none) ?? expect.fail('no name');
 
 describe('device names', () => {
   it('are never given twice at a time, until all are', () => {
-    const devices = createDeviceNames([]);
-    const given = deviceNames.map(() => devices.reserve(none));
+    const { devices } = bench();
+    const given = deviceNames.map((_, index) => devices.reserve(`vol-${index}`, none));
     expect(new Set(given)).toEqual(new Set(deviceNames));
-    expect(devices.reserve(none)).toBeUndefined();
-    devices.free('/dev/xvdbm');
-    expect(devices.reserve(none)).toBe('/dev/xvdbm');
+    expect(devices.inUse()).toBe(deviceNames.length);
+    expect(devices.reserve('vol-x', none)).toBeUndefined();
+    devices.free('/dev/xvdbm', 'vol-12');
+    expect(devices.next('vol-x', none)).toBe('/dev/xvdbm');
+    expect(devices.reserve('vol-x', none)).toBe('/dev/xvdbm');
   });
 
-  it('rest after use: a freed one comes back only when all others were used', () => {
-    const devices = createDeviceNames([]);
-    const first = devices.reserve(none) ?? '';
-    devices.free(first);
+  it('come back longest unused first, to other volumes at once', () => {
+    const { devices } = bench();
+    const first = reserve(devices, 'vol-0');
+    devices.free(first, 'vol-0');
     for (let index = 1; index < deviceNames.length; index++) {
-      const name = devices.reserve(none) ?? '';
+      const name = reserve(devices, `vol-${index}`);
       expect(name).not.toBe(first);
-      devices.free(name);
+      devices.free(name, `vol-${index}`);
     }
-    expect(devices.reserve(none)).toBe(first);
+    expect(reserve(devices, 'vol-x')).toBe(first);
   });
 
-  it('rest over a restart', () => {
-    const before = createDeviceNames([]);
-    const used = [before.reserve(none), before.reserve(none)];
-    expect(before.recent()).toEqual(used);
-    const after = createDeviceNames(before.recent());
-    expect(used).not.toContain(after.reserve(none));
+  it('are not given while EC2, the kernel or this node has them', () => {
+    const { devices } = bench();
+    const [a = '', b = '', c = '', ...others] = deviceNames;
+    devices.take(others);
+    devices.listed([a.replace('/dev/', '')]);
+    expect(devices.reserve('vol-1', new Set([b, c]))).toBeUndefined();
+    expect(devices.inUse()).toBe(deviceNames.length - 2);
+    devices.listed([]);
+    expect(devices.reserve('vol-1', new Set([b, c]))).toBe(a);
   });
 
-  it('are not given while the kernel or somebody else has them', () => {
-    const devices = createDeviceNames([]);
-    devices.take(deviceNames.slice(1));
-    expect(devices.reserve(new Set([deviceNames[0] ?? '']))).toBeUndefined();
-    devices.free(deviceNames[5] ?? '');
-    expect(devices.reserve(none)).toBe(deviceNames[0]);
-    expect(devices.reserve(none)).toBe(deviceNames[5]);
+  it('that EC2 still lists just after their use are free all the same, and later are not', () => {
+    const { devices, clock } = bench();
+    const name = reserve(devices, 'vol-1');
+    devices.free(name, 'vol-1');
+    devices.listed([name]);
+    expect(devices.inUse()).toBe(0);
+    clock.ms += 21_000;
+    devices.listed([name]);
+    expect(devices.inUse()).toBe(1);
+  });
+});
+
+describe('a volume', () => {
+  it('gets no name that it had as long as a detach from then may arrive', () => {
+    const { devices, clock } = bench();
+    for (const _ of deviceNames) devices.free(reserve(devices, 'vol-1'), 'vol-1');
+    expect(devices.reserve('vol-1', none)).toBeUndefined();
+    expect(devices.keptBack('vol-1')).toHaveLength(deviceNames.length);
+    expect(devices.keptBack('vol-1')[0]).toEqual({ name: deviceNames[0], why: 'this volume had it', forMs: lateMs });
+    expect(devices.keptBack('vol-2')).toEqual([]);
+    const other = reserve(devices, 'vol-2');
+    devices.free(other, 'vol-2');
+    clock.ms += lateMs - 1;
+    expect(devices.reserve('vol-1', none)).toBeUndefined();
+    clock.ms += 1;
+    expect(devices.reserve('vol-1', none)).toBe(deviceNames[1]);
   });
 
-  it('keep a history that is bounded, each name once', () => {
-    const devices = createDeviceNames(Array.from({ length: 300 }, (_, index) => `/dev/old${index}`));
-    for (let round = 0; round < 3; round++) {
-      for (const name of deviceNames.slice(0, 10)) {
-        devices.take(deviceNames.filter((other) => other !== name));
-        devices.free(name);
-        expect(devices.reserve(none)).toBe(name);
-      }
+  it('may have a name again under which nothing came to be attached', () => {
+    const { devices } = bench();
+    for (const _ of deviceNames) devices.free(reserve(devices, 'vol-1'), undefined);
+    expect(devices.reserve('vol-1', none)).toBe(deviceNames[0]);
+  });
+});
+
+describe('quarantine', () => {
+  it('keeps a name from every volume, for as long', () => {
+    const { devices, clock } = bench();
+    const [name = '', ...others] = deviceNames;
+    expect(reserve(devices, 'vol-1')).toBe(name);
+    devices.take(others);
+    devices.quarantine(name, 'vol-1', 'it was pulled');
+    expect(devices.keptBack('vol-2')).toEqual([]);
+    devices.free(name, 'vol-1');
+    expect(devices.reserve('vol-2', none)).toBeUndefined();
+    expect(devices.keptBack('vol-2')).toEqual([{ name, why: 'it was pulled', forMs: lateMs }]);
+    clock.ms += lateMs;
+    expect(devices.keptBack('vol-2')).toEqual([]);
+    expect(devices.reserve('vol-2', none)).toBe(name);
+  });
+
+  it('outlasts a restart, and what was in use then rests from the restart on', () => {
+    const { devices, open, clock } = bench();
+    const bad = reserve(devices, 'vol-1');
+    devices.quarantine(bad, 'vol-1', 'it was pulled');
+    devices.free(bad, undefined);
+    const used = reserve(devices, 'vol-2');
+    clock.ms += 300_000;
+    const after = open(JSON.parse(JSON.stringify(devices.uses())));
+    expect(after.keptBack('vol-2')).toEqual([
+      { name: bad, why: 'it was pulled', forMs: 30_000 },
+      { name: used, why: 'this volume had it', forMs: lateMs },
+    ]);
+  });
+
+  it('is not longer for a clock that was set back over the restart', () => {
+    const { devices, open, clock } = bench();
+    devices.quarantine(deviceNames[0] ?? '', 'vol-1', 'it was pulled');
+    clock.ms -= 86_400_000;
+    expect(open(devices.uses()).keptBack('vol-2')).toMatchObject([{ forMs: lateMs }]);
+  });
+});
+
+describe('the history', () => {
+  it('of an earlier version is an order only', () => {
+    const { devices } = bench(deviceNames.toReversed().map((name) => ({ name })));
+    expect(devices.keptBack('vol-1')).toEqual([]);
+    expect(reserve(devices, 'vol-1')).toBe(deviceNames.at(-1));
+  });
+
+  it('is bounded by the names and the uses of the last minutes', () => {
+    const { devices, clock } = bench();
+    for (let turn = 0; turn < 1000; turn++) {
+      const volume = `vol-${turn % 5}`;
+      devices.free(reserve(devices, volume), volume);
+      devices.free('/dev/sda1', 'vol-root');
+      clock.ms += 30_000;
     }
-    const recent = devices.recent();
-    expect(recent.length).toBeLessThanOrEqual(100);
-    expect(new Set(recent).size).toBe(recent.length);
-    expect(recent.at(-1)).toBe(deviceNames[9]);
+    expect(devices.uses().length).toBeLessThanOrEqual(deviceNames.length + 12);
+    expect(devices.uses().map(({ name }) => name)).not.toContain('/dev/sda1');
+  });
+});
+
+describe('for any order of events', () => {
+  const anyEvent = fc.record({
+    volume: fc.integer({ min: 0, max: 5 }),
+    does: fc.constantFrom('attach', 'attach', 'detach', 'detach', 'refused', 'pulled', 'restart'),
+    waitsMs: fc.oneof(fc.constant(0), fc.integer({ min: 0, max: 200_000 })),
+  });
+
+  it('no late detach can hit a newer attachment, and no two volumes share a name', () => {
+    fc.assert(
+      fc.property(fc.array(anyEvent, { maxLength: 300 }), (events) => {
+        const { open, clock } = bench();
+        let devices = open([]);
+        const attached = new Map<string, string>();
+        const ended = new Map<string, number>();
+        const end = (volume: string, name: string) => {
+          attached.delete(volume);
+          devices.free(name, volume);
+          ended.set(`${volume} ${name}`, clock.ms);
+        };
+        for (const { volume: number, does, waitsMs } of events) {
+          clock.ms += waitsMs;
+          const volume = `vol-${number}`;
+          const name = attached.get(volume);
+          if (does === 'restart') {
+            devices = open(JSON.parse(JSON.stringify(devices.uses())));
+            devices.take(attached.values());
+          } else if (does === 'attach' && name === undefined) {
+            const next = reserve(devices, volume);
+            expect([...attached.values()]).not.toContain(next);
+            expect(clock.ms - (ended.get(`${volume} ${next}`) ?? 0)).toBeGreaterThanOrEqual(lateMs);
+            attached.set(volume, next);
+          } else if (does === 'refused' && name === undefined) devices.free(reserve(devices, volume), undefined);
+          else if (does === 'detach' && name !== undefined) end(volume, name);
+          else if (does === 'pulled' && name !== undefined && devices.keptBack(volume).length < 20) {
+            devices.quarantine(name, volume, 'it was pulled');
+            end(volume, name);
+          }
+        }
+      }),
+    );
   });
 });

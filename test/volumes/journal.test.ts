@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { promisify } from 'node:util';
 import fc from 'fast-check';
 import { describe, expect, it, onTestFinished } from 'vitest';
+import { deviceNames } from '../../src/ebs/device-names.ts';
 import { isCode } from '../../src/errors.ts';
 import type { Held } from '../../src/volumes/held.ts';
 import { type Journal, openJournal } from '../../src/volumes/journal.ts';
@@ -119,16 +120,36 @@ describe('the journal', () => {
     expect((await journal.load()).held.map(({ name }) => name).sort()).toEqual(['a', 'b']);
   });
 
-  it('remembers device names in order', async () => {
+  it('remembers the uses of device names, also as an earlier version kept them', async () => {
     const root = await scratch();
     const journal = await openJournal(root);
     expect(await journal.loadDevices()).toEqual([]);
-    await journal.saveDevices(['/dev/xvdbb', '/dev/xvdba']);
-    expect(await (await openJournal(root)).loadDevices()).toEqual(['/dev/xvdbb', '/dev/xvdba']);
+    const uses = [
+      { name: '/dev/xvdbb', volumeId: 'vol-1' },
+      { name: '/dev/xvdba', volumeId: 'vol-2', freedAt: 12, quarantine: 'it was pulled' },
+    ];
+    await journal.saveDevices(uses);
+    expect(await (await openJournal(root)).loadDevices()).toEqual(uses);
     await writeFile(join(root, 'devices.json'), '["/dev/xvdba"');
     expect(await journal.loadDevices()).toEqual([]);
-    await writeFile(join(root, 'devices.json'), '["/dev/xvdba", 7, null]');
-    expect(await journal.loadDevices()).toEqual(['/dev/xvdba']);
+    await writeFile(
+      join(root, 'devices.json'),
+      '["/dev/xvdba", 7, null, {"freedAt": 1}, {"name": "/dev/xvdbb", "freedAt": "x"}]',
+    );
+    expect(await journal.loadDevices()).toEqual([{ name: '/dev/xvdba' }]);
+  });
+
+  it('writes the uses of device names that come together once, and the last ones last', async () => {
+    const root = await scratch();
+    const journal = await openJournal(root);
+    const saved = deviceNames.map((_, index) =>
+      journal.saveDevices(deviceNames.slice(0, index).map((name) => ({ name }))),
+    );
+    const outcomes = await Promise.all(saved);
+    expect(outcomes).toHaveLength(deviceNames.length);
+    expect(await journal.loadDevices()).toEqual(deviceNames.slice(0, -1).map((name) => ({ name })));
+    await journal.saveDevices([]);
+    expect(await journal.loadDevices()).toEqual([]);
   });
 });
 
@@ -158,7 +179,7 @@ describe('a journal that cannot be written', () => {
     const error = await journal.save(heldAs('a', { phase: 'detaching' })).catch((each: unknown) => each);
     expect(isCode(error, 'JOURNAL_FAILED')).toBe(true);
     expect(String(error)).toMatch(/volume "a": cannot use the journal in .*: (ENOSPC|EACCES)/);
-    const devices = await journal.saveDevices(['/dev/xvdba']).catch((each: unknown) => each);
+    const devices = await journal.saveDevices([{ name: '/dev/xvdba' }]).catch((each: unknown) => each);
     expect(isCode(devices, 'JOURNAL_FAILED')).toBe(true);
     expect(await recordsOf(journal)).toEqual({ records: [plain(heldAs('a'))], damaged: [] });
   });
