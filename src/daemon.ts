@@ -20,7 +20,7 @@ export interface DaemonParts {
 }
 
 /** Docker kills a plugin 10 s after SIGTERM (moby daemon/pkg/plugin, shutdownTimeout): 8 s for callers, the rest for us. */
-const drainMs = 8_000;
+const finishMs = 8_000;
 const closeMs = 1_500;
 
 /**
@@ -32,6 +32,7 @@ export async function runDaemon(settings: Settings, { openDriver, log }: DaemonP
   crashOnStrayErrors(log);
   const stopped = stopSignal(log);
   const opened = Promise.withResolvers<OpenDriver>();
+  drainOnSignal(opened.promise, log);
   const wire = createWire({ driver: opened.promise, log, mountTimeoutMs: settings.mountTimeout * 1000 });
   await wire.ready();
   const socket = await listenOn(wire.server, settings.socket);
@@ -46,7 +47,7 @@ export async function runDaemon(settings: Settings, { openDriver, log }: DaemonP
   } finally {
     socket.withdraw();
     // Without a driver nobody can be answered: a closed connection makes dockerd try again, an error makes it forget.
-    await drain(wire, log, driver === undefined ? 0 : drainMs);
+    await finish(wire, log, driver === undefined ? 0 : finishMs);
     if (driver !== undefined) await close(driver, log);
     root?.release();
     socket.release();
@@ -67,7 +68,7 @@ async function ownRoot(root: string): Promise<Lock> {
 }
 
 /** Lets calls in hand finish. Later ones on kept connections are answered too, and their connections closed. */
-async function drain(wire: FastifyInstance, log: Logger, ms: number): Promise<void> {
+async function finish(wire: FastifyInstance, log: Logger, ms: number): Promise<void> {
   const cut = setTimeout(() => {
     log.warn('connections are still open: closing them; calls in hand are left to the next start');
     wire.server.closeAllConnections();
@@ -103,6 +104,15 @@ function stopSignal(log: Logger): Promise<string> {
   process.on('SIGTERM', handle);
   process.on('SIGINT', handle);
   return promise;
+}
+
+/** SIGUSR2 drains the node, as the command does. Without a handler it would end the process, also while the driver opens. */
+function drainOnSignal(driver: Promise<OpenDriver>, log: Logger): void {
+  process.on('SIGUSR2', () => {
+    driver
+      .then(({ operator }) => operator.drain('SIGUSR2 was sent to this daemon'))
+      .catch((error: unknown) => log.error({ err: error }, 'SIGUSR2: this node is not drained'));
+  });
 }
 
 /** State after an error nobody handled is unknown; a supervisor starts us anew, and the journal says where we were. */

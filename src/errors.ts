@@ -14,6 +14,7 @@ const catalogue = {
   IN_USE_HERE: { status: 409, transient: false },
   ATTACHED_ELSEWHERE: { status: 409, transient: true },
   NODE_FULL: { status: 500, transient: true },
+  DRAINING: { status: 503, transient: true },
   NOT_BLANK: { status: 500, transient: false },
   FILESYSTEM_DAMAGED: { status: 500, transient: false },
   WRONG_DEVICE: { status: 500, transient: false },

@@ -22,7 +22,14 @@ export function callDriver(socketPath: string, endpoint: string, body: object = 
       }
     });
   });
-  call.on('error', reject);
+  call.on('error', (error) => {
+    reject(
+      new Error(
+        `no daemon answers at ${socketPath} (${error.message}). Start it with docker-volume-ebs serve, or name its socket with --socket or DVE_SOCKET.`,
+        { cause: error },
+      ),
+    );
+  });
   call.end(JSON.stringify(body));
   return promise;
 }

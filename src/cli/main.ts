@@ -13,6 +13,14 @@ const commands: Readonly<Record<string, Entry>> = {
     summary: 'Run the volume driver daemon',
     load: async () => (await import('./serve.ts')).serveCommand,
   },
+  drain: {
+    summary: 'Release the volumes of this node that nobody uses, and take no new mounts',
+    load: async () => (await import('./drain.ts')).drainCommand,
+  },
+  fence: {
+    summary: 'See and steer when volumes are taken over from other nodes',
+    load: async () => (await import('./fence.ts')).fenceCommand,
+  },
   sandbox: {
     summary: 'Run an EC2 and a metadata service on this machine, with loop devices for disks',
     load: async () => (await import('./sandbox.ts')).sandboxCommand,
@@ -20,6 +28,10 @@ const commands: Readonly<Record<string, Entry>> = {
   demo: {
     summary: 'Show the driver at work in a sandbox',
     load: async () => (await import('./demo.ts')).demoCommand,
+  },
+  bench: {
+    summary: 'Measure the driver in a sandbox against its budgets',
+    load: async () => (await import('./bench.ts')).benchCommand,
   },
   help: { summary: 'Show this text', load: async () => help },
   version: { summary: 'Show the version', load: async () => version },

@@ -4,7 +4,8 @@ import { DriverError } from '../errors.ts';
 /** How long a caller is kept waiting, and what it is told then. */
 export interface Patience {
   readonly ms: number;
-  readonly volume: string;
+  /** Undefined where the work is about no single one. */
+  readonly volume: string | undefined;
   /** What was tried, for the error: "mount it". */
   readonly tried: string;
   /** What the work waits for by then, as a clause. */

@@ -1,29 +1,8 @@
-import type { Static, TSchema } from 'typebox';
 import { DriverError } from '../errors.ts';
-import type { CallerOptions, VolumeDriver, VolumeInfo } from '../volumes/types.ts';
+import type { VolumeInfo } from '../volumes/types.ts';
+import { type Endpoint, endpoint } from './endpoint.ts';
 import { Anything, Creating, Mounting, Named } from './messages.ts';
-
-/** One verb of the protocol: https://docs.docker.com/engine/extend/plugins_volume/. */
-export interface Endpoint<Body extends TSchema = TSchema> {
-  readonly path: string;
-  /** What a failure says was tried: "cannot …". */
-  readonly verb: string;
-  readonly body: Body;
-  /** True where an empty body is as good as {}. Elsewhere it is dockerd repeating a call whose body it has lost. */
-  readonly mayBeEmpty: boolean;
-  /** True where the caller may be answered before the work is done (it is long, and joined by the next call). */
-  readonly long: boolean;
-  /** Gives the answer without its Err. `caller.signal` aborts when nobody waits any more. */
-  answer(driver: () => Promise<VolumeDriver>, body: Static<Body>, caller: CallerOptions): Promise<object> | object;
-}
-
-const endpoint = <Body extends TSchema>(
-  path: string,
-  verb: string,
-  body: Body,
-  answer: Endpoint<Body>['answer'],
-  kind: Partial<Pick<Endpoint, 'mayBeEmpty' | 'long'>> = {},
-): Endpoint<Body> => ({ path, verb, body, answer, mayBeEmpty: false, long: false, ...kind });
+import { operatorEndpoints } from './operator-endpoints.ts';
 
 /** Every endpoint there is. Activate and Capabilities ask the driver nothing: dockerd waits for them without a limit. */
 export const endpoints: readonly Endpoint[] = [
@@ -82,6 +61,7 @@ export const endpoints: readonly Endpoint[] = [
     await (await driver()).remove(Name);
     return {};
   }),
+  ...operatorEndpoints,
 ];
 
 function described({ name, mountpoint, createdAt, status }: VolumeInfo): object {

@@ -24,6 +24,13 @@ export const Creating = Type.Object({
   ),
 });
 
+/** What the operator's commands send. */
+const Reason = Type.String({ minLength: 1, maxLength: 1000 });
+
+export const Reasoned = Type.Object({ Reason });
+export const Limited = Type.Object({ Limit: Type.Integer({ minimum: 1, maximum: 10_000 }) });
+export const Confirming = Type.Object({ Name, Victim: Type.String({ minLength: 1 }), Reason });
+
 export type Named = Static<typeof Named>;
 export type Mounting = Static<typeof Mounting>;
 export type Creating = Static<typeof Creating>;

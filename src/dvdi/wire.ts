@@ -2,7 +2,8 @@ import Fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest }
 import type { Logger } from 'pino';
 import type { VolumeDriver } from '../volumes/types.ts';
 import { workFor } from './caller.ts';
-import { type Endpoint, endpoints } from './endpoints.ts';
+import type { Endpoint } from './endpoint.ts';
+import { endpoints } from './endpoints.ts';
 import { asDriverError, contentType, malformed, noSuchEndpoint, refuseConnection } from './envelope.ts';
 
 export interface WireOptions {
@@ -97,12 +98,12 @@ async function answer(
   let driverNow: VolumeDriver | undefined;
   const driver = async () => (driverNow = await given);
   const volume = volumeOf(request);
-  if (!endpoint.long || volume === undefined) return endpoint.answer(driver, request.body, {});
+  if (!endpoint.long) return endpoint.answer(driver, request.body, {});
   const patience = {
     ms: mountTimeoutMs,
     volume,
     tried: endpoint.verb,
-    waitingFor: () => (driverNow === undefined ? 'the driver to start' : driverNow.waitingFor(volume)),
+    waitingFor: () => waitOf(driverNow, volume),
     endedLate: ({ error }: { error?: unknown }) => {
       const late = { ...fields(request, reply), err: error };
       if (error === undefined) log.info(late, 'done after its caller had gone');
@@ -110,6 +111,11 @@ async function answer(
     },
   };
   return workFor(reply.raw, patience, async (signal) => endpoint.answer(driver, request.body, { signal }));
+}
+
+function waitOf(driver: VolumeDriver | undefined, volume: string | undefined): string | undefined {
+  if (driver === undefined) return 'the driver to start';
+  return volume === undefined ? undefined : driver.waitingFor(volume);
 }
 
 function fail(log: Logger, error: unknown, request: FastifyRequest, reply: FastifyReply): void {

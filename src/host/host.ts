@@ -6,7 +6,7 @@ import { attachedVolumeIds, findDevice, usedDeviceNames, waitForDevice, waitForD
 import { openSubdirectory } from './directory.ts';
 import { checkFilesystem, makeFilesystem } from './filesystems.ts';
 import { abandonMount, mountDevice, mountedAt, unmountTarget } from './mounts.ts';
-import { isMountedElsewhere } from './namespaces.ts';
+import { mountedElsewhereBy } from './namespaces.ts';
 import { hostFailed } from './tools.ts';
 import type { Host } from './types.ts';
 import { openWatcher } from './watch.ts';
@@ -38,7 +38,7 @@ export async function openHost(
     mount: (device, target, type, options) => mountDevice(device, target, type, options, onWarning),
     unmount: unmountTarget,
     mountedAt,
-    isMountedElsewhere,
+    mountedElsewhereBy,
     abandonMount,
     watchDevices: (onChange) => ({ close: openWatcher(settings.deviceRoot, onChange) }),
     isDeviceBusy,

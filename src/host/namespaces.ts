@@ -14,37 +14,49 @@ function ifAlive<T>(promise: Promise<T>): Promise<T | undefined> {
 }
 
 /**
- * True when a process that we see, in another mount namespace, has a filesystem mounted at a place of its own: a container
+ * A process that we see, in another mount namespace, that has a filesystem mounted at a place of its own: a container
  * that uses the volume. Copies that propagation made of our own mount (an engine's namespace, the host's view of a plugin)
- * end with ours and do not count. False proves nothing where other processes cannot be seen, as in a plugin's own PID
+ * end with ours and do not count. Undefined proves nothing where other processes cannot be seen, as in a plugin's own PID
  * namespace: an exclusive open decides there (see busy.ts).
  * @param number "major:minor" of the mounted filesystem, as mountinfo has it.
  * @param ourMountpoint where we have it mounted.
  * @throws DriverError HOST_FAILED
  */
-export async function isMountedElsewhere(number: string, ourMountpoint: string): Promise<boolean> {
+export async function mountedElsewhereBy(number: string, ourMountpoint: string): Promise<string | undefined> {
   const suffix = ourMountpoint.split('/').slice(-2).join('/');
   const isCopy = (entry: MountEntry) => entry.root === '/' && entry.mountpoint.endsWith(`/${suffix}`);
   const isOwn = (entry: MountEntry) => entry.number === number && !isCopy(entry);
   try {
     for (const pid of await representatives()) {
       const text = await ifAlive(readFile(`/proc/${pid}/mountinfo`, 'utf8'));
-      if (text !== undefined && parseMountinfo(text).some(isOwn)) return true;
+      if (text !== undefined && parseMountinfo(text).some(isOwn)) return await describeProcess(pid);
     }
-    return false;
+    return undefined;
   } catch (error) {
     throw hostFailed('look into the other mount namespaces', error, 'Check that /proc is mounted and readable');
   }
 }
 
-/** One process of each mount namespace but ours. */
+/** "container 3f2a9c0b1d4e (process 4711, postgres)", as its engine names it, or "process 4711 (postgres)". */
+async function describeProcess(pid: string): Promise<string> {
+  const [comm, cgroup = ''] = await Promise.all(
+    ['comm', 'cgroup'].map((file) => ifAlive(readFile(`/proc/${pid}/${file}`, 'utf8'))),
+  );
+  // Docker, containerd and Podman all put the 64 digits of the container's id into the path.
+  const [, container] = /([0-9a-f]{12})[0-9a-f]{52}/.exec(cgroup) ?? [];
+  const name = comm?.trim() ?? 'ended by now';
+  return container === undefined ? `process ${pid} (${name})` : `container ${container} (process ${pid}, ${name})`;
+}
+
+/** The first process of each mount namespace but ours. */
 async function representatives(): Promise<string[]> {
   const ours = await readlink('/proc/self/ns/mnt');
   const byNamespace = new Map<string, string>();
   for (const entry of await readdir('/proc')) {
     if (!/^\d+$/.test(entry)) continue;
     const namespace = await ifAlive(readlink(`/proc/${entry}/ns/mnt`));
-    if (namespace !== undefined && namespace !== ours) byNamespace.set(namespace, entry);
+    if (namespace === undefined || namespace === ours || byNamespace.has(namespace)) continue;
+    byNamespace.set(namespace, entry);
   }
   return [...byNamespace.values()];
 }

@@ -95,10 +95,10 @@ export interface Host {
   /** What is mounted at `target`, compared with a disk. */
   mountedAt(target: string, device: BlockDevice | undefined): Promise<MountedAt>;
   /**
-   * True when a process we can see has the filesystem `number` mounted in another namespace at a place of its own (a
-   * container), `ourMountpoint` and its propagated copies apart. False proves nothing.
+   * A process we can see that has the filesystem `number` mounted in another namespace at a place of its own (a
+   * container), `ourMountpoint` and its propagated copies apart; a noun for people. Undefined proves nothing.
    */
-  isMountedElsewhere(number: string, ourMountpoint: string): Promise<boolean>;
+  mountedElsewhereBy(number: string, ourMountpoint: string): Promise<string | undefined>;
   /** Takes away a mount whose disk is gone, busy or not; nothing more is written through it. */
   abandonMount(target: string): Promise<void>;
   /** Tells of every change in the device directory until closed. */

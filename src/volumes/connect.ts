@@ -2,6 +2,10 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Logger } from 'pino';
 import type { Settings } from '../config.ts';
 import type { Ec2 } from '../ebs/types.ts';
+import type { Audit } from '../fencing/audit.ts';
+import type { Fencing } from '../fencing/fencing.ts';
+import { policyWarning } from '../fencing/policy.ts';
+import type { NoticeListener } from '../host/notices.ts';
 import type { Host } from '../host/types.ts';
 import { operation } from '../log.ts';
 import { adoptUnrecorded } from './adopt.ts';
@@ -12,6 +16,7 @@ import { createKeeper } from './keeper.ts';
 import { createLookup } from './lookup.ts';
 import type { Node } from './node.ts';
 import { createQueue } from './queue.ts';
+import { learnLimit } from './room.ts';
 
 const firstRetryMs = 500;
 const maxRetryMs = 10_000;
@@ -20,9 +25,13 @@ const maxRetryMs = 10_000;
 export interface World {
   openHost(settings: Settings, log: Logger): Promise<Host>;
   openJournal(directory: string): Promise<Journal>;
+  /** The record of fencing in a file that need not be there yet. */
+  openAudit(file: string, log: Logger): Audit;
   openEc2(cluster: string, region: string | undefined, log: Logger): Ec2;
   /** Asks the settings or the metadata service who this instance is; may fail for now. */
   readIdentity(settings: Settings): Promise<Omit<Identity, 'bootId' | 'asked'>>;
+  /** Watches for what EC2 announces to do to this instance; absent where nobody announces anything. */
+  watchNotices?(listener: NoticeListener): { close(): void };
 }
 
 /** What is known of this machine before anything is asked of the network. */
@@ -32,6 +41,7 @@ export interface LocalState {
   readonly world: World;
   readonly host: Host;
   readonly journal: Journal;
+  readonly fencing: Fencing;
   readonly held: Map<string, Held>;
   readonly waits: Map<string, string>;
 }
@@ -105,6 +115,8 @@ async function openNode(local: LocalState, identity: Identity, signal: AbortSign
   const { settings, log, world, journal, held } = local;
   await forgetOthers(local, identity.instanceId);
   log.setBindings({ node: identity.instanceId });
+  const risk = policyWarning(settings.fencePolicy);
+  if (risk !== undefined) log.warn({ op: 'fence' }, risk);
   const ec2 = world.openEc2(settings.cluster, identity.region, log);
   const devices = createDeviceNames(await journal.loadDevices());
   devices.take([...held.values()].map(({ device }) => device));
@@ -115,11 +127,17 @@ async function openNode(local: LocalState, identity: Identity, signal: AbortSign
     ec2,
     devices,
     mountCalls: { inHand: 0, lastEnd: 0 },
+    drain: { now: undefined },
     instanceId: identity.instanceId,
     zone: identity.availabilityZone,
     lookup: createLookup(ec2, { known: await journal.loadKnown(), keep: (known) => journal.saveKnown(known) }),
     queue: createQueue(),
-    survey: { done: surveyed.promise, failure: () => failure },
+    survey: {
+      done: surveyed.promise,
+      failure: () => failure,
+      again: () => survey(node),
+      capacity: { type: undefined, limit: undefined },
+    },
     scheduleRelease: (name, delayMs) => keeper.schedule(name, delayMs),
     cancelRelease: (name) => keeper.cancel(name),
   };
@@ -132,6 +150,7 @@ async function openNode(local: LocalState, identity: Identity, signal: AbortSign
   };
   untilDone(local, signal, () => survey(node), failed)
     .then(surveyed.resolve)
+    .then(() => void learnLimit(node))
     .then(() =>
       untilDone(
         local,
@@ -145,7 +164,9 @@ async function openNode(local: LocalState, identity: Identity, signal: AbortSign
 }
 
 /** The device names that EC2 has in use on this instance. Waits for no volume's queue: mounts in theirs wait for it. */
-async function survey(node: Node): Promise<void> {
-  const instance = await node.ec2.describeInstance(node.instanceId);
-  node.devices.take((instance?.disks ?? []).map(({ device }) => device));
+async function survey({ ec2, instanceId, devices, survey }: Node): Promise<void> {
+  const instance = await ec2.describeInstance(instanceId);
+  if (instance === undefined) return;
+  devices.listed(instance.disks.map(({ device }) => device));
+  survey.capacity.type = instance.type;
 }

@@ -4,7 +4,7 @@ import { waitUntilDetached } from '../ebs/volume-waits.ts';
 import { DriverError, isCode } from '../errors.ts';
 import type { BlockDevice } from '../host/types.ts';
 import type { Held } from './held.ts';
-import { drop, mountpointOf, type Node, waiting } from './node.ts';
+import { drop, mountpointOf, type Node, quarantine, waiting } from './node.ts';
 
 /** EC2 is read during a detach only in case the disk's going is not noticed here. */
 const detachCheckMs = 5000;
@@ -47,6 +47,7 @@ export async function detachIdle(node: Node, held: Held): Promise<void> {
   await waiting(node, name, `EC2 to detach ${volume.id} (${device})`, async () => {
     await tagClean(node, held);
     if (await sendDetach(node, held)) await waitUntilGone(node, held);
+    else await quarantine(node, held, 'its last attachment was not ended by this node');
   });
   await drop(node, name);
   node.log.info({ volume: name, volumeId: volume.id, device }, 'released');
@@ -111,18 +112,25 @@ async function waitUntilGone(node: Node, held: Held): Promise<void> {
 /** Takes our mount away; gives what prevents it, as a clause. */
 export async function unmountOurs(node: Node, held: Held): Promise<string | undefined> {
   const target = mountpointOf(node.settings, held.name);
-  const disk = await node.host.findDevice(held.volume.id, held.device);
-  const mounted = await node.host.mountedAt(target, disk);
   // A container that uses it without being a holder: docker cp has ended it with the container's own id.
-  if (mounted.what === 'disk' && (await node.host.isMountedElsewhere(mounted.number, target)))
-    return usedBy(disk, held);
+  const use = await seenUse(node, held);
+  if (use !== undefined) return use;
   try {
     await node.host.unmount(target);
   } catch (error) {
     if (!isCode(error, 'TARGET_BUSY')) throw error;
-    return `a program still uses ${target}`;
+    return `a program still uses ${target} (fuser -vm names it)`;
   }
   return undefined;
+}
+
+/** The container that can be seen to have what we have mounted, as a clause; undefined proves nothing. */
+export async function seenUse(node: Node, held: Held): Promise<string | undefined> {
+  const target = mountpointOf(node.settings, held.name);
+  const disk = await node.host.findDevice(held.volume.id, held.device);
+  const mounted = await node.host.mountedAt(target, disk);
+  const user = mounted.what === 'disk' ? await node.host.mountedElsewhereBy(mounted.number, target) : undefined;
+  return user === undefined ? undefined : usedBy(disk, held, user);
 }
 
 /**
@@ -135,9 +143,9 @@ export async function stillUsed(node: Node, held: Held): Promise<string | undefi
   return busy ? usedBy(disk, held) : undefined;
 }
 
-/** The clause for a disk that something else has mounted. */
-export function usedBy(disk: BlockDevice | undefined, { volume, device }: Held): string {
-  return `a container or program still has ${disk?.path ?? device} (${volume.id}) mounted`;
+/** The clause for a disk that something else has mounted: `user`, where that can be seen. */
+export function usedBy(disk: BlockDevice | undefined, { volume, device }: Held, user = 'a container or program') {
+  return `${user} still has ${disk?.path ?? device} (${volume.id}) mounted`;
 }
 
 function inUse(node: Node, { name, volume, device }: Held, why: string): DriverError {

@@ -3,9 +3,12 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Logger } from 'pino';
 import type { Settings } from '../config.ts';
 import { openEc2 } from '../ebs/ec2.ts';
-import { DriverError, isCode, toDriverError } from '../errors.ts';
+import { DriverError, toDriverError } from '../errors.ts';
+import { openAudit } from '../fencing/audit.ts';
+import { openFencing } from '../fencing/fencing.ts';
 import { openHost } from '../host/host.ts';
 import { readIdentity } from '../host/identity.ts';
+import { watchNotices } from '../host/notices.ts';
 import { operation } from '../log.ts';
 import { connect, type LocalState, type World } from './connect.ts';
 import { createVolume } from './create.ts';
@@ -14,6 +17,8 @@ import { openJournal } from './journal.ts';
 import { nameOf } from './lookup.ts';
 import { encodeName } from './names.ts';
 import type { Node } from './node.ts';
+import { openControls } from './operate.ts';
+import { createOperator } from './operator.ts';
 import { parseDefaultTags } from './options.ts';
 import { recall } from './recall.ts';
 import { removeVolume } from './remove.ts';
@@ -26,15 +31,17 @@ const connectWaitMs = 45_000;
 const realWorld: World = {
   openHost: (settings, log) => openHost(settings, { onWarning: (message) => log.warn(message) }),
   openJournal,
+  openAudit,
   // Where the environment names a region it wins; else it is the instance's own, which the SDK's chain does not ask for.
   openEc2: (cluster, region, log) => openEc2({ cluster, region: process.env['AWS_REGION'] ? undefined : region, log }),
   readIdentity: (settings) => readIdentity(settings, process.env),
+  watchNotices: (listener) => watchNotices(process.env, listener),
 };
 
 /**
  * Opens the driver of this node: what it holds is known when this returns, EC2 is met in the background.
  * @param world what it acts on; tests put themselves between.
- * @throws DriverError INVALID_OPTION for the tags setting; HOST_FAILED or JOURNAL_FAILED when the root cannot be used.
+ * @throws DriverError INVALID_OPTION for the tags and scheduler settings; HOST_FAILED or JOURNAL_FAILED when the root cannot be used.
  */
 export async function openDriver(
   settings: Settings,
@@ -45,6 +52,8 @@ export async function openDriver(
   const closing = new AbortController();
   const connection = connect(local, closing.signal);
   connection.node.catch(() => undefined);
+  const controls = connection.node.then((node) => openControls(node, world, auditFile(settings), closing.signal));
+  controls.catch(() => undefined);
 
   const connected = async (tried: string): Promise<Node> => {
     const late = sleep(connectWaitMs, undefined, { ref: false }).then(() => {
@@ -78,7 +87,7 @@ export async function openDriver(
       const held = local.held.get(name);
       if (held !== undefined) return held.directory ?? '';
       return onVolume('find', name, async (node) => {
-        if ((await node.lookup.find(name)) === undefined) throw noSuchVolume(name, 'find it');
+        if ((await node.lookup.look(name)) === undefined) throw noSuchVolume(name, 'find it');
         return '';
       });
     },
@@ -88,11 +97,14 @@ export async function openDriver(
       return onVolume('find', name, (node) => getRemote(node, name));
     },
     async list() {
-      const volumes = await (await connected('list the volumes')).lookup.list();
+      const { value: volumes, stale } = await (await connected('list the volumes')).lookup.list();
+      // dockerd takes nothing but names and mountpoints from a list (moby daemon/volume/drivers/adapter.go).
+      if (stale !== undefined) log.warn({ op: 'list', stale }, 'the list may be out of date');
       const names = new Set([...local.held.keys(), ...volumes.flatMap((volume) => nameOf(volume) ?? [])]);
       return [...names].sort().map((name) => ({ name, mountpoint: local.held.get(name)?.directory }));
     },
     waitingFor: (name) => local.waits.get(name),
+    operator: createOperator((tried) => connected(tried).then(() => controls)),
     async close() {
       closing.abort();
       const node = await Promise.race([connection.node.catch(() => undefined), sleep(0)]);
@@ -101,24 +113,28 @@ export async function openDriver(
   };
 }
 
-/** Counts a Mount call for as long as its caller waits. */
+/** Counts a Mount call for as long as its caller waits. One that fails starts no container. */
 async function counted<T>({ mountCalls }: Node, signal: AbortSignal | undefined, work: () => Promise<T>): Promise<T> {
   let ended = false;
   const end = () => {
     if (ended) return;
     ended = true;
     mountCalls.inHand -= 1;
-    mountCalls.lastEnd = Date.now();
   };
   mountCalls.inHand += 1;
   signal?.addEventListener('abort', end, { once: true });
   try {
-    return await work();
+    const result = await work();
+    mountCalls.lastEnd = Date.now();
+    return result;
   } finally {
     signal?.removeEventListener('abort', end);
     end();
   }
 }
+
+/** Where this node records what fencing decides and does. */
+export const auditFile = ({ root }: Settings): string => join(root, 'state', 'fencing.jsonl');
 
 async function openLocal(settings: Settings, log: Logger, world: World): Promise<LocalState> {
   parseDefaultTags(settings.tags);
@@ -134,6 +150,7 @@ async function openLocal(settings: Settings, log: Logger, world: World): Promise
     world,
     host,
     journal,
+    fencing: openFencing(settings, world.openAudit(auditFile(settings), log)),
     held: new Map(held.map((each) => [each.name, each])),
     waits: new Map<string, string>(),
   };
@@ -142,15 +159,7 @@ async function openLocal(settings: Settings, log: Logger, world: World): Promise
 }
 
 async function getRemote(node: Node, name: string): Promise<VolumeInfo> {
-  try {
-    const volume = await node.lookup.find(name);
-    if (volume === undefined) throw noSuchVolume(name, 'find it');
-    return remoteInfo(name, volume, node.waits.get(name));
-  } catch (error) {
-    // dockerd forgets a volume, options and all, when Get fails: an old answer is better than a throttled one.
-    const remembered = node.lookup.remembered(name);
-    if (isCode(error, 'NO_SUCH_VOLUME', 'AMBIGUOUS_NAME') || remembered === undefined) throw error;
-    const { parts } = toDriverError(error, 'find it');
-    return remoteInfo(name, remembered, node.waits.get(name), `EC2 cannot be asked: ${parts.why}`);
-  }
+  const seen = await node.lookup.look(name);
+  if (seen === undefined) throw noSuchVolume(name, 'find it');
+  return remoteInfo(name, seen.value, node.waits.get(name), seen.stale);
 }

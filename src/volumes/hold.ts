@@ -3,6 +3,7 @@ import { adoptMounted } from './adopt.ts';
 import { agree, unmounted } from './agree.ts';
 import { acquire } from './attach.ts';
 import { unmountOurs } from './detach.ts';
+import { refuseWhileDraining } from './drain.ts';
 import type { Held } from './held.ts';
 import { addHolder, removeHolder } from './holders.ts';
 import { mountHeld } from './mount.ts';
@@ -23,9 +24,12 @@ export async function holdVolume(
   id: string | undefined,
   signal: AbortSignal | undefined,
 ): Promise<string> {
+  await refuseWhileDraining(node, name, id);
   node.cancelRelease(name);
   try {
     const held = await bringUp(node, name);
+    // A drain may have begun meanwhile.
+    await refuseWhileDraining(node, name, id);
     if (signal?.aborted) throw callerGone(name);
     const holders = addHolder(held.holders, id, new Date());
     const now = { ...held, holders };

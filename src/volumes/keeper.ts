@@ -6,6 +6,8 @@ import { release } from './release.ts';
 import { sweepHolders } from './sweep.ts';
 
 const retryMs = [1000, 2000, 5000, 10_000];
+/** The monotonic clock stands still while a machine is hibernated: one this far behind has slept (or was set). */
+const sleepMs = 10_000;
 /** Device events come in bursts: a disk, its partitions, its links. */
 const burstMs = 100;
 const sweepMs = 15_000;
@@ -40,6 +42,8 @@ export function createKeeper(node: Node): Keeper {
     const timer: NodeJS.Timeout = setTimeout(() => void run(name, attempt, timer), delayMs).unref();
     timers.set(name, timer);
   };
+  /** Nothing lingers on a node that is drained. */
+  const scheduleOnce = (name: string, delayMs: number) => schedule(name, node.drain.now === undefined ? delayMs : 0);
   const again = (name: string, attempt: number, reason: string) => {
     node.waits.set(name, reason);
     schedule(name, retryMs[Math.min(attempt, retryMs.length - 1)] ?? 0, attempt + 1);
@@ -91,8 +95,8 @@ export function createKeeper(node: Node): Keeper {
     if (sweeping.has(name)) return;
     sweeping.add(name);
     try {
-      const released = await inTurn('sweep', name, () => sweepHolders(node, name));
-      if (released) schedule(name, node.settings.linger * 1000);
+      const outcome = await inTurn('sweep', name, () => sweepHolders(node, name));
+      if (outcome === 'ended') scheduleOnce(name, node.settings.linger * 1000);
     } finally {
       sweeping.delete(name);
     }
@@ -100,13 +104,19 @@ export function createKeeper(node: Node): Keeper {
   const sweep = async () => {
     await Promise.all([...node.held.keys()].map(sweepOne));
   };
+  /** This machine was hibernated or paused: others may have announced, or done, what they had reason to then. */
+  const afterSleep = async () => {
+    node.log.warn({ op: 'keep' }, 'this machine has slept: looking what became of its volumes');
+    await checkDisks();
+    await adoptUnrecorded(node);
+  };
   const unattended = (work: () => Promise<void>) => () =>
     void operation
       .run({ op: 'keep' }, work)
       .catch((error: unknown) => node.log.warn({ op: 'keep', err: error }, 'a check of held volumes failed'));
 
   return {
-    schedule: (name, delayMs) => schedule(name, delayMs),
+    schedule: scheduleOnce,
     cancel,
     start() {
       let burst: NodeJS.Timeout | undefined;
@@ -127,7 +137,15 @@ export function createKeeper(node: Node): Keeper {
         burst = setTimeout(unattended(checkDisks), burstMs).unref();
         lookForOrphans();
       });
-      const timer = setInterval(unattended(sweep), sweepMs).unref();
+      const offset = () => Date.now() - performance.now();
+      let awake = offset();
+      const tick = async () => {
+        const slept = offset() - awake;
+        awake = offset();
+        if (slept > sleepMs) await afterSleep();
+        await sweep();
+      };
+      const timer = setInterval(unattended(tick), sweepMs).unref();
       ends.push(
         () => watch.close(),
         () => clearTimeout(burst),

@@ -1,7 +1,8 @@
 import { join } from 'node:path';
 import type { Logger } from 'pino';
 import type { Settings } from '../config.ts';
-import type { Ec2 } from '../ebs/types.ts';
+import type { AttachmentLimit, Ec2 } from '../ebs/types.ts';
+import type { Fencing } from '../fencing/fencing.ts';
 import type { Host } from '../host/types.ts';
 import type { DeviceNames } from './devices.ts';
 import type { Held } from './held.ts';
@@ -9,6 +10,7 @@ import type { Journal } from './journal.ts';
 import type { Lookup } from './lookup.ts';
 import { encodeName } from './names.ts';
 import type { KeyedQueue } from './queue.ts';
+import type { Draining } from './types.ts';
 
 /** What every verb works with: this node, its outside world and what it holds. */
 export interface Node {
@@ -26,13 +28,20 @@ export interface Node {
   /** What a volume waits for, by name, as a clause for people. */
   readonly waits: Map<string, string>;
   readonly devices: DeviceNames;
-  /** Mount calls whose callers wait, and when the last one was answered (milliseconds since 1970). */
+  readonly fencing: Fencing;
+  /** Mount calls whose callers wait, and when the last one succeeded (milliseconds since 1970). */
   readonly mountCalls: { inHand: number; lastEnd: number };
+  /** While `now` says why, this node takes no new mounts and gives back what nobody uses; see drain.ts. */
+  readonly drain: { now: Draining | undefined };
   /** Done once EC2 has told what is attached to this instance: before that nothing new is attached. */
   readonly survey: {
     readonly done: Promise<void>;
     /** Why it is not done yet, to follow a sentence: " (reason)", or "". */
     failure(): string;
+    /** Asks EC2 once more. @throws DriverError EC2_*. */
+    again(): Promise<void>;
+    /** The type of this instance and how many volumes it takes; undefined where EC2 has not said. */
+    readonly capacity: { type: string | undefined; limit: AttachmentLimit | undefined };
   };
   /** Asks for a release of the volume after a while; see keeper.ts. */
   scheduleRelease(name: string, delayMs: number): void;
@@ -50,8 +59,20 @@ export async function keep(node: Pick<Node, 'journal' | 'held'>, held: Held): Pr
 export async function drop(node: Pick<Node, 'journal' | 'held' | 'devices'>, name: string): Promise<void> {
   await node.journal.forget(name);
   const held = node.held.get(name);
-  if (held !== undefined) node.devices.free(held.device);
+  if (held !== undefined) node.devices.free(held.device, held.attachTime === undefined ? undefined : held.volume.id);
   node.held.delete(name);
+}
+
+/**
+ * Keeps the device name of an attachment from use for a while, also over a restart: how it ended is not known.
+ * @param why a clause.
+ */
+export async function quarantine({ devices, journal, log }: Node, { device, volume, name }: Held, why: string) {
+  devices.quarantine(device, volume.id, why);
+  log.warn({ volume: name, volumeId: volume.id, device, why }, 'its device name is kept from use for a while');
+  await journal.saveDevices(devices.uses()).catch((error: unknown) => {
+    log.warn({ device, err: error }, 'that a device name is kept from use is not recorded');
+  });
 }
 
 /** Does something slow, and says meanwhile in Status, errors and the log what the volume waits for. */

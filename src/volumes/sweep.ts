@@ -8,38 +8,53 @@ import { keep, type Node } from './node.ts';
 const youngMs = 30_000;
 const startMs = 10_000;
 
+/** `ended`: the volume has lost its last holder by this. Otherwise why it keeps them, as a clause. */
+export type SweepOutcome = 'ended' | { readonly keptBy: string };
+
 /**
  * Ends holders whose containers are gone: dockerd, once killed, never sends their Unmount. Only
  * ids of Docker are judged, each of which stands for a container with a mount namespace of its own; a caller without an
- * id may use the directory at any time. Runs in the volume's queue.
- * @returns true when the volume has lost its last holder by this.
+ * id may use the directory at any time, so that only a drain judges it. Runs in the volume's queue.
  */
-export async function sweepHolders(node: Node, name: string): Promise<boolean> {
+export async function sweepHolders(node: Node, name: string): Promise<SweepOutcome> {
   const before = node.held.get(name);
-  if (before === undefined || !mayBeDead(before) || mayBeStarting(node)) return false;
+  const early = before === undefined ? 'nobody' : tooEarly(node, before);
+  if (early !== undefined) return { keptBy: early };
   const held = await agree(node, name);
-  if (held === undefined || held.holders.length === 0) return false;
-  if (held.phase === 'mounted' && (await unmountOurs(node, held)) !== undefined) return false;
-  if ((await stillUsed(node, held)) !== undefined) {
+  if (held === undefined || held.holders.length === 0) return { keptBy: 'nobody' };
+  const blockedBy = held.phase === 'mounted' ? await unmountOurs(node, held) : undefined;
+  if (blockedBy !== undefined) return { keptBy: blockedBy };
+  const usedBy = await stillUsed(node, held);
+  if (usedBy !== undefined) {
     // In use where we cannot look (a plugin's own PID namespace hides containers): our mount goes back.
     if (held.phase === 'mounted') await mountHeld(node, await keep(node, unmounted(held)));
-    return false;
+    return { keptBy: usedBy };
   }
   node.log.warn(
     { volume: name, volumeId: held.volume.id, holders: held.holders },
     'nothing on this machine uses it any more, though its holders never said so: releasing it',
   );
   await keep(node, { ...unmounted(held), holders: [] });
-  return true;
+  return 'ended';
 }
 
-/** dockerd mounts the volumes of a container one after another, however long one takes, and starts it after the last. */
-function mayBeStarting({ mountCalls }: Node): boolean {
-  return mountCalls.inHand > 0 || Date.now() - mountCalls.lastEnd < startMs;
-}
-
-function mayBeDead({ phase, holders }: Held): boolean {
-  if (phase !== 'mounted' && phase !== 'attached') return false;
+/** Why its holders cannot be judged yet, as a clause; undefined when they can. */
+function tooEarly(node: Node, { phase, holders }: Held): string | undefined {
+  if (phase !== 'mounted' && phase !== 'attached') return `what was begun with it (${phase})`;
+  if (holders.length === 0) return 'nobody';
+  if (node.drain.now === undefined && holders.some(({ id }) => id === null)) {
+    return 'a caller without an id, who may use it at any time';
+  }
   const now = Date.now();
-  return holders.length > 0 && holders.every(({ id, since }) => id !== null && now - Date.parse(since) > youngMs);
+  const young = holders.some(({ since }) => now - Date.parse(since) <= youngMs);
+  return young || mayBeStarting(node) ? 'a container that may be about to start with it' : undefined;
+}
+
+/**
+ * dockerd mounts the volumes of a container one after another, however long one takes, and starts it after the last.
+ * While draining, a Mount in hand will be refused, and starts nothing.
+ */
+function mayBeStarting({ mountCalls, drain }: Node): boolean {
+  const inHand = drain.now === undefined ? mountCalls.inHand : 0;
+  return inHand > 0 || Date.now() - mountCalls.lastEnd < startMs;
 }

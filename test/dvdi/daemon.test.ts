@@ -123,6 +123,19 @@ test('it answers and stops while the driver still opens', async () => {
   expect(await get).toBe('cut');
 });
 
+test('SIGUSR2 drains the node, and while the driver still opens it does not end the daemon', async () => {
+  const ready = await daemon();
+  ready.child.kill('SIGUSR2');
+  await expect.poll(() => ready.lines).toContain('drain: SIGUSR2 was sent to this daemon');
+  ready.child.kill('SIGTERM');
+  await ready.exit();
+  const opening = await daemon({ OPEN: 'hangs' });
+  opening.child.kill('SIGUSR2');
+  expect((await opening.call('Plugin.Activate')).status).toBe(200);
+  opening.child.kill('SIGTERM');
+  expect((await opening.exit()).code).toBe(0);
+});
+
 test('a driver that cannot open ends it, socket gone', async () => {
   const { exit, lines, socketPath } = await daemon({ OPEN: 'fails' });
   expect(await exit()).toMatchObject({ code: 1 });

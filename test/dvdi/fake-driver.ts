@@ -1,4 +1,4 @@
-import type { VolumeDriver } from '../../src/volumes/types.ts';
+import type { Operator, VolumeDriver } from '../../src/volumes/types.ts';
 
 export interface FakeDriver extends VolumeDriver {
   /** Every call, as [method, ...arguments without the caller]. */
@@ -8,7 +8,7 @@ export interface FakeDriver extends VolumeDriver {
 /** A driver that agrees to everything and notes it; `own` replaces methods. */
 export function fakeDriver(own: Partial<VolumeDriver> = {}): FakeDriver {
   const calls: unknown[][] = [];
-  const noted = <A extends unknown[], R>(name: string, result: (...given: A) => R) =>
+  const noted: Noted = <A extends unknown[], R>(name: string, result: (...given: A) => R) =>
     (async (...given: A) => {
       calls.push([name, ...given.filter((value) => !isCaller(value))]);
       return result(...given);
@@ -26,6 +26,41 @@ export function fakeDriver(own: Partial<VolumeDriver> = {}): FakeDriver {
     ),
     list: noted('list', own.list ?? (async () => [])),
     waitingFor: own.waitingFor ?? (() => undefined),
+    operator: own.operator ?? idleOperator(noted),
+  };
+}
+
+type Noted = <A extends unknown[], R>(name: string, result: (...given: A) => R) => (...given: A) => Promise<Awaited<R>>;
+
+/** An operator whose node holds one volume, which another instance has. */
+function idleOperator(noted: Noted): Operator {
+  const draining = { reason: 'why', by: 'operator', since: '2026-11-22T10:00:00.000Z' } as const;
+  const report = { draining: undefined, volumes: [] };
+  const a = { name: 'a', volumeId: 'vol-1', state: 'in-use', holders: ['id-1'], why: 'a container has it' } as const;
+  return {
+    drain: noted('drain', (reason: string) => ({ draining: { ...draining, reason }, volumes: [a] })),
+    drainStatus: noted('drainStatus', () => report),
+    cancelDrain: noted('cancelDrain', () => draining),
+    fence: {
+      explain: noted('explain', (name: string) => ({
+        name,
+        volumeId: 'vol-1',
+        policy: 'never',
+        outcome: 'refuse' as const,
+        reason: 'it is attached to i-2',
+        todo: 'Detach it',
+        owner: { instanceId: 'i-2', device: '/dev/xvdba', attachTime: '2026-11-22T10:00:00Z' },
+        evidenceFor: [],
+        evidenceAgainst: ['the policy'],
+        steps: ['refuse'],
+        paused: undefined,
+        denied: [],
+      })),
+      history: noted('history', (_limit: number) => [{ at: draining.since, text: 'a line', entry: { event: 'call' } }]),
+      confirm: noted('confirm', (_name: string, victim: string, _reason: string) => `${victim} is finished.`),
+      pause: noted('pause', (_reason: string) => 3),
+      resume: noted('resume', () => 2),
+    },
   };
 }
 

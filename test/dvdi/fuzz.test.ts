@@ -8,6 +8,8 @@ import { serving } from './serving.ts';
 const alive = async (socketPath: string) =>
   expect(parseAnswer(await exchange(socketPath, requestBytes('Plugin.Activate', ''))).status).toBe(200);
 
+const aboutNoName = new Set<unknown>(['list', 'drainStatus', 'cancelDrain', 'history', 'resume']);
+
 test('any JSON to any endpoint is answered by the contract', async () => {
   const driver = fakeDriver();
   const { socketPath } = await serving(driver);
@@ -30,7 +32,7 @@ test('any JSON to any endpoint is answered by the contract', async () => {
     { numRuns: 500 },
   );
   for (const [method, name, given] of driver.calls) {
-    if (method === 'list') continue;
+    if (aboutNoName.has(method)) continue;
     expect(typeof name === 'string' && name !== '').toBe(true);
     if (method === 'create')
       expect(Object.values(given as object).every((value) => typeof value === 'string')).toBe(true);

@@ -179,8 +179,8 @@ export class Machine implements Host {
     return { what: there.device.number === device?.number ? 'disk' : 'other', number: there.device.number };
   }
 
-  async isMountedElsewhere(number: string): Promise<boolean> {
-    return [...this.containers].some(({ disk }) => disk.device.number === number);
+  async mountedElsewhereBy(number: string): Promise<string | undefined> {
+    return [...this.containers].some(({ disk }) => disk.device.number === number) ? 'a container' : undefined;
   }
 
   async abandonMount(target: string): Promise<void> {

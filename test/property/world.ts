@@ -7,6 +7,7 @@ import { openDriver } from '../../src/volumes/driver.ts';
 import { encodeName } from '../../src/volumes/names.ts';
 import { mountpointOf } from '../../src/volumes/node.ts';
 import type { VolumeDriver } from '../../src/volumes/types.ts';
+import { FakeAudit } from '../support/fake-audit.ts';
 import { FakeJournal } from '../support/fake-node.ts';
 import { delay, pass, randomFrom } from './clock.ts';
 import { Cloud, stalenessMs } from './cloud.ts';
@@ -124,6 +125,7 @@ export class World implements Witness {
     const world = {
       openHost: async () => this.#reach(machine, life.signal, (method, args) => this.#onHost(node, method, args)),
       openJournal: async () => this.#reach(journal, life.signal),
+      openAudit: () => new FakeAudit().audit,
       openEc2: () =>
         this.#reach(this.cloud, life.signal, (method, args) => {
           // A request may be on its way already when its sender dies.

@@ -136,6 +136,7 @@ traceDirectories();
 const { loadSettings } = await import('../../src/config.ts');
 const { runDaemon } = await import('../../src/daemon.ts');
 const { openEc2 } = await import('../../src/ebs/ec2.ts');
+const { openAudit } = await import('../../src/fencing/audit.ts');
 const { openHost } = await import('../../src/host/host.ts');
 const { readIdentity } = await import('../../src/host/identity.ts');
 const { createLogger } = await import('../../src/log.ts');
@@ -148,6 +149,7 @@ const world: World = {
   openHost: async (settings, log) =>
     traced('host', await openHost(settings, { onWarning: (message) => log.warn(message) })),
   openJournal: async (directory) => traced('journal', await openJournal(directory)),
+  openAudit,
   openEc2: (cluster, region, log) => traced('ec2', openEc2({ cluster, region, log })),
   readIdentity: (settings) => readIdentity(settings, process.env),
 };

@@ -114,9 +114,10 @@ export class FakeHost implements Host {
     return { what: number === device?.number ? 'disk' : 'other', number };
   }
 
-  async isMountedElsewhere(number: string, ourMountpoint: string): Promise<boolean> {
-    this.#note('isMountedElsewhere', number, ourMountpoint);
-    return [...this.mountedElsewhere].some((volumeId) => numberOf(volumeId) === number && !this.hidden.has(volumeId));
+  async mountedElsewhereBy(number: string, ourMountpoint: string): Promise<string | undefined> {
+    this.#note('mountedElsewhereBy', number, ourMountpoint);
+    const user = [...this.mountedElsewhere].find((id) => numberOf(id) === number && !this.hidden.has(id));
+    return user === undefined ? undefined : `process 42 (of ${user})`;
   }
 
   async abandonMount(target: string): Promise<void> {

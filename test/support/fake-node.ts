@@ -3,14 +3,17 @@ import { onTestFinished } from 'vitest';
 import { loadSettings, type Settings } from '../../src/config.ts';
 import type { EbsVolume } from '../../src/ebs/types.ts';
 import { DriverError } from '../../src/errors.ts';
+import { openFencing } from '../../src/fencing/fencing.ts';
 import { connect, type LocalState } from '../../src/volumes/connect.ts';
 import { createVolume } from '../../src/volumes/create.ts';
+import type { DeviceUse } from '../../src/volumes/devices.ts';
 import type { Held } from '../../src/volumes/held.ts';
 import { holdVolume, letVolumeGo } from '../../src/volumes/hold.ts';
-import type { Identity, Journal } from '../../src/volumes/journal.ts';
+import type { Allowance, Identity, Journal } from '../../src/volumes/journal.ts';
 import type { Node } from '../../src/volumes/node.ts';
 import { recall } from '../../src/volumes/recall.ts';
 import { removeVolume } from '../../src/volumes/remove.ts';
+import { FakeAudit } from './fake-audit.ts';
 import type { FakeEc2 } from './fake-ec2.ts';
 import { FakeHost } from './fake-host.ts';
 import { played } from './virtual-time.ts';
@@ -19,8 +22,9 @@ import { played } from './virtual-time.ts';
 export class FakeJournal implements Journal {
   readonly records = new Map<string, Held>();
   readonly history: Held[] = [];
-  devices: string[] = [];
+  devices: DeviceUse[] = [];
   identity: Identity | undefined;
+  allowance: Allowance | undefined;
   known = new Map<string, EbsVolume>();
   /** Says for each write whether it fails. */
   isFull: (write: { op: 'save' | 'saveDevices' | 'forget'; held?: Held }) => boolean = () => false;
@@ -40,13 +44,13 @@ export class FakeJournal implements Journal {
     this.records.delete(name);
   }
 
-  async loadDevices(): Promise<string[]> {
+  async loadDevices(): Promise<DeviceUse[]> {
     return this.devices;
   }
 
-  async saveDevices(names: readonly string[]): Promise<void> {
+  async saveDevices(uses: readonly DeviceUse[]): Promise<void> {
     if (this.isFull({ op: 'saveDevices' })) throw journalFull();
-    this.devices = [...names];
+    this.devices = [...uses];
   }
 
   async loadKnown(): Promise<Map<string, EbsVolume>> {
@@ -55,6 +59,14 @@ export class FakeJournal implements Journal {
 
   saveKnown(known: ReadonlyMap<string, EbsVolume>): void {
     this.known = new Map(known);
+  }
+
+  async loadAllowance(): Promise<Allowance | undefined> {
+    return this.allowance;
+  }
+
+  async saveAllowance(allowance: Allowance): Promise<void> {
+    this.allowance = allowance;
   }
 
   async loadIdentity(): Promise<Identity | undefined> {
@@ -87,6 +99,7 @@ export interface FakeNodeParts {
   /** A machine and a journal that were there before, as after a restart of the daemon. */
   readonly host?: FakeHost;
   readonly journal?: FakeJournal;
+  readonly audit?: FakeAudit;
 }
 
 /** A node as the driver builds it, on a fake EC2 and a fake machine; EC2 has been asked what is attached here. */
@@ -98,13 +111,17 @@ export async function fakeNode(ec2: FakeEc2, parts: FakeNodeParts = {}): Promise
   const life = new AbortController();
   onTestFinished(() => life.abort());
   const mine = { host: mortal(host, life.signal), journal: mortal(journal, life.signal) };
+  const settings = { ...loadSettings(['--root', '/ebs'], {}), ...parts.settings };
+  const audit = parts.audit ?? new FakeAudit();
   const local: LocalState = {
     ...mine,
-    settings: { ...loadSettings(['--root', '/ebs'], {}), ...parts.settings },
+    settings,
+    fencing: openFencing(settings, audit.audit),
     log: pino({ level: 'silent' }),
     world: {
       openHost: async () => mine.host,
       openJournal: async () => mine.journal,
+      openAudit: () => audit.audit,
       openEc2: () => mortal(ec2, life.signal),
       readIdentity: async () => ({ instanceId, availabilityZone: zone, region: 'eu-west-1' }),
     },
@@ -114,7 +131,7 @@ export async function fakeNode(ec2: FakeEc2, parts: FakeNodeParts = {}): Promise
   await recall(local);
   const node = await connect(local, life.signal).node;
   await played(node.survey.done);
-  for (const survey of ['describeInstance', 'listVolumes']) {
+  for (const survey of ['describeInstance', 'attachmentLimit', 'listVolumes']) {
     const index = ec2.calls.findIndex(({ method }) => method === survey);
     if (index !== -1) ec2.calls.splice(index, 1);
   }

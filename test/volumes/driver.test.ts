@@ -1,7 +1,9 @@
 import { pino } from 'pino';
 import { beforeEach, describe, expect, it, onTestFinished, vi } from 'vitest';
 import { loadSettings } from '../../src/config.ts';
+import { tagKeys } from '../../src/ebs/tags.ts';
 import { openDriver } from '../../src/volumes/driver.ts';
+import { FakeAudit } from '../support/fake-audit.ts';
 import { FakeEc2 } from '../support/fake-ec2.ts';
 import { FakeHost } from '../support/fake-host.ts';
 import { FakeJournal } from '../support/fake-node.ts';
@@ -19,6 +21,7 @@ async function bench(readIdentity = async () => identity) {
   const driver = await openDriver(loadSettings(['--root', '/ebs'], {}), pino({ level: 'silent' }), {
     openHost: async () => new FakeHost(ec2, 'i-1'),
     openJournal: async () => new FakeJournal(),
+    openAudit: () => new FakeAudit().audit,
     openEc2: () => ec2,
     readIdentity,
   });
@@ -68,13 +71,53 @@ describe('a volume that is not', () => {
     async (code) => {
       const { ec2, driver } = await bench();
       await played(driver.create('a', {}));
+      await pass(5000);
       ec2.failNext('findVolumes', code);
-      expect((await played(driver.get('a'))).status).toMatchObject({ volumeId: 'vol-1', stale: expect.any(String) });
+      expect((await played(driver.get('a'))).status).toMatchObject({
+        volumeId: 'vol-1',
+        stale: expect.stringMatching(/^EC2 cannot be asked: EC2 said EC2_\w+; this was seen [56] s ago$/),
+      });
       expect((await played(driver.get('a'))).status).not.toHaveProperty('stale');
       ec2.failNext('findVolumes', code);
       expect(await failure(driver.get('b'))).toMatchObject({ code });
     },
   );
+
+  it('is asked about once for a thousand callers, and again a second later', async () => {
+    const { ec2, driver } = await bench();
+    for (const name of ['a', 'b', 'c']) await played(driver.create(name, {}));
+    await pass(5000);
+    ec2.calls.length = 0;
+    const storm = Array.from({ length: 1000 }, (_, index) => driver.get(['a', 'b', 'c'][index % 3] ?? ''));
+    expect(await played(Promise.all(storm))).toHaveLength(1000);
+    expect(ec2.count('findVolumes')).toBe(3);
+    for (let call = 0; call < 100; call++) await played(driver.get('a'));
+    expect(ec2.calls).toHaveLength(3);
+    expect(ec2.calls.every(({ args }) => args.length > 0)).toBe(true);
+    await pass(1000);
+    await played(driver.get('a'));
+    expect(ec2.calls).toHaveLength(4);
+  });
+
+  it('that another node has made is seen at once, whatever was asked before', async () => {
+    const { ec2, driver } = await bench();
+    expect(await failure(driver.get('a'))).toMatchObject({ code: 'NO_SUCH_VOLUME' });
+    ec2.addVolume({ tags: { [tagKeys.cluster]: 'default', [tagKeys.name]: 'a' } });
+    expect((await played(driver.get('a'))).status).toMatchObject({ volumeId: 'vol-1' });
+  });
+
+  it('is listed as before while EC2 cannot be asked, with what was made and removed here since', async () => {
+    const { ec2, driver } = await bench();
+    for (const name of ['a', 'b']) await played(driver.create(name, {}));
+    ec2.failNext('listVolumes', 'EC2_THROTTLED');
+    expect(await failure(driver.list())).toMatchObject({ code: 'EC2_THROTTLED' });
+    await played(driver.list());
+    await played(driver.remove('a'));
+    await played(driver.create('c', {}));
+    await pass(5000);
+    ec2.failNext('listVolumes', 'EC2_THROTTLED');
+    expect((await played(driver.list())).map(({ name }) => name)).toEqual(['b', 'c']);
+  });
 
   it('is listed with the others, by name', async () => {
     const { driver } = await bench();

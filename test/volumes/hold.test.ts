@@ -36,20 +36,26 @@ describe('mounting', () => {
     expect(host.mounted.get(target)).toMatchObject({ volumeId: 'vol-1', type: 'ext4' });
     expect(node.held.get('a')).toMatchObject({ phase: 'mounted', directory: `${target}/data`, bootId: 'boot-1' });
     expect(journal.records.get('a')).toEqual(node.held.get('a'));
-    expect(ec2.calls.map(({ method }) => method)).toEqual(['findVolumes', 'attachVolume', 'createTags', 'createTags']);
+    expect(ec2.calls.map(({ method }) => method)).toEqual([
+      'findVolumes',
+      'attachVolume',
+      'createTags',
+      'createTags',
+      'createTags',
+    ]);
   });
 
-  it('takes two calls of EC2 once the volume has a filesystem, and giving it back two more', async () => {
+  it('takes three calls of EC2 once the volume has a filesystem, and giving it back two more', async () => {
     const { mount, unmount, ec2 } = await bench();
     await mount('a', 'id-1');
     await unmount('a', 'id-1');
     await pass(10_000);
     ec2.calls.length = 0;
     await mount('a', 'id-2');
-    expect(ec2.calls.map(({ method }) => method)).toEqual(['findVolumes', 'attachVolume']);
+    expect(ec2.calls.map(({ method }) => method)).toEqual(['findVolumes', 'attachVolume', 'createTags']);
     await unmount('a', 'id-2');
     await pass(10_000);
-    expect(ec2.calls.map(({ method }) => method).slice(2)).toEqual(['createTags', 'detachVolume']);
+    expect(ec2.calls.map(({ method }) => method).slice(3)).toEqual(['createTags', 'detachVolume']);
   });
 
   it('journals each phase before the step it names', async () => {
@@ -232,7 +238,7 @@ describe('unmounting', () => {
     await pass(60_000);
     expect(ec2.count('detachVolume')).toBe(0);
     expect(volume.tags).not.toHaveProperty([tagKeys.clean]);
-    expect(node.waits.get('a')).toContain('a container or program still has /dev/vol-1 (vol-1) mounted');
+    expect(node.waits.get('a')).toContain('process 42 (of vol-1) still has /dev/vol-1 (vol-1) mounted');
     const checks = host.count('checkFilesystem');
     expect(await mount('a', 'next')).toBe(`${target}/data`);
     expect([host.count('checkFilesystem'), host.count('makeFilesystem')]).toEqual([checks, 1]);

@@ -42,6 +42,8 @@ describe('a blank disk', () => {
 
   it('is not formatted before it is tagged that this begins', async () => {
     const { mount, ec2, host, volume } = await bench();
+    // The first is about its owner, and only informs.
+    ec2.failNext('createTags', 'EC2_THROTTLED');
     ec2.failNext('createTags', 'EC2_THROTTLED');
     expect(await failure(mount('a', 'id-1'))).toMatchObject({ code: 'EC2_THROTTLED' });
     expect([host.count('makeFilesystem'), host.count('mount')]).toEqual([0, 0]);
@@ -54,8 +56,9 @@ describe('a blank disk', () => {
     const { mount, node, host, volume } = await bench();
     const { ec2 } = node;
     const createTags = vi.spyOn(ec2, 'createTags');
-    createTags.mockImplementationOnce(async (_, tags) => {
-      Object.assign(volume.tags, tags);
+    const write = async (_: unknown, tags: object) => void Object.assign(volume.tags, tags);
+    createTags.mockImplementationOnce(write).mockImplementationOnce(async (_, tags) => {
+      await write(_, tags);
       ec2.failNext('createTags', 'EC2_THROTTLED');
     });
     expect(await failure(mount('a', 'id-1'))).toMatchObject({ code: 'EC2_THROTTLED' });

@@ -17,8 +17,16 @@ async function openDriver(): Promise<OpenDriver> {
   if (OPEN === 'fails') throw new Error('no journal');
   if (OPEN === 'hangs') await new Promise(() => {});
   setTimeout(() => {}, 1e9);
+  const driver = fakeDriver({ mount: (name) => sleep(Number(MOUNT_MS), `/mnt/${name}`) });
   return {
-    ...fakeDriver({ mount: (name) => sleep(Number(MOUNT_MS), `/mnt/${name}`) }),
+    ...driver,
+    operator: {
+      ...driver.operator,
+      drain: (reason) => {
+        say(`drain: ${reason}`);
+        return driver.operator.drain(reason);
+      },
+    },
     close: async () => {
       say('closing');
       if (CLOSE === 'fails') throw new Error('cannot close');

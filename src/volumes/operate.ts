@@ -1,0 +1,34 @@
+import { toDriverError } from '../errors.ts';
+import type { World } from './connect.ts';
+import { createDrain } from './drain.ts';
+import { createFenceOperator } from './fence-operator.ts';
+import { createHeed } from './heed.ts';
+import type { Node } from './node.ts';
+import type { Controls } from './operator.ts';
+import { createPermissionCheck } from './permission-check.ts';
+
+/** What steers this node from outside: operators, and notices of EC2. Ends its timers when the signal is aborted. */
+export function openControls(node: Node, world: World, auditFile: string, signal: AbortSignal): Controls {
+  const drain = createDrain(node);
+  const permissions = createPermissionCheck(node);
+  const heed = createHeed(drain, node.log);
+  const watch =
+    node.settings.notices === 'off'
+      ? undefined
+      : world.watchNotices?.({
+          onNotices: heed,
+          onFailure(error) {
+            const { why } = toDriverError(error, 'read the notices of EC2').parts;
+            node.log.warn(
+              { op: 'notice', why },
+              'notices of EC2 cannot be read: tried again (off with DVE_NOTICES=off)',
+            );
+          },
+        });
+  signal.addEventListener('abort', () => {
+    drain.close();
+    permissions.close();
+    watch?.close();
+  });
+  return { drain, fence: createFenceOperator(node, { auditFile, permissions }) };
+}

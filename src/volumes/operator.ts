@@ -1,0 +1,38 @@
+import { toDriverError } from '../errors.ts';
+import { operation } from '../log.ts';
+import type { Drain } from './drain.ts';
+import type { FenceOperator, Operator } from './types.ts';
+
+/** What an operator's commands act on; it is there once this node knows who it is. */
+export interface Controls {
+  readonly drain: Drain;
+  readonly fence: FenceOperator;
+}
+
+/**
+ * The operator's commands.
+ * @param controls gives what they act on, or throws DriverError STILL_WORKING when that takes too long.
+ */
+export function createOperator(controls: (tried: string) => Promise<Controls>): Operator {
+  const run = <T>(op: string, tried: string, work: (now: Controls) => T | Promise<T>): Promise<T> =>
+    operation.run({ op }, async () => {
+      try {
+        return await work(await controls(tried));
+      } catch (error) {
+        throw toDriverError(error, tried);
+      }
+    });
+  return {
+    drain: (reason) => run('drain', 'drain this node', ({ drain }) => drain.start(reason, 'operator')),
+    drainStatus: () => run('drain', 'tell how far the drain is', ({ drain }) => drain.report()),
+    cancelDrain: () => run('drain', 'end the drain', ({ drain }) => drain.cancel()),
+    fence: {
+      explain: (name) => run('fence', 'explain what would happen to it', ({ fence }) => fence.explain(name)),
+      history: (limit) => run('fence', 'read the history of fencing', ({ fence }) => fence.history(limit)),
+      confirm: (name, victim, reason) =>
+        run('fence', 'confirm that its owner is finished with it', ({ fence }) => fence.confirm(name, victim, reason)),
+      pause: (reason) => run('fence', 'pause fencing', ({ fence }) => fence.pause(reason)),
+      resume: () => run('fence', 'resume fencing', ({ fence }) => fence.resume()),
+    },
+  };
+}

@@ -1,0 +1,73 @@
+import { createHash } from 'node:crypto';
+import { askFor, type Missing, needsOf } from '../fencing/permissions.ts';
+import { operation } from '../log.ts';
+import type { Allowance } from './journal.ts';
+import type { Node } from './node.ts';
+
+/** Soon enough for whoever set the role up to see it, and spread: a fleet that starts at once must not ask at once. */
+const firstMs = 120_000;
+const spreadMs = 600_000;
+const dayMs = 24 * 3600_000;
+
+/** Knows which calls that the settings need this node's role may not make. */
+export interface PermissionCheck {
+  /** As EC2 says, today or now; undefined where it does not tell, or the cluster has no volume to ask about. */
+  missing(): Promise<readonly Missing[] | undefined>;
+  close(): void;
+}
+
+/**
+ * Checks the permissions of this node some minutes after its start, in up to ten EC2 calls. Once nothing is missing it is
+ * not asked again that day, whatever restarts. What is missing becomes an error in the log.
+ */
+export function createPermissionCheck(node: Node): PermissionCheck {
+  const { settings, journal, log, ec2, instanceId, zone, host } = node;
+  const { fencePolicy: policy, onRemove, cluster } = settings;
+  const asked = [policy, onRemove, cluster, instanceId].join(' ');
+  let running: Promise<readonly Missing[] | undefined> | undefined;
+
+  const holds = (allowed: Allowance | undefined) =>
+    allowed?.bootId === host.bootId && allowed.asked === asked && Date.now() - Date.parse(allowed.at) < dayMs;
+  const ask = async (): Promise<readonly Missing[] | undefined> => {
+    if (holds(await journal.loadAllowance())) return [];
+    const [volume] = await ec2.listVolumes({ lane: 'list' });
+    if (volume === undefined) {
+      log.info('whether this role may do what the settings need is asked once the cluster has a volume');
+      return undefined;
+    }
+    const findings = await askFor(ec2, needsOf({ policy, onRemove, cluster, instanceId, zone }, volume));
+    for (const missing of findings.missing) {
+      log.error(
+        missing,
+        `this node's role may not call ${missing.action}, so that ${missing.without}: allow it in IAM`,
+      );
+    }
+    if (findings.missing.length > 0) return findings.missing;
+    if (findings.unknown.length > 0) {
+      log.warn({ unknown: findings.unknown }, 'EC2 did not tell whether this role may make these calls');
+      return undefined;
+    }
+    await journal.saveAllowance({ bootId: host.bootId, asked, at: new Date().toISOString() }).catch(() => undefined);
+    return [];
+  };
+  const missing = (): Promise<readonly Missing[] | undefined> => {
+    running ??= operation
+      .run({ op: 'permissions' }, ask)
+      .catch((error: unknown) => {
+        log.warn({ op: 'permissions', err: error }, 'the permissions of this role could not be checked');
+        return undefined;
+      })
+      .finally(() => {
+        running = undefined;
+      });
+    return running;
+  };
+  const timer = setTimeout(() => void missing(), firstMs + spreadOf(instanceId)).unref();
+  return { missing, close: () => clearTimeout(timer) };
+}
+
+/** Different instances get different parts of the spread, and each the same at every start. */
+function spreadOf(instanceId: string): number {
+  const digest = createHash('sha256').update(instanceId).digest();
+  return (digest.readUInt32BE() / 2 ** 32) * spreadMs;
+}
