@@ -6,9 +6,8 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type CommandResult, run } from '../../src/host/run.ts';
 
-/** A Docker engine of the tests' own: nothing of it touches the machine's engine or its plugins. */
-export interface Dockerd {
-  readonly pid: number;
+/** What tests ask of an engine. */
+export interface Engine {
   /** Runs the docker CLI against it; gives exit code and output. */
   docker(...args: string[]): Promise<CommandResult>;
   /** The same, failing the test unless it succeeds; gives its trimmed output. */
@@ -16,6 +15,15 @@ export interface Dockerd {
   /** A volume as `docker volume inspect` shows it. */
   // biome-ignore lint/suspicious/noExplicitAny: tests look into Status, which has every shape.
   volume(name: string): Promise<any>;
+}
+
+/** A Docker engine of the tests' own: nothing of it touches the machine's engine or its plugins. */
+export interface Dockerd extends Engine {
+  readonly pid: number;
+  /** For DOCKER_HOST. */
+  readonly host: string;
+  /** Its log since it was started, with what its managed plugins write. */
+  log(): string;
   /** Ends it without any warning (SIGKILL); `start` begins anew on the same data. */
   kill(): Promise<void>;
   /** Ends it in good order (SIGTERM), its data kept; with live-restore its containers run on. */
@@ -34,20 +42,18 @@ export const withVolume = (name: string, target = '/v'): string[] => [
 
 /**
  * Starts dockerd in a mount namespace of its own that outlives it (mounts of the host reach it, its own stay there),
- * with a volume plugin "ebs" at `pluginSocket`, no bridge and an image "busybox" made of Debian's static busybox.
+ * with a volume plugin "ebs" at `pluginSocket` (undefined: none), no bridge and an image "busybox" made of Debian's static busybox.
  */
-export async function startDockerd(pluginSocket: string, extraArgs: readonly string[] = []): Promise<Dockerd> {
+export async function startDockerd(
+  pluginSocket: string | undefined,
+  extraArgs: readonly string[] = [],
+): Promise<Dockerd> {
   const dir = await mkdtemp(join(tmpdir(), 'dve-dockerd-'));
-  const host = `unix://${dir}/docker.sock`;
   const machine = await startMachine(pluginSocket);
   let child: ChildProcess | undefined;
+  let log: string[] = [];
 
-  const docker = (...args: string[]) => run('docker', ['-H', host, ...args], { timeoutMs: 180_000 });
-  const ok = async (...args: string[]) => {
-    const { code, stdout, stderr } = await docker(...args);
-    if (code !== 0) throw new Error(`docker ${args.join(' ')} ended with ${code}: ${stderr}${stdout}`);
-    return stdout.trim();
-  };
+  const engine = engineIn(dir);
   const end = async (signal: NodeJS.Signals) => {
     const running = child;
     child = undefined;
@@ -57,33 +63,22 @@ export async function startDockerd(pluginSocket: string, extraArgs: readonly str
     await gone;
   };
   const start = async () => {
-    const args = [
-      ...['--data-root', `${dir}/data`, '--exec-root', `${dir}/exec`, '-p', `${dir}/pid`, '-H', host],
-      ...['--iptables=false', '--ip6tables=false', '--bridge=none', ...extraArgs],
-    ];
-    child = spawn('nsenter', [`--mount=/proc/${machine.pid}/ns/mnt`, 'dockerd', ...args], {
-      stdio: ['ignore', 'ignore', 'pipe'],
-    });
-    const log: string[] = [];
+    const args = [`--mount=/proc/${machine.pid}/ns/mnt`, 'dockerd', ...engineArguments(dir), ...extraArgs];
+    child = spawn('nsenter', args, { stdio: ['ignore', 'ignore', 'pipe'] });
+    log = [];
     child.stderr?.setEncoding('utf8').on('data', (text: string) => log.push(text));
-    for (;;) {
-      if ((await docker('version')).code === 0) return;
-      if (child.exitCode !== null) throw new Error(`dockerd ended with ${child.exitCode}:\n${log.join('')}`);
-      await sleep(100);
-    }
+    await untilAnswers(engine, child, () => log.join(''));
   };
 
   await start();
-  await importBusybox(dir, ok);
+  await importBusybox(dir, engine);
   return {
     get pid() {
       return child?.pid ?? 0;
     },
-    docker,
-    ok,
-    async volume(name) {
-      return JSON.parse(await ok('volume', 'inspect', name))[0];
-    },
+    host: `unix://${dir}/docker.sock`,
+    log: () => log.join(''),
+    ...engine,
     async kill() {
       await end('SIGKILL');
       await endContainerd(dir);
@@ -91,8 +86,8 @@ export async function startDockerd(pluginSocket: string, extraArgs: readonly str
     terminate: () => end('SIGTERM'),
     start,
     async stop() {
-      const ids = (await docker('ps', '-aq')).stdout.split('\n').filter((id) => id !== '');
-      if (ids.length > 0) await docker('rm', '-f', ...ids);
+      const ids = (await engine.docker('ps', '-aq')).stdout.split('\n').filter((id) => id !== '');
+      if (ids.length > 0) await engine.docker('rm', '-f', ...ids);
       await end('SIGTERM');
       await endLeftovers(dir);
       machine.kill('SIGKILL');
@@ -101,15 +96,64 @@ export async function startDockerd(pluginSocket: string, extraArgs: readonly str
   };
 }
 
+/** The engine that has its things, its socket too, in this directory. */
+export function engineIn(dir: string): Engine {
+  const docker = (...args: string[]) =>
+    run('docker', ['-H', `unix://${dir}/docker.sock`, ...args], { timeoutMs: 180_000 });
+  const ok = async (...args: string[]) => {
+    const { code, stdout, stderr } = await docker(...args);
+    if (code !== 0) throw new Error(`docker ${args.join(' ')} ended with ${code}: ${stderr}${stdout}`);
+    return stdout.trim();
+  };
+  return {
+    docker,
+    ok,
+    async volume(name) {
+      return JSON.parse(await ok('volume', 'inspect', name))[0];
+    },
+  };
+}
+
+/** Arguments of the dockerd that {@link engineIn} talks to; it makes no network of its own. */
+export const engineArguments = (dir: string): string[] => [
+  ...[
+    '--data-root',
+    `${dir}/data`,
+    '--exec-root',
+    `${dir}/exec`,
+    '-p',
+    `${dir}/pid`,
+    '-H',
+    `unix://${dir}/docker.sock`,
+  ],
+  ...['--iptables=false', '--ip6tables=false', '--bridge=none'],
+];
+
+/** Waits until an engine answers. @throws Error with its log when its process ends instead */
+export async function untilAnswers({ docker }: Engine, child: ChildProcess, log: () => string): Promise<void> {
+  while ((await docker('version')).code !== 0) {
+    if (child.exitCode !== null || child.signalCode !== null) {
+      throw new Error(`dockerd ended (${child.exitCode ?? child.signalCode}):\n${log()}`);
+    }
+    await sleep(100);
+  }
+}
+
+/** A shell command that gives a mount namespace directories of Docker's of its own. */
+export const ownDirectories = [
+  'mount --make-rshared /',
+  'mkdir -p /run/docker /etc/docker',
+  'mount -t tmpfs tmpfs /run/docker && mount -t tmpfs tmpfs /etc/docker',
+  'mkdir -p /run/docker/plugins /etc/docker/plugins',
+].join(' && ');
+
+/** A shell command that makes the volume plugin "ebs" known in them. */
+export const pluginAt = (socket: string): string => `echo unix://${socket} > /etc/docker/plugins/ebs.spec`;
+
 /** A process that holds the engine's mount namespace: a dockerd that starts again finds the mounts of the last one. */
-async function startMachine(pluginSocket: string): Promise<ChildProcess> {
-  const script = [
-    'mount --make-rshared /',
-    'mkdir -p /run/docker /etc/docker',
-    'mount -t tmpfs tmpfs /run/docker && mount -t tmpfs tmpfs /etc/docker',
-    `mkdir -p /run/docker/plugins /etc/docker/plugins && echo unix://${pluginSocket} > /etc/docker/plugins/ebs.spec`,
-    'echo ready && exec sleep infinity',
-  ].join(' && ');
+async function startMachine(pluginSocket: string | undefined): Promise<ChildProcess> {
+  const known = pluginSocket === undefined ? 'true' : pluginAt(pluginSocket);
+  const script = `${ownDirectories} && ${known} && echo ready && exec sleep infinity`;
   const machine = spawn('unshare', ['--mount', '--propagation', 'slave', 'sh', '-c', script], {
     stdio: ['ignore', 'pipe', 'inherit'],
   });
@@ -126,10 +170,12 @@ async function endContainerd(dir: string): Promise<void> {
   await rm(pidFile, { force: true });
 }
 
-/** What a killed dockerd leaves behind: containers, their shims, containerd. */
+/** What a killed dockerd leaves behind: containers, managed plugins, their shims, containerd. */
 async function endLeftovers(dir: string): Promise<void> {
-  const tasks = `${dir}/exec/containerd/daemon/io.containerd.runtime.v2.task/moby`;
-  for (const id of await readdir(tasks).catch(() => [])) await killIfThere(`${tasks}/${id}/init.pid`);
+  for (const namespace of ['moby', 'plugins.moby']) {
+    const tasks = `${dir}/exec/containerd/daemon/io.containerd.runtime.v2.task/${namespace}`;
+    for (const id of await readdir(tasks).catch(() => [])) await killIfThere(`${tasks}/${id}/init.pid`);
+  }
   const ours = async (pid: string) =>
     (await readFile(`/proc/${pid}/cmdline`, 'utf8').catch(() => '')).includes(`${dir}/exec/`);
   for (const pid of await readdir('/proc')) {
@@ -143,7 +189,7 @@ async function killIfThere(pidFile: string): Promise<void> {
 }
 
 /** An image with /seeded holding one file, so that copy-up can be seen. */
-async function importBusybox(dir: string, ok: (...args: string[]) => Promise<string>): Promise<void> {
+export async function importBusybox(dir: string, { ok }: Engine): Promise<void> {
   const root = join(dir, 'image');
   await mkdir(join(root, 'bin'), { recursive: true });
   await mkdir(join(root, 'seeded'));

@@ -36,6 +36,8 @@ const known = {
     todo: 'Give this machine loop devices: modprobe loop, and /dev/loop-control in a container',
   },
   dockerd: program('dockerd', 'docker.io'),
+  'dpkg-query': program('dpkg-query', 'dpkg'),
+  ip: program('ip', 'iproute2'),
   'mkfs.xfs': program('mkfs.xfs', 'xfsprogs'),
   'mkfs.btrfs': program('mkfs.btrfs', 'btrfs-progs'),
   aws: program('aws', 'awscli'),

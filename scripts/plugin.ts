@@ -1,0 +1,95 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { copyFile, mkdir, mkdtemp, readFile, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { pipeline } from 'node:stream/promises';
+import { fileURLToPath } from 'node:url';
+import { parseArgs } from 'node:util';
+
+const help = `Usage: npm run plugin -- [OPTIONS]
+
+Builds the managed Docker plugin and gives it to the engine that the docker command talks to. Prints the plugin's name.
+Needs docker and tar; run it as root, so that the plugin's files are root's.
+
+  --name NAME        The plugin's name [ebs]. Without a tag it gets VERSION-ARCHITECTURE as one.
+  --arch ARCH        amd64 or arm64 [the engine's own]; another than its own only where its builder can.
+  --config FILE      Configuration of the plugin [plugin-config.json].
+  --build-arg A=B    Passed to docker build: BASE, an image of Debian; NODE, one with /usr/local/bin/node. Repeatable.
+  --network NAME     Passed to docker build.
+`;
+
+const root = fileURLToPath(new URL('..', import.meta.url));
+
+const { values } = parseArgs({
+  options: {
+    name: { type: 'string', default: 'ebs' },
+    arch: { type: 'string' },
+    config: { type: 'string', default: join(root, 'plugin-config.json') },
+    'build-arg': { type: 'string', multiple: true, default: [] },
+    network: { type: 'string' },
+    help: { type: 'boolean', short: 'h' },
+  },
+});
+if (values.help === true) process.stdout.write(help);
+else await createPlugin();
+
+async function createPlugin(): Promise<void> {
+  const ownArch = await output('docker', ['version', '--format', '{{.Server.Arch}}']);
+  const arch = values.arch ?? ownArch;
+  const name = await fullName(values.name, arch);
+  const dir = await mkdtemp(join(tmpdir(), 'docker-volume-ebs-plugin-'));
+  try {
+    const image = await buildImage(join(dir, 'image'), arch === ownArch ? [] : ['--platform', `linux/${arch}`]);
+    await copyFile(values.config, join(dir, 'config.json'));
+    await unpack(image, join(dir, 'rootfs'));
+    await output('docker', ['plugin', 'create', name, dir]);
+  } finally {
+    await rm(dir, { recursive: true, force: true });
+  }
+  process.stdout.write(`${name}\n`);
+}
+
+/** A plugin's tag serves one architecture: the engine does not choose among several when it installs one. */
+async function fullName(name: string, arch: string): Promise<string> {
+  // A colon before the last slash is a registry's port.
+  if (/:[^/]*$/.test(name)) return name;
+  const { version } = JSON.parse(await readFile(join(root, 'package.json'), 'utf8'));
+  return `${name}:${version}-${arch}`;
+}
+
+/** Builds the Dockerfile's image and gives its id. */
+async function buildImage(idFile: string, platform: readonly string[]): Promise<string> {
+  const args = values['build-arg'].flatMap((each) => ['--build-arg', each]);
+  const network = values.network === undefined ? [] : ['--network', values.network];
+  // Progress is no result: it goes where errors go.
+  const child = spawn('docker', ['build', '--iidfile', idFile, ...platform, ...network, ...args, root], {
+    stdio: ['ignore', process.stderr, 'inherit'],
+  });
+  await ended(child, 'docker build');
+  return readFile(idFile, 'utf8');
+}
+
+/** Writes an image's files below a directory. */
+async function unpack(image: string, directory: string): Promise<void> {
+  await mkdir(directory);
+  const container = await output('docker', ['create', image]);
+  try {
+    const files = spawn('docker', ['export', container], { stdio: ['ignore', 'pipe', 'inherit'] });
+    const tar = spawn('tar', ['-x', '-C', directory], { stdio: ['pipe', 'inherit', 'inherit'] });
+    await Promise.all([pipeline(files.stdout, tar.stdin), ended(files, 'docker export'), ended(tar, 'tar')]);
+  } finally {
+    await output('docker', ['rm', container]);
+  }
+}
+
+async function output(command: string, args: readonly string[]): Promise<string> {
+  const child = spawn(command, args, { stdio: ['ignore', 'pipe', 'inherit'] });
+  const [text] = await Promise.all([child.stdout.setEncoding('utf8').toArray(), ended(child, `${command} ${args[0]}`)]);
+  return text.join('').trim();
+}
+
+async function ended(child: ReturnType<typeof spawn>, what: string): Promise<void> {
+  const [code] = await once(child, 'close');
+  if (code !== 0) throw new Error(`${what} ended with ${code}`);
+}
