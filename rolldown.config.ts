@@ -6,7 +6,7 @@ export default defineConfig({
   platform: 'node',
   // The SDK's CommonJS entry cannot be tree-shaken: its ES modules cut the bundle and its start time to a third.
   resolve: { mainFields: ['module', 'main'] },
-  plugins: [lazyBuiltins(), withoutTransports()],
+  plugins: [lazyBuiltins(), withoutUnused()],
   // A command pays only for the modules it runs: wrappers that V8 compiles in advance are for bundles that run whole.
   optimization: { pifeForModuleWrappers: false },
   output: {
@@ -14,6 +14,8 @@ export default defineConfig({
     format: 'esm',
     codeSplitting: false,
     sourcemap: true,
+    // V8 keeps the text in one byte a character, not two, when all of it is ASCII.
+    charset: 'ascii',
     // Source text counts as memory for as long as the daemon runs. Names stay, for stack traces.
     minify: { compress: { keepNames: { function: true, class: true } }, mangle: { keepNames: true }, codegen: true },
   },
@@ -28,6 +30,8 @@ function lazyBuiltins(): Plugin {
   const required = '\0require:';
   /** Reading these loads fetch; nothing here imports them. */
   const heavy = new Set(['WebSocket', 'CloseEvent', 'MessageEvent']);
+  /** Fastify requires them at once, for options that are not used here. The SDK needs TLS, but only once the socket answers. */
+  const unusedByFastify = new Set(['http2', 'https']);
   const namesOf = (name: string) => {
     const names = Object.keys(process.getBuiltinModule(name) ?? {});
     return names.filter((each) => each !== 'default' && !heavy.has(each));
@@ -40,8 +44,7 @@ function lazyBuiltins(): Plugin {
         const name = id.replace(/^node:/, '');
         if (!builtinModules.includes(name)) return null;
         if (kind !== 'require-call') return { id: `${imported}${name}`, moduleSideEffects: false };
-        // Fastify requires HTTP/2 at once, for an option that is not used here.
-        return name === 'http2' ? `${required}${name}` : null;
+        return unusedByFastify.has(name) ? `${required}${name}` : null;
       },
     },
     load(id) {
@@ -68,15 +71,25 @@ function lazyExportsOf(name: string, namesOf: (name: string) => readonly string[
   return `Object.defineProperties(exports, Object.fromEntries(${entries}));`;
 }
 
-/** pino loads what its transports need, worker threads among it; they cannot be bundled (pino docs/bundling.md). */
-function withoutTransports(): Plugin {
-  const stub = '\0thread-stream';
+/** Packages that are required by what is used here, but never called: each throws when it is. */
+function withoutUnused(): Plugin {
+  const stub = '\0unused:';
+  const unused: Readonly<Record<string, string>> = {
+    // pino's transports run in worker threads, which cannot be bundled (pino docs/bundling.md).
+    'thread-stream': 'pino transports',
+    // Bodies are checked by src/dvdi/body.ts.
+    '@fastify/ajv-compiler': 'ajv',
+    '@fastify/fast-json-stringify-compiler': 'fast-json-stringify',
+    // For tests within a process.
+    'light-my-request': 'inject()',
+  };
   return {
-    name: 'without-transports',
-    resolveId: (id) => (id === 'thread-stream' ? stub : null),
-    load: (id) =>
-      id === stub
-        ? 'module.exports = class { constructor() { throw new Error("pino transports are not bundled"); } };'
-        : null,
+    name: 'without-unused',
+    resolveId: (id) => (Object.hasOwn(unused, id) ? `${stub}${id}` : null),
+    load(id) {
+      if (!id.startsWith(stub)) return null;
+      const what = unused[id.slice(stub.length)];
+      return `module.exports = class { constructor() { throw new Error(${JSON.stringify(`${what} is not bundled`)}); } };`;
+    },
   };
 }

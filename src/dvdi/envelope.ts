@@ -35,7 +35,6 @@ export function asDriverError(error: unknown, tried: string, volume: string | un
 /** Fastify marks what the sender did wrong with a 4xx status. */
 function isClientFault(error: unknown): error is Error {
   if (!(error instanceof Error) || error instanceof DriverError) return false;
-  if ('validation' in error) return true;
   return 'statusCode' in error && typeof error.statusCode === 'number' && error.statusCode < 500;
 }
 

@@ -10,17 +10,16 @@ export const Anything = Type.Object({});
 export const Named = Type.Object({ Name });
 export const Mounting = Type.Object({
   Name,
-  ID: Type.Optional(Type.Unsafe<string | null>({ type: 'string', nullable: true })),
+  ID: Type.Optional(Type.Union([Type.String(), Type.Null()])),
 });
 export const Creating = Type.Object({
   Name,
   // Not Type.Record: its pattern does not match keys with a newline, whose values would go unchecked.
   Opts: Type.Optional(
-    Type.Unsafe<Record<string, string> | null>({
-      type: 'object',
-      nullable: true,
-      additionalProperties: { type: 'string' },
-    }),
+    Type.Union([
+      Type.Unsafe<Record<string, string>>({ type: 'object', additionalProperties: Type.String() }),
+      Type.Null(),
+    ]),
   ),
 });
 

@@ -1,6 +1,7 @@
 import Fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify';
 import type { Logger } from 'pino';
 import type { VolumeDriver } from '../volumes/types.ts';
+import { compilers } from './body.ts';
 import { workFor } from './caller.ts';
 import type { Endpoint } from './endpoint.ts';
 import { endpoints } from './endpoints.ts';
@@ -31,8 +32,7 @@ export function createWire(options: WireOptions): FastifyInstance {
     // Get answered with an error makes dockerd forget the volume: while stopping, calls are still answered.
     return503OnClosing: false,
     exposeHeadRoutes: false,
-    ajv: { customOptions: { coerceTypes: false, removeAdditional: false, useDefaults: false, allErrors: false } },
-    schemaErrorFormatter: ([first]) => new Error(`${nameOf(first?.instancePath)} ${first?.message}`),
+    schemaController: { compilersFactory: compilers },
     clientErrorHandler: refuseConnection,
     frameworkErrors: (error, request, reply) => fail(options.log, error, request, reply),
     requestTimeout: receiveTimeoutMs,
@@ -71,9 +71,6 @@ function parse(bytes: Buffer, done: (error: Error | null, body?: unknown) => voi
     done(malformed('read the request', `its body is not JSON: ${(error as Error).message}`, error));
   }
 }
-
-/** A JSON pointer as people write it: "/Opts/size" is "Opts.size". */
-const nameOf = (pointer = '') => (pointer === '' ? 'the body' : pointer.slice(1).replaceAll('/', '.'));
 
 function addEndpoint(app: FastifyInstance, endpoint: Endpoint, options: WireOptions): void {
   app.route<{ Body: object }>({
