@@ -1,47 +1,68 @@
 import { setTimeout as sleep } from 'node:timers/promises';
+import { DriverError } from '../errors.ts';
 import type { Call, SendOptions } from './call.ts';
 import type { Pacer } from './pacer.ts';
-import { countAttempts, isAnswer, retryOf } from './retries.ts';
+import { countAttempts, retryOf } from './retries.ts';
+import type { Lane } from './types.ts';
 
 /** Failures for other reasons than the rate after which a call is given up. */
 const maxFailures = 4;
 const firstDelayMs = 100;
-/** How long a call that EC2 refuses for its rate is tried again: a mount has 110 s, and needs the rest for itself. */
-const patienceMs = 60_000;
+/**
+ * How long a call that EC2 refuses for its rate is tried again, in milliseconds. A mount's caller is answered earlier,
+ * with what it waits for, and the next one joins. A takeover tries again by itself, and says so; whoever asks for a list
+ * waits himself, dockerd for 60 s.
+ */
+const patienceMs: Readonly<Record<Lane, number>> = { takeover: 60_000, mount: 600_000, list: 45_000 };
 
 /**
  * Sends a call, each attempt in its turn, until EC2 answers it for good. Also a call that changes something is repeated
  * when its answer was lost: its ClientToken or the state it leaves makes that harmless, or an error that callers tell
  * apart.
- * @throws what the last attempt failed with; the signal's reason when aborted between attempts.
+ * @param onThrottled called when EC2 first refuses the call for its rate.
+ * @throws what the last attempt failed with: a refusal for the rate only when every attempt was refused so, which proves
+ * that the call took no effect; the signal's reason when aborted between attempts; DriverError EC2_UNAVAILABLE when the
+ * call says that it is no longer valid.
  */
 export async function sendUntilAnswered<T>(
   pacer: Pacer,
   action: string,
   call: Call,
   send: (options: SendOptions) => Promise<T>,
+  onThrottled: () => void,
 ): Promise<T> {
   const entrant = pacer.entrant(call);
-  const patience = new Patience(call.signal);
+  const patience = new Patience(call);
   let failures = 0;
   try {
     for (let attempt = 1; ; attempt += 1) {
       await pacer.turn(action, entrant, patience.signal);
+      if (call.stillValid?.() === false) throw outdated(call);
       const outcome = await attemptOnce(pacer, action, call, send);
       if (outcome.failed === undefined) return outcome.answer;
       const { error, retry } = outcome.failed;
       countAttempts(error, attempt);
       if (retry === 'rate') {
-        patience.begin(error);
+        if (patience.begin(error)) onThrottled();
         continue;
       }
       failures += 1;
       if (retry === undefined || failures >= maxFailures) throw error;
+      patience.lost(error);
       await pause(failures, call.signal);
     }
   } finally {
     patience.end();
   }
+}
+
+/** It proves nothing about earlier attempts. */
+function outdated({ tried }: Call): DriverError {
+  return new DriverError('EC2_UNAVAILABLE', {
+    tried,
+    why: 'what it was based on no longer held when its turn came',
+    todo: 'Try again',
+  });
 }
 
 type Outcome<T> =
@@ -56,13 +77,10 @@ async function attemptOnce<T>(
 ): Promise<Outcome<T>> {
   const sentAt = performance.now();
   try {
-    const answer = await send(signal === undefined ? {} : { abortSignal: signal });
-    pacer.accepted(action, sentAt);
-    return { answer };
+    return { answer: await send(signal === undefined ? {} : { abortSignal: signal }) };
   } catch (error) {
     const retry = retryOf(error);
     if (retry === 'rate') pacer.refused(action, sentAt);
-    else if (isAnswer(error)) pacer.accepted(action, sentAt);
     return { failed: { error, retry } };
   }
 }
@@ -73,28 +91,37 @@ async function pause(failures: number, signal: AbortSignal | undefined): Promise
   await sleep(delayMs, undefined, { signal }).catch(() => signal?.throwIfAborted());
 }
 
-/** Ends the wait for a turn some time after EC2 first refused the call, with what it refused it with last. */
+/** Ends the wait for a turn some time after EC2 first refused the call, with what is known then of how it failed. */
 class Patience {
-  readonly #caller: AbortSignal | undefined;
+  readonly #call: Call;
   #signal: AbortSignal | undefined;
   #timer: NodeJS.Timeout | undefined;
   #refusal: unknown;
+  #lost: unknown;
 
-  constructor(caller: AbortSignal | undefined) {
-    this.#caller = caller;
-    this.#signal = caller;
+  constructor(call: Call) {
+    this.#call = call;
+    this.#signal = call.signal;
   }
 
   get signal(): AbortSignal | undefined {
     return this.#signal;
   }
 
-  begin(refusal: unknown): void {
+  /** EC2 refused an attempt for its rate. @returns true when that is the first. */
+  begin(refusal: unknown): boolean {
     this.#refusal = refusal;
-    if (this.#timer !== undefined) return;
+    if (this.#timer !== undefined) return false;
+    const { signal, lane = 'mount' } = this.#call;
     const deadline = new AbortController();
-    this.#timer = setTimeout(() => deadline.abort(this.#refusal), patienceMs);
-    this.#signal = this.#caller === undefined ? deadline.signal : AbortSignal.any([this.#caller, deadline.signal]);
+    this.#timer = setTimeout(() => deadline.abort(this.#lost ?? this.#refusal), patienceMs[lane]);
+    this.#signal = signal === undefined ? deadline.signal : AbortSignal.any([signal, deadline.signal]);
+    return true;
+  }
+
+  /** An attempt failed otherwise: it may have taken effect. */
+  lost(error: unknown): void {
+    this.#lost = error;
   }
 
   end(): void {

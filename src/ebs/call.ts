@@ -6,6 +6,7 @@ import type { Lane } from './types.ts';
 
 /** What the caller of {@link openEc2} may listen with; a pino logger fits. */
 export interface CallLog {
+  info(fields: object, message: string): void;
   debug(fields: object, message: string): void;
 }
 
@@ -15,6 +16,10 @@ export interface Call {
   readonly signal?: AbortSignal | undefined;
   /** "mount" unless told; it may improve while the call waits for its turn. */
   readonly lane?: Lane | undefined;
+  /** Called when EC2 first refuses the call for its rate: from then on it may take minutes. */
+  readonly onThrottled?: (() => void) | undefined;
+  /** Asked at each attempt, once it has its turn, for that may come late; false ends the call. */
+  readonly stillValid?: (() => boolean) | undefined;
 }
 
 /** What the SDK's send takes besides the command. */
@@ -35,8 +40,12 @@ export function caller(log: CallLog | undefined): Caller {
       const ms = Math.round(performance.now() - started);
       log?.debug({ action, ms, ...outcome }, `EC2: ${call.tried}`);
     };
+    const onThrottled = () => {
+      log?.info({ action }, `EC2 throttles the calls of the account, and is asked again: ${call.tried}`);
+      call.onThrottled?.();
+    };
     try {
-      const answer = await sendUntilAnswered(pacer, action, call, send);
+      const answer = await sendUntilAnswered(pacer, action, call, send, onThrottled);
       logged({});
       return answer;
     } catch (error) {

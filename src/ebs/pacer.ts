@@ -1,4 +1,4 @@
-import { accepted, type Bucket, fullBucket, readyIn, refused, spent } from './bucket.ts';
+import { type Bucket, fullBucket, readyIn, refused, spent } from './bucket.ts';
 import { allowanceOf } from './budgets.ts';
 import { first, type Queued } from './lanes.ts';
 import type { Lane } from './types.ts';
@@ -30,11 +30,6 @@ export class Pacer {
   /** EC2 refused a call of this action for its rate; `sentAt` by performance.now(). */
   refused(action: string, sentAt: number): void {
     this.#gate(action).change((bucket, now) => refused(bucket, sentAt, now, Math.random()));
-  }
-
-  /** EC2 took a call of this action, whatever it answered. */
-  accepted(action: string, sentAt: number): void {
-    this.#gate(action).change((bucket) => accepted(bucket, sentAt));
   }
 
   #gate(action: string): Gate {

@@ -1,6 +1,6 @@
 import type { Attachment } from './types.ts';
 
-/** The tag keys we write on EBS volumes (DESIGN: one name, one EBS volume, in one cluster). */
+/** The tag keys we write on EBS volumes: one name, one EBS volume, in one cluster. */
 export const tagKeys = {
   /** What consoles show. */
   displayName: 'Name',
@@ -19,7 +19,7 @@ export const tagKeys = {
   epoch: 'docker-volume-ebs:epoch',
   /** Who attached it last; see fencing/records.ts. */
   owner: 'docker-volume-ebs:owner',
-  /** One key for each taker that announces a fence: this and its instance id. */
+  /** One key for each announced takeover: this, the taker's instance id, a dot and the takeover's id. */
   intentPrefix: 'docker-volume-ebs:fence.',
   /** The last takeovers. */
   fenceLog: 'docker-volume-ebs:fence-log',

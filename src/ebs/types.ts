@@ -125,6 +125,11 @@ export interface CallOptions {
   readonly signal?: AbortSignal | undefined;
   /** "mount" unless told. */
   readonly lane?: Lane | undefined;
+  /**
+   * For calls that change an attachment, an instance or tags: asked at each attempt, once it has its turn. False ends the
+   * call with nothing more sent: with the signal's reason if that is aborted, else EC2_UNAVAILABLE.
+   */
+  readonly stillValid?: (() => boolean) | undefined;
 }
 
 /**
@@ -145,7 +150,11 @@ export interface Ec2 {
   /** Gives EC2's answer, usually in state "creating" and without attachments. */
   createVolume(spec: CreateVolumeSpec, options?: CallOptions): Promise<EbsVolume>;
   deleteVolume(volumeId: string, options?: CallOptions): Promise<void>;
-  attachVolume(key: AttachmentKey, options?: CallOptions): Promise<Attachment>;
+  /**
+   * EC2_THROTTLED proves that it took no effect. `onThrottled` is called when EC2 first refuses it for its rate: it is
+   * tried again for minutes then.
+   */
+  attachVolume(key: AttachmentKey, options?: CallOptions & { readonly onThrottled?: () => void }): Promise<Attachment>;
   /** `force` takes the disk from a guest that does not let go of it; only for one that is proven not to run. */
   detachVolume(key: AttachmentKey, options?: CallOptions & { readonly force?: boolean }): Promise<Attachment>;
   /** Writes tags on one resource, or the same tags on up to 1,000. */

@@ -33,36 +33,38 @@ export function openWrites(client: EC2Client, call: Caller): Writes {
       );
     },
 
-    async attachVolume(key, { signal, lane } = {}) {
+    async attachVolume(key, { signal, lane, onThrottled } = {}) {
       const tried = `attach ${key.volumeId} to ${key.instanceId} as ${key.device}`;
-      const answer = await call('AttachVolume', { tried, signal, lane }, (options) =>
+      const answer = await call('AttachVolume', { tried, signal, lane, onThrottled }, (options) =>
         client.send(commands.attachVolume(key), options),
       );
       return toAttachment(answer);
     },
 
-    async detachVolume(key, { signal, lane, force = false } = {}) {
+    async detachVolume(key, { signal, lane, stillValid, force = false } = {}) {
       const tried = `detach ${key.volumeId} from ${key.instanceId} (${key.device})${force ? ' by force' : ''}`;
-      const answer = await call('DetachVolume', { tried, signal, lane }, (options) =>
+      const answer = await call('DetachVolume', { tried, signal, lane, stillValid }, (options) =>
         client.send(commands.detachVolume(key, { force }), options),
       );
       return toAttachment(answer);
     },
 
-    async createTags(resourceIds, tags, { signal, lane } = {}) {
+    async createTags(resourceIds, tags, { signal, lane, stillValid } = {}) {
       const resources = [resourceIds].flat();
       if (resources.length === 0 || Object.keys(tags).length === 0) return;
-      await call('CreateTags', { tried: `tag ${namesOf(resources)}`, signal, lane }, (options) =>
+      await call('CreateTags', { tried: `tag ${namesOf(resources)}`, signal, lane, stillValid }, (options) =>
         client.send(commands.createTags(resources, tags), options),
       );
     },
 
-    async deleteTags(resourceIds, tags, { signal, lane } = {}) {
+    async deleteTags(resourceIds, tags, { signal, lane, stillValid } = {}) {
       const resources = [resourceIds].flat();
       // Without a key EC2 would delete every tag.
       if (resources.length === 0 || Object.keys(tags).length === 0) return;
-      await call('DeleteTags', { tried: `remove tags from ${namesOf(resources)}`, signal, lane }, (options) =>
-        client.send(commands.deleteTags(resources, tags), options),
+      await call(
+        'DeleteTags',
+        { tried: `remove tags from ${namesOf(resources)}`, signal, lane, stillValid },
+        (options) => client.send(commands.deleteTags(resources, tags), options),
       );
     },
 
@@ -74,9 +76,9 @@ export function openWrites(client: EC2Client, call: Caller): Writes {
       return answer.SnapshotId;
     },
 
-    async stopInstance(instanceId, { signal, lane, force = false } = {}) {
+    async stopInstance(instanceId, { signal, lane, stillValid, force = false } = {}) {
       const tried = `stop ${instanceId}${force ? ' by force' : ''}`;
-      await call('StopInstances', { tried, signal, lane }, (options) =>
+      await call('StopInstances', { tried, signal, lane, stillValid }, (options) =>
         client.send(commands.stopInstance(instanceId, { force }), options),
       );
     },

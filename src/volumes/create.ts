@@ -5,7 +5,7 @@ import { waitUntilCreated } from '../ebs/volume-waits.ts';
 import { DriverError, isCode } from '../errors.ts';
 import { visibilityMs } from './lookup.ts';
 import { encodeName } from './names.ts';
-import { type Node, waiting } from './node.ts';
+import { findVolume, type Node, waiting } from './node.ts';
 import { type CreateOptions, parseOptions } from './options.ts';
 import { clientToken, differences, planVolume } from './plan.ts';
 
@@ -25,7 +25,7 @@ const lookMs = 500;
 export async function createVolume(node: Node, name: string, raw: Readonly<Record<string, string>>): Promise<void> {
   const options = parseOptions(name, raw);
   const spec = planVolume(name, options, node.settings, node.zone);
-  const existing = node.held.get(name)?.volume ?? (await node.lookup.find(name));
+  const existing = node.held.get(name)?.volume ?? (await findVolume(node, name));
   if (existing !== undefined) return refuseDifferent(node, name, options, existing);
 
   let doubtful = false;

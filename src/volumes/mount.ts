@@ -164,6 +164,8 @@ async function tagFormatted(node: Node, held: Held, type: FilesystemType): Promi
 }
 
 async function tag(node: Node, held: Held, key: string, value: string): Promise<Held> {
-  await node.ec2.createTags(held.volume.id, { [key]: value });
+  await waiting(node, held.name, `EC2 to tag ${held.volume.id}`, () =>
+    node.ec2.createTags(held.volume.id, { [key]: value }),
+  );
   return keep(node, { ...held, volume: { ...held.volume, tags: { ...held.volume.tags, [key]: value } } });
 }

@@ -3,7 +3,7 @@ import type { EbsVolume } from '../ebs/types.ts';
 import { DriverError, isCode } from '../errors.ts';
 import { adoptMounted } from './adopt.ts';
 import { releaseLeftover } from './leftover.ts';
-import { type Node, waiting } from './node.ts';
+import { findVolume, type Node, waiting } from './node.ts';
 import { release } from './release.ts';
 
 /**
@@ -23,7 +23,7 @@ export async function removeVolume(node: Node, name: string): Promise<void> {
 }
 
 async function removeFree(node: Node, name: string): Promise<void> {
-  const volume = await node.lookup.find(name);
+  const volume = await findVolume(node, name);
   if (volume === undefined) return;
   if ((await adoptMounted(node, name, volume)) !== undefined)
     throw inUseHere(name, node.instanceId, 'it is mounted on this node for somebody whose record is lost');

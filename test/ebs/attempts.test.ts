@@ -1,5 +1,6 @@
 import { beforeEach, describe, expect, it, vi } from 'vitest';
 import { caller } from '../../src/ebs/call.ts';
+import type { Lane } from '../../src/ebs/types.ts';
 import { failure, pass, played, useVirtualTime } from '../support/virtual-time.ts';
 
 vi.mock('node:timers/promises', () => import('../support/virtual-time.ts'));
@@ -19,7 +20,8 @@ function bench(...failures: unknown[]) {
     if (failures.length > 0) throw failures.shift();
     return 'answer';
   };
-  const ask = (signal?: AbortSignal, action = 'AttachVolume') => call(action, { tried: 'attach vol-1', signal }, send);
+  const ask = (signal?: AbortSignal, action = 'AttachVolume', lane?: Lane) =>
+    call(action, { tried: 'attach vol-1', signal, lane }, send);
   return { call, sent, ask };
 }
 
@@ -71,17 +73,43 @@ describe('a call', () => {
 });
 
 describe('a call that EC2 refuses for its rate', () => {
-  it.each(['RequestLimitExceeded', 'EC2ThrottledException', 'Throttling'])('%s: goes on for a minute', async (name) => {
-    const { ask, sent } = bench(...Array.from({ length: 1000 }, () => awsError(name, 503)));
-    const started = performance.now();
-    const error = await failure(ask());
-    expect(error).toMatchObject({
-      code: 'EC2_THROTTLED',
-      message: expect.stringContaining(`(${name}, ${sent.length} attempts)`),
+  it.each(['RequestLimitExceeded', 'EC2ThrottledException', 'Throttling'])('%s: is sent again', async (name) => {
+    const { ask, sent } = bench(...Array.from({ length: 5 }, () => awsError(name, 503)));
+    expect(await played(ask())).toBe('answer');
+    expect(sent).toHaveLength(6);
+  });
+
+  it.each<[Lane, number]>([
+    ['takeover', 60],
+    ['mount', 600],
+    ['list', 45],
+  ])('is given up in the lane "%s" after %i s', async (lane, seconds) => {
+    let error: unknown;
+    const { ask } = bench(...Array.from({ length: 1000 }, throttled));
+    ask(undefined, 'AttachVolume', lane).catch((reason: unknown) => {
+      error = reason;
     });
-    expect(performance.now() - started).toBeGreaterThan(55_000);
-    expect(performance.now() - started).toBeLessThan(61_000);
-    expect(sent.length).toBeGreaterThan(10);
+    await pass(seconds * 1000 - 1000);
+    expect(error).toBeUndefined();
+    await pass(2000);
+    expect(error).toMatchObject({ code: 'EC2_THROTTLED', message: expect.stringContaining('attempts)') });
+  });
+
+  it('is given up as one that may have taken effect when the answer to an attempt was lost', async () => {
+    const lost = Object.assign(new Error('socket hang up'), { code: 'ECONNRESET' });
+    const { ask } = bench(throttled(), lost, ...Array.from({ length: 1000 }, throttled));
+    expect(await failure(ask(undefined, 'AttachVolume', 'list'))).toMatchObject({ code: 'EC2_UNAVAILABLE' });
+  });
+
+  it('tells its caller, once', async () => {
+    const told = vi.fn();
+    const call = caller(undefined);
+    const failures = [throttled(), throttled()];
+    const send = async () => {
+      if (failures.length > 0) throw failures.shift();
+    };
+    await played(call('AttachVolume', { tried: 'attach vol-1', onThrottled: told }, send));
+    expect(told).toHaveBeenCalledTimes(1);
   });
 
   it('succeeds once EC2 takes it', async () => {
@@ -109,18 +137,6 @@ describe('a call that EC2 refuses for its rate', () => {
     controller.abort('gone');
     expect(await asked).toBe('gone');
     expect(sent).toHaveLength(1);
-  });
-
-  it('is paused anew from the start once EC2 took a call, whatever it answered', async () => {
-    vi.spyOn(Math, 'random').mockReturnValue(1);
-    const { ask, sent } = bench(...Array.from({ length: 6 }, throttled), awsError('VolumeInUse', 400), throttled());
-    expect(await failure(ask())).toMatchObject({ code: 'EC2_VOLUME_IN_USE' });
-    await played(ask());
-    const [before = 0, refused = 0, answered = 0] = sent.slice(-3);
-    expect(sent).toHaveLength(9);
-    expect(refused).toBeGreaterThan(before);
-    // The seventh refusal in a row would pause it for 5 s.
-    expect(answered - refused).toBeLessThan(4_000);
   });
 
   it('still has its attempts at other failures', async () => {

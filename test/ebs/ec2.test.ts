@@ -330,7 +330,7 @@ describe('reading lists', () => {
 describe('the log', () => {
   it('hears of every call and how it went', async () => {
     const debug = vi.fn();
-    const ec2 = openTestEc2({ log: { debug } });
+    const ec2 = openTestEc2({ log: { debug, info: vi.fn() } });
     answerOnce(200, volumesXml([]));
     await ec2.listVolumes();
     answerOnce(400, errorXml('VolumeInUse', 'vol-1 is already attached.'));
@@ -341,6 +341,17 @@ describe('the log', () => {
         { action: 'AttachVolume', ms: expect.any(Number), code: 'EC2_VOLUME_IN_USE', why: expect.any(String) },
         'EC2: attach vol-1 to i-1 as /dev/xvdba',
       ],
+    ]);
+  });
+
+  it('and its reader hears of a call that EC2 throttles, while it is tried again', async () => {
+    const info = vi.fn();
+    const ec2 = openTestEc2({ log: { debug: () => {}, info } });
+    answerOnce(503, errorXml('RequestLimitExceeded', 'Request limit exceeded.'));
+    answerOnce(400, errorXml('VolumeInUse', 'vol-1 is already attached.'));
+    await ec2.attachVolume(key).catch(() => undefined);
+    expect(info.mock.calls).toEqual([
+      [{ action: 'AttachVolume' }, expect.stringContaining('attach vol-1 to i-1 as /dev/xvdba')],
     ]);
   });
 });

@@ -38,13 +38,16 @@ interface Outcome {
   unmounted: number;
 }
 
-/** Each node mounts its share; a caller that gets an error tries again, as schedulers do. */
+/**
+ * Each node mounts its share; a caller that gets an error tries again, as schedulers do. Callers without an id, as those
+ * of Mesos: the driver would release what is mounted for a container that never comes.
+ */
 async function everyMount(bed: Bed, outcome: Outcome): Promise<void> {
   const deadline = performance.now() + giveUpMs;
   const mountOne = async (index: number): Promise<void> => {
     for (;;) {
       try {
-        await bed.mount(bed.node(index % nodes), seedName(index));
+        await bed.call(bed.node(index % nodes), 'Mount', { Name: seedName(index) });
         return;
       } catch (error) {
         outcome.errors.push(error instanceof Error ? error.message : String(error));
@@ -66,7 +69,7 @@ export function attachBound(count: number): number {
 function fleetNote({ calls, wallMs }: Sample, errors: readonly string[]): string {
   const throttled = throttledOf({ calls });
   const byAction = [...Map.groupBy(throttled, ({ action }) => action)].map(
-    ([action, group]) => `, ${action} ${group.length}`,
+    ([action, group]) => `, of ${calls.filter((call) => call.action === action).length} ${action} ${group.length}`,
   );
   const bound = attachBound(volumes);
   return [
