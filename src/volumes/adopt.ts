@@ -23,7 +23,6 @@ export async function adoptUnrecorded(node: Node): Promise<void> {
       ({ instanceId, state }) => instanceId === node.instanceId && state !== 'detached',
     );
     if (attachment === undefined) return;
-    node.devices.take([attachment.device]);
     const name = nameOf(volume);
     if (name === undefined) return;
     if (node.held.has(name) && readIntents(volume.tags).length === 0) return;
@@ -48,14 +47,21 @@ export async function adoptMounted(node: Node, name: string, volume: EbsVolume):
   );
   if (attachment === undefined || node.held.has(name)) return undefined;
   const mounted = await asMounted(node, leftover(node, name, volume, attachment));
-  return mounted === undefined ? undefined : keep(node, mounted);
+  return mounted === undefined ? undefined : keepFound(node, mounted);
 }
 
 async function adopt(node: Node, name: string, volume: EbsVolume, attachment: Attachment): Promise<void> {
   const found = leftover(node, name, volume, attachment);
-  const held = await keep(node, (await asMounted(node, found)) ?? found);
+  const held = await keepFound(node, (await asMounted(node, found)) ?? found);
   node.log.warn({ volume: name, volumeId: volume.id, phase: held.phase }, 'attached here without a record');
   if (held.phase === 'detaching') node.scheduleRelease(name, 0);
+}
+
+/** From now on its device name is in use by our own account, until the record is dropped. */
+async function keepFound(node: Node, found: Held): Promise<Held> {
+  const held = await keep(node, found);
+  node.devices.take([held.device]);
+  return held;
 }
 
 /** Mounted right now, so it may be in use: a holder of our own keeps it until an Unmount, or no container uses it. */

@@ -5,6 +5,7 @@ import { DriverError, type ErrorCode, isCode } from '../errors.ts';
 import { type Fenced, type Takeover, takeOver } from '../fencing/takeover.ts';
 import { claim } from './claim.ts';
 import { isOurs } from './detach.ts';
+import { refuseWhileDraining } from './drain.ts';
 import type { Held } from './held.ts';
 import { releaseLeftover } from './leftover.ts';
 import { drop, keep, type Node, quarantine, waiting } from './node.ts';
@@ -23,8 +24,7 @@ const staleMs = 1000;
  * NODE_FULL, EC2_*.
  */
 export async function acquire(node: Node, name: string, found: EbsVolume): Promise<Held> {
-  refuseOtherZone(node, name, found);
-  refuseMultiAttach(node, name, found);
+  refuseForeign(node, name, found);
   let volume = found;
   let fenced: Fenced | undefined;
   let givenUp = false;
@@ -47,6 +47,12 @@ export async function acquire(node: Node, name: string, found: EbsVolume): Promi
     why: 'it was attached or detached by somebody else each time it seemed free',
     todo: 'Find out which other instance wants it (get shows its owner), stop that, and try again',
   });
+}
+
+/** Refuses a volume that cannot come here, whoever has it. @throws DriverError WRONG_ZONE; ATTACHED_ELSEWHERE for Multi-Attach. */
+export function refuseForeign(node: Node, name: string, volume: EbsVolume): void {
+  refuseOtherZone(node, name, volume);
+  refuseMultiAttach(node, name, volume);
 }
 
 function refuseOtherZone(node: Node, name: string, volume: EbsVolume): void {
@@ -99,6 +105,7 @@ async function makeFree(node: Node, name: string, volume: EbsVolume, attachment:
       instanceId,
       rules: fencing.rulesOf(volume.tags),
       room: () => roomHere(node, name, volume),
+      mayGoOn: () => refuseWhileDraining(node, name, undefined),
       waiting: (reason, work) => waiting(node, name, reason, work),
     },
     volume,
@@ -128,6 +135,7 @@ const refusals: readonly ErrorCode[] = [
   'EC2_DENIED',
   'EC2_REJECTED',
   'EC2_LIMIT',
+  'EC2_THROTTLED',
   'EC2_NO_SUCH_VOLUME',
   'EC2_NO_SUCH_INSTANCE',
   'NODE_FULL',
@@ -191,9 +199,11 @@ async function reserve(node: Node, name: string, volume: EbsVolume): Promise<Hel
 /** Our attachment, or the volume as it is when it cannot be had now, or not under this name. */
 async function sendAttach(node: Node, attaching: Held): Promise<Attachment | { readonly volume: EbsVolume }> {
   const { name, volume, instanceId, device } = attaching;
-  return waiting(node, name, `EC2 to attach ${volume.id} as ${device}`, async () => {
+  const reason = `EC2 to attach ${volume.id} as ${device}`;
+  const onThrottled = () => node.waits.set(name, `${reason}, which throttles these calls of the account for now`);
+  return waiting(node, name, reason, async () => {
     try {
-      return await node.ec2.attachVolume({ volumeId: volume.id, instanceId, device });
+      return await node.ec2.attachVolume({ volumeId: volume.id, instanceId, device }, { onThrottled });
     } catch (error) {
       if (isCode(error, 'NODE_FULL')) throw nodeFull(node, name, volume, node.devices.inUse() - 1, error);
       if (!isCode(error, 'EC2_DEVICE_NAME_IN_USE')) return afterError(node, attaching, error);
@@ -211,7 +221,10 @@ async function afterError(
   error: unknown,
 ): Promise<Attachment | { readonly volume: EbsVolume }> {
   if (!isCode(error, 'EC2_VOLUME_IN_USE', 'EC2_INCORRECT_STATE', 'EC2_UNAVAILABLE')) throw error;
-  const now = await node.ec2.describeVolume(volume.id);
+  const now = await node.ec2.describeVolume(volume.id).catch((failed: unknown) => {
+    // What the look is refused for proves nothing about the attachment.
+    throw isCode(failed, ...refusals) ? error : failed;
+  });
   const ours = now?.attachments.find((each) => isOurs({ volumeId: volume.id, instanceId, device }, each));
   if (ours !== undefined) return ours;
   if (now === undefined || error.code === 'EC2_UNAVAILABLE') throw error;

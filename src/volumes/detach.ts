@@ -9,6 +9,8 @@ import { drop, mountpointOf, type Node, quarantine, waiting } from './node.ts';
 /** EC2 is read during a detach only in case the disk's going is not noticed here. */
 const detachCheckMs = 5000;
 const detachTimeoutMs = 60_000;
+/** Throttled, the clean tag could keep the disk here for as long as a call is tried again. */
+const tagPatienceMs = 20_000;
 
 /** What names our attachment of a held volume. */
 export function keyOf({ volume, instanceId, device }: Held): AttachmentKey {
@@ -55,18 +57,23 @@ export async function detachIdle(node: Node, held: Held): Promise<void> {
 
 /**
  * The clean tag goes first: a crash before the detach then still leaves proof that this attachment is finished. Without
- * it the detach goes on all the same: a volume must not stay here for want of a permission to tag.
+ * it the detach goes on all the same: a volume must not stay here for want of a permission to tag, or of a turn. One that
+ * takes effect later still says the truth.
  */
 async function tagClean(node: Node, { name, volume, instanceId, device, attachTime }: Held): Promise<void> {
   if (attachTime === undefined) return;
   const mark = cleanMark({ instanceId, device, attachTime });
+  const late = new AbortController();
+  const timer = setTimeout(() => late.abort(), tagPatienceMs);
   try {
-    await node.ec2.createTags(volume.id, { [tagKeys.clean]: mark });
+    await node.ec2.createTags(volume.id, { [tagKeys.clean]: mark }, { signal: late.signal });
   } catch (error) {
     node.log.warn(
       { volume: name, volumeId: volume.id, err: error },
       'the clean tag could not be written; detaching all the same',
     );
+  } finally {
+    clearTimeout(timer);
   }
 }
 
@@ -135,12 +142,14 @@ export async function seenUse(node: Node, held: Held): Promise<string | undefine
 
 /**
  * What keeps the disk in use after our own mount is gone, as a clause. Any mount namespace counts, also those we cannot
- * see: a container whose Unmount came too early, or was never sent, keeps its disk.
+ * see: a container whose Unmount came too early, or was never sent, keeps its disk. It is named where it can be seen; a
+ * mount of btrfs goes by a device number of its own.
  */
 export async function stillUsed(node: Node, held: Held): Promise<string | undefined> {
   const disk = await node.host.findDevice(held.volume.id, held.device);
   const busy = disk !== undefined && (await node.host.isDeviceBusy(disk));
-  return busy ? usedBy(disk, held) : undefined;
+  if (!busy) return undefined;
+  return usedBy(disk, held, await node.host.mountedElsewhereBy(disk.number, mountpointOf(node.settings, held.name)));
 }
 
 /** The clause for a disk that something else has mounted: `user`, where that can be seen. */

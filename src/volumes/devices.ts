@@ -15,11 +15,11 @@ export interface DeviceUse {
   readonly volumeId?: string | undefined;
   /** When it was given back; undefined while in use, and when the daemon ended before it could tell. */
   readonly freedAt?: number | undefined;
-  /** Why nobody gets the name for a while after that, as a clause. */
+  /** Why others get the name last for a while after that, as a clause. */
   readonly quarantine?: string | undefined;
 }
 
-/** A name that is free but kept back. */
+/** A name that is free but kept back from a volume. */
 export interface KeptBack {
   readonly name: string;
   /** A clause. */
@@ -31,7 +31,8 @@ export interface KeptBack {
 /**
  * The EC2 device names of this node. A DetachVolume names volume, instance and device, so one that arrives late can only
  * hit the same volume under the same name: a volume gets no name that it had until that cannot happen any more. Another
- * volume may have the name at once, but gets the one that was used longest ago.
+ * volume may have the name at once, but gets the one that was used longest ago, and one in quarantine only when there is
+ * no other: a volume that spoils names must not leave the others without.
  */
 export interface DeviceNames {
   /** Chooses a name and takes it, in one step: two volumes never get the same. Undefined when there is none. */
@@ -42,10 +43,18 @@ export interface DeviceNames {
   take(names: Iterable<string>): void;
   /** The names that EC2 lists on this instance, all of them; they replace what it listed before. */
   listed(names: Iterable<string>): void;
-  /** Keeps a name from everybody for as long as a late detach can arrive: what it was used for did not end cleanly. */
+  /**
+   * Keeps a name from its volume, and makes it the last choice of every other, for as long as a late detach can arrive:
+   * what it was used for did not end cleanly.
+   */
   quarantine(name: string, volumeId: string, why: string): void;
   /** Gives a name back after the use of a volume, or of none when nothing came to be attached. A quarantine stays. */
   free(name: string, volumeId: string | undefined): void;
+  /**
+   * Learns from elsewhere that a volume had a name here, when nobody knows. Where no use of it is remembered (the
+   * journal was lost), it counts as ended when this daemon started.
+   */
+  told(name: string, volumeId: string): void;
   /** How many names are in use, by EC2's account and our own. */
   inUse(): number;
   /** Names that are free and that this volume does not get, the one that it gets first at the front. */
@@ -76,13 +85,17 @@ export function createDeviceNames(history: readonly DeviceUse[], now: () => numb
   };
   /** How long a late detach can still arrive for a use. */
   const restOf = ({ freedAt }: DeviceUse) => (freedAt === undefined ? 0 : freedAt + lateDetachMs - now());
-  const keptFrom = (volumeId: string) =>
-    uses.filter((use) => restOf(use) > 0 && (use.quarantine !== undefined || use.volumeId === volumeId));
-  const next = (volumeId: string, kernelNames: ReadonlySet<string>) =>
+  const keptFrom = (volumeId: string) => uses.filter((use) => restOf(use) > 0 && use.volumeId === volumeId);
+  const quarantined = () => uses.filter((use) => restOf(use) > 0 && use.quarantine !== undefined);
+  const choose = (kernelNames: ReadonlySet<string>, kept: readonly DeviceUse[]) =>
     chooseDeviceName({
-      taken: new Set([...taken, ...atEc2, ...kernelNames, ...keptFrom(volumeId).map(({ name }) => name)]),
+      taken: new Set([...taken, ...atEc2, ...kernelNames, ...kept.map(({ name }) => name)]),
       recent: uses.map(({ name }) => name),
     });
+  const next = (volumeId: string, kernelNames: ReadonlySet<string>) => {
+    const own = keptFrom(volumeId);
+    return choose(kernelNames, [...own, ...quarantined()]) ?? choose(kernelNames, own);
+  };
 
   return {
     reserve(volumeId, kernelNames) {
@@ -106,6 +119,10 @@ export function createDeviceNames(history: readonly DeviceUse[], now: () => numb
       taken.delete(name);
       atEc2.delete(name);
       remember(volumeId === undefined ? { name } : { name, volumeId, freedAt: now() });
+    },
+    told(name, volumeId) {
+      if (uses.some((use) => use.name === name && use.volumeId === volumeId)) return;
+      remember({ name, volumeId, freedAt: started });
     },
     inUse: () => new Set([...taken, ...atEc2].map(slotOf)).size,
     keptBack(volumeId) {

@@ -7,7 +7,7 @@ import { refuseWhileDraining } from './drain.ts';
 import type { Held } from './held.ts';
 import { addHolder, removeHolder } from './holders.ts';
 import { mountHeld } from './mount.ts';
-import { keep, type Node } from './node.ts';
+import { findVolume, keep, type Node } from './node.ts';
 
 /** A volume brought here for a caller who left waits at least this long for the next one: callers try again. */
 const abandonedLingerMs = 30_000;
@@ -51,7 +51,7 @@ async function bringUp(node: Node, name: string): Promise<Held> {
   const held = await agree(node, name);
   if (held?.phase === 'mounted') return held;
   if (held !== undefined) return mountHeld(node, held);
-  const volume = await node.lookup.find(name);
+  const volume = await findVolume(node, name);
   if (volume === undefined) throw noSuchVolume(name, 'mount it');
   const adopted = await adoptMounted(node, name, volume);
   if (adopted !== undefined) return adopted.phase === 'mounted' ? adopted : mountHeld(node, adopted);

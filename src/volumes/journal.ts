@@ -61,8 +61,12 @@ export async function openJournal(root: string): Promise<Journal> {
   const identityFile = join(root, 'identity.json');
   const knownFile = join(root, 'known.json');
   const allowanceFile = join(root, 'allowance.json');
-  const saveDevices = latestOnly((text) => writeDurably(root, devicesFile, text));
-  let lastKnown: Promise<unknown> = Promise.resolve();
+  const saveDevices = latestOnly((uses: readonly DeviceUse[]) =>
+    writeDurably(root, devicesFile, `${JSON.stringify(uses)}\n`),
+  );
+  const saveKnown = latestOnly((known: ReadonlyMap<string, EbsVolume>) =>
+    writeDurably(root, knownFile, JSON.stringify(Object.fromEntries(known))),
+  );
   return {
     load: () =>
       loadAll(directory).catch((error: unknown) => {
@@ -86,7 +90,7 @@ export async function openJournal(root: string): Promise<Journal> {
     // Without the history a name may be used again early, which costs one more try at worst.
     loadDevices: async () => readUses(await readJson(devicesFile)),
     saveDevices: (uses) =>
-      saveDevices(`${JSON.stringify(uses)}\n`).catch((error: unknown) => {
+      saveDevices(uses).catch((error: unknown) => {
         throw journalFailed(undefined, root, error);
       }),
     loadIdentity: () => readJson(identityFile),
@@ -100,8 +104,7 @@ export async function openJournal(root: string): Promise<Journal> {
       }
     },
     saveKnown(known) {
-      const text = JSON.stringify(Object.fromEntries(known));
-      lastKnown = lastKnown.then(() => writeDurably(root, knownFile, text)).catch(() => undefined);
+      saveKnown(known).catch(() => undefined);
     },
     saveIdentity: (identity) => writeDurably(root, identityFile, `${JSON.stringify(identity)}\n`),
   };
@@ -163,21 +166,21 @@ function isUse(use: unknown): use is DeviceUse {
   return [name, volumeId, quarantine].every((each) => typeof each === 'string') && typeof freedAt === 'number';
 }
 
-/** Writes one after another: an older text never wins. Texts that come while one is written share the next write. */
-function latestOnly(write: (text: string) => Promise<void>): (text: string) => Promise<void> {
+/** Writes one after another: an older state never wins. States that come while one is written share the next write. */
+function latestOnly<T>(write: (state: T) => Promise<void>): (state: T) => Promise<void> {
   let last: Promise<unknown> = Promise.resolve();
-  let next: { text: string; readonly written: Promise<void> } | undefined;
-  return (text) => {
+  let next: { state: T; readonly written: Promise<void> } | undefined;
+  return (state) => {
     if (next !== undefined) {
-      next.text = text;
+      next.state = state;
       return next.written;
     }
     const written = last.then(() => {
-      const latest = next?.text ?? text;
+      const latest = next?.state ?? state;
       next = undefined;
       return write(latest);
     });
-    next = { text, written };
+    next = { state, written };
     last = written.catch(() => undefined);
     return written;
   };

@@ -138,14 +138,25 @@ export function createKeeper(node: Node): Keeper {
         lookForOrphans();
       });
       const offset = () => Date.now() - performance.now();
-      let awake = offset();
-      const tick = async () => {
-        const slept = offset() - awake;
-        awake = offset();
-        if (slept > sleepMs) await afterSleep();
-        await sweep();
+      /** What was slept through before this is looked at, or under way. */
+      let seen = offset();
+      const heedSleep = async () => {
+        const before = seen;
+        seen = offset();
+        if (seen - before <= sleepMs) return;
+        try {
+          await afterSleep();
+        } catch (error) {
+          // The next tick looks again, for any later sleep too.
+          seen = before;
+          throw error;
+        }
       };
-      const timer = setInterval(unattended(tick), sweepMs).unref();
+      const tick = () => {
+        unattended(heedSleep)();
+        unattended(sweep)();
+      };
+      const timer = setInterval(tick, sweepMs).unref();
       ends.push(
         () => watch.close(),
         () => clearTimeout(burst),

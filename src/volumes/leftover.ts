@@ -21,8 +21,9 @@ export async function releaseLeftover(
       waitUntilDetached(node.ec2, { ...attachment, instanceId: node.instanceId }, { timeoutMs: detachTimeoutMs }),
     );
   }
+  const held = await keep(node, leftover(node, name, volume, attachment));
   node.devices.take([attachment.device]);
-  await finishDetach(node, await keep(node, leftover(node, name, volume, attachment)));
+  await finishDetach(node, held);
   return { ...volume, state: 'available', attachments: [] };
 }
 

@@ -6,6 +6,10 @@ import { createView, type Seen } from './view.ts';
 
 /** EC2 reads may lag a change by this much (reference value for eventual consistency; AWS gives no bound). */
 export const visibilityMs = 20_000;
+/** More names than these are not remembered: a cluster that makes a name for each job has no end of them. */
+const knownAtMost = 2000;
+/** EC2 remembers client tokens for about half as long. */
+const generationMs = 86_400_000;
 
 /** From a name to its EBS volume: reads of EC2, corrected by what this node has itself just done. */
 export interface Lookup {
@@ -43,22 +47,37 @@ export function createLookup(
   now: () => number = Date.now,
 ): Lookup {
   const known = new Map(memory.known);
-  const created = new Map<string, { volume: EbsVolume; at: number }>();
+  const created = new Map<string, { readonly volume: EbsVolume; readonly at: number; shown: boolean }>();
   const removed = new Map<string, number>();
-  const generations = new Map<string, number>();
+  const generations = new Map<string, { readonly next: number; readonly at: number }>();
 
   const isGone = (volume: EbsVolume) =>
     volume.state === 'deleting' || volume.state === 'deleted' || removed.has(volume.id);
   const forgetOld = () => {
     for (const [name, { at }] of created) if (now() - at > visibilityMs) created.delete(name);
     for (const [id, at] of removed) if (now() - at > visibilityMs) removed.delete(id);
+    for (const [name, { at }] of generations) if (now() - at > generationMs) generations.delete(name);
   };
 
   const learn = (name: string, volume: EbsVolume | undefined): void => {
     const before = known.get(name)?.id;
-    if (volume === undefined) known.delete(name);
-    else known.set(name, volume);
+    known.delete(name);
+    if (volume !== undefined) known.set(name, volume);
+    // In the order of what was learnt about them last.
+    for (const oldest of known.keys()) {
+      if (known.size <= knownAtMost) break;
+      known.delete(oldest);
+    }
     if (before !== volume?.id) memory.keep(known);
+  };
+  /** Once a read has shown what was made here, in whatever state, reads are believed about it. */
+  const noteShown = (name: string, volumes: readonly EbsVolume[]): void => {
+    const made = created.get(name);
+    if (made !== undefined && volumes.some(({ id }) => id === made.volume.id)) made.shown = true;
+  };
+  const notShownYet = (name: string): EbsVolume | undefined => {
+    const made = created.get(name);
+    return made?.shown === false ? made.volume : undefined;
   };
 
   /** A volume that is known here and no listing shows: the listing is behind, or it is gone, which a look by its id tells. */
@@ -66,23 +85,26 @@ export function createLookup(
     const id = known.get(name)?.id;
     if (id === undefined || removed.has(id)) return undefined;
     const volume = await ec2.describeVolume(id, options);
+    noteShown(name, volume === undefined ? [] : [volume]);
     return volume !== undefined && !isGone(volume) && nameOf(volume) === name ? volume : undefined;
   };
   const read = async (name: string, options: CallOptions): Promise<EbsVolume | undefined> => {
-    const found = (await ec2.findVolumes(encodeName(name), options)).filter((volume) => !isGone(volume));
+    const listed = await ec2.findVolumes(encodeName(name), options);
     forgetOld();
-    const volume = onlyOne(name, found) ?? (await notListed(name, options));
+    noteShown(name, listed);
+    const found = listed.filter((volume) => !isGone(volume));
+    const volume = onlyOne(name, found) ?? (await notListed(name, options)) ?? notShownYet(name);
     learn(name, volume);
     return volume;
   };
-  const shown = createView((name: string) => read(name, { lane: 'list' }), now);
+  const view = createView((name: string) => read(name, { lane: 'list' }), now);
   const listing = createView(async () => {
     const listed = await ec2.listVolumes({ lane: 'list' });
     forgetOld();
     const byName = Map.groupBy(listed, nameOf);
     for (const [name, [volume, ...others]] of byName) {
       const clear = name !== undefined && volume !== undefined && others.length === 0 && !isGone(volume);
-      if (clear) shown.saw(name, volume);
+      if (clear) view.saw(name, volume);
     }
     return listed;
   }, now);
@@ -96,28 +118,28 @@ export function createLookup(
   return {
     async find(name) {
       const volume = await read(name, {});
-      shown.saw(name, volume);
+      view.saw(name, volume);
       return volume;
     },
-    look: (name) => shown.look(name, known.get(name)),
+    look: (name) => view.look(name, known.get(name)),
     async list() {
       const { value, ...seen } = (await listing.look('')) ?? { value: [] };
       return { ...seen, value: corrected(value) };
     },
     created(name, volume) {
-      created.set(name, { volume, at: now() });
+      created.set(name, { volume, at: now(), shown: false });
       learn(name, volume);
-      shown.saw(name, volume);
+      view.saw(name, volume);
     },
     removed(name, volume) {
       created.delete(name);
       learn(name, undefined);
-      shown.saw(name, undefined);
+      view.saw(name, undefined);
       removed.set(volume.id, now());
       const used = Number.parseInt(volume.tags[tagKeys.generation] ?? '0', 10) || 0;
-      generations.set(name, Math.max(generations.get(name) ?? 0, used + 1));
+      generations.set(name, { next: Math.max(generations.get(name)?.next ?? 0, used + 1), at: now() });
     },
-    nextGeneration: (name) => generations.get(name) ?? 0,
+    nextGeneration: (name) => generations.get(name)?.next ?? 0,
   };
 }
 

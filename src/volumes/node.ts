@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import type { Logger } from 'pino';
 import type { Settings } from '../config.ts';
-import type { AttachmentLimit, Ec2 } from '../ebs/types.ts';
+import type { AttachmentLimit, EbsVolume, Ec2 } from '../ebs/types.ts';
 import type { Fencing } from '../fencing/fencing.ts';
 import type { Host } from '../host/types.ts';
 import type { DeviceNames } from './devices.ts';
@@ -64,7 +64,8 @@ export async function drop(node: Pick<Node, 'journal' | 'held' | 'devices'>, nam
 }
 
 /**
- * Keeps the device name of an attachment from use for a while, also over a restart: how it ended is not known.
+ * Keeps the device name of an attachment from its volume for a while, and from others while they have another, also over
+ * a restart: how it ended is not known.
  * @param why a clause.
  */
 export async function quarantine({ devices, journal, log }: Node, { device, volume, name }: Held, why: string) {
@@ -92,6 +93,10 @@ export async function waiting<T>(
     else node.waits.set(name, outer);
   }
 }
+
+/** The volume of a name as EC2 has it; see {@link Lookup.find}. */
+export const findVolume = (node: Node, name: string): Promise<EbsVolume | undefined> =>
+  waiting(node, name, 'EC2 to tell which EBS volume has this name', () => node.lookup.find(name));
 
 /** Where a volume's filesystem is mounted; the directory exists only while it is. */
 export function mountpointOf(settings: Pick<Settings, 'root'>, name: string): string {

@@ -1,6 +1,7 @@
 import { deviceNames } from '../ebs/device-names.ts';
 import type { AttachmentLimit, EbsVolume } from '../ebs/types.ts';
 import { DriverError } from '../errors.ts';
+import { devicesOf } from '../fencing/records.ts';
 import { type Node, waiting } from './node.ts';
 
 /** More names than these make no sentence. */
@@ -28,6 +29,7 @@ export async function roomHere(node: Node, name: string, volume: EbsVolume): Pro
 
 /** A device name for a volume, taken. @throws DriverError NODE_FULL. */
 export async function takeName(node: Node, name: string, volume: EbsVolume): Promise<string> {
+  for (const had of devicesOf(volume.tags, node.instanceId)) node.devices.told(had, volume.id);
   const device = node.devices.reserve(volume.id, await checkRoom(node, name, volume));
   if (device === undefined) throw noName(node, name, volume);
   return device;
@@ -91,7 +93,7 @@ function ours({ held }: Node, asking: string, attached: number): string {
   return `: ${[...named, ...more, ...others].join(', ')}`;
 }
 
-/** Every device name is in use or kept back. */
+/** Every device name is in use or kept back from this volume. */
 function noName(node: Node, name: string, volume: EbsVolume): DriverError {
   const kept = node.devices.keptBack(volume.id);
   const [first] = kept;
@@ -99,7 +101,7 @@ function noName(node: Node, name: string, volume: EbsVolume): DriverError {
   const until =
     first === undefined
       ? ''
-      : ` and the others (${kept.length}) are kept from use, since a detach of their last use may still arrive or was not confirmed; ${first.name} comes free in ${Math.ceil(first.forMs / 1000)} s (${first.why})`;
+      : ` and the others (${kept.length}) are kept from this volume, which had or tried them lately: a detach from then may still arrive; ${first.name} comes free in ${Math.ceil(first.forMs / 1000)} s (${first.why})`;
   return new DriverError('NODE_FULL', {
     volume: name,
     tried: `attach ${volume.id} to ${node.instanceId}`,

@@ -1,5 +1,6 @@
 import { beforeEach, describe, expect, it, vi } from 'vitest';
 import { tagKeys } from '../../src/ebs/tags.ts';
+import { adoptUnrecorded } from '../../src/volumes/adopt.ts';
 import { FakeEc2 } from '../support/fake-ec2.ts';
 import { FakeJournal, type FakeNode, fakeNode, verbs } from '../support/fake-node.ts';
 import { pass, useVirtualTime } from '../support/virtual-time.ts';
@@ -61,7 +62,8 @@ describe('a lost journal', () => {
     await pass(30_000);
     expect(volume.attachments).toMatchObject([{ state: 'attached' }]);
     expect(volume.tags).not.toHaveProperty([tagKeys.clean]);
-    expect(again.waits.get('a')).toContain('a container or program still has /dev/vol-1 (vol-1) mounted');
+    const user = sight === 'hidden' ? 'a container or program' : 'process 42 (of vol-1)';
+    expect(again.waits.get('a')).toContain(`${user} still has /dev/vol-1 (vol-1) mounted`);
     again.host.mountedElsewhere.clear();
     await pass(30_000);
     expect([volume.attachments.length, again.held.size]).toEqual([0, 0]);
@@ -84,6 +86,40 @@ describe('a lost journal', () => {
     const again = await restarted(ec2, node);
     await pass(20_000);
     expect([volume.attachments.length, again.held.size]).toEqual([0, 0]);
+  });
+
+  it('the device names of what is adopted are in use until it has left', async () => {
+    const { node, ec2, volume } = await bench('id-1');
+    node.host.mountedElsewhere.add('vol-1');
+    const again = await restarted(ec2, node);
+    again.devices.listed([]);
+    expect(again.devices.inUse()).toBe(1);
+    again.host.mountedElsewhere.clear();
+    await pass(60_000);
+    expect([volume.attachments.length, again.devices.inUse()]).toEqual([0, 0]);
+  });
+
+  it('a volume without a name that somebody attaches and detaches here leaves no device name in use', async () => {
+    const ec2 = new FakeEc2();
+    const retained = ec2.addVolume({ tags: { [tagKeys.cluster]: 'default' } });
+    const attachment = ec2.addAttachment(retained, 'i-1', '/dev/sdf');
+    const node = await fakeNode(ec2);
+    expect(node.devices.inUse()).toBe(1);
+    await pass(60_000);
+    expect(retained.attachments).toHaveLength(1);
+    ec2.endAttachment(retained, attachment);
+    await node.survey.again();
+    expect(node.devices.inUse()).toBe(0);
+  });
+
+  it('a listing that is behind leaves no device name in use that a held volume had before', async () => {
+    const { node, ec2, volume } = await bench('id-1');
+    const [attachment] = structuredClone(volume.attachments);
+    if (attachment === undefined) throw new Error('not attached');
+    const behind = { ...structuredClone(volume), attachments: [{ ...attachment, device: '/dev/sdf' }] };
+    ec2.listVolumes = async () => [behind];
+    await adoptUnrecorded(node);
+    expect(node.devices.inUse()).toBe(1);
   });
 
   it('volumes of other clusters and other nodes are not touched', async () => {

@@ -1,5 +1,6 @@
 import { beforeEach, describe, expect, it, vi } from 'vitest';
 import { deviceNames } from '../../src/ebs/device-names.ts';
+import type { Ec2 } from '../../src/ebs/types.ts';
 import { roomHere } from '../../src/volumes/room.ts';
 import { FakeEc2 } from '../support/fake-ec2.ts';
 import { type FakeNodeParts, fakeNode, verbs } from '../support/fake-node.ts';
@@ -75,13 +76,26 @@ describe('device names', () => {
     node.devices.take(deviceNames.slice(1));
     ec2.secretlyTaken.add('/dev/xvdba');
     const error = String(await failure(mount('a', 'id-1')));
-    expect(error).toContain('62 of 63 device names are in use on this instance and the others (1) are kept from use');
+    expect(error).toContain(
+      '62 of 63 device names are in use on this instance and the others (1) are kept from this volume',
+    );
     expect(error).toMatch(/\/dev\/xvdba comes free in 3[23]\d s \(EC2 says that it is in use\)/);
     expect(node.journal.devices).toMatchObject([{ name: '/dev/xvdba', quarantine: 'EC2 says that it is in use' }]);
     ec2.secretlyTaken.clear();
     await pass(330_000);
     await mount('a', 'id-1');
     expect(devicesOf(ec2)).toEqual(['/dev/xvdba', '/dev/xvdba']);
+  });
+
+  it('that one volume has spoilt are there for the others, and not for it', async () => {
+    const { mount, create, node, ec2 } = await bench();
+    await create('b');
+    for (const name of deviceNames) node.devices.quarantine(name, 'vol-1', 'EC2 gave up an attachment under it');
+    await mount('b', 'id-1');
+    expect(devicesOf(ec2)).toEqual(['/dev/xvdba']);
+    const error = String(await failure(mount('a', 'id-1')));
+    expect(error).toContain('1 of 63 device names are in use on this instance and the others (62) are kept from this');
+    expect(ec2.count('attachVolume')).toBe(1);
   });
 
   it('whose attachment somebody else ended is kept from use', async () => {
@@ -93,9 +107,11 @@ describe('device names', () => {
     await unmount('a', 'id-1');
     await pass(10_000);
     expect(node.held.size).toBe(0);
-    expect(node.devices.keptBack('vol-2')).toMatchObject([
-      { name: '/dev/xvdba', why: 'its last attachment was not ended by this node' },
+    expect(node.devices.keptBack('vol-1')).toMatchObject([{ name: '/dev/xvdba' }]);
+    expect(node.journal.devices).toMatchObject([
+      { name: '/dev/xvdba', quarantine: 'its last attachment was not ended by this node' },
     ]);
+    expect(node.devices.next('vol-2', new Set())).toBe('/dev/xvdbb');
   });
 
   it('are free for all when their attachment ended as asked', async () => {
@@ -104,6 +120,8 @@ describe('device names', () => {
     await unmount('a', 'id-1');
     await pass(10_000);
     expect([node.held.size, node.devices.inUse(), node.devices.keptBack('vol-2')]).toEqual([0, 0, []]);
+    expect(node.devices.uses()).toMatchObject([{ name: '/dev/xvdba', volumeId: 'vol-1' }]);
+    expect(node.devices.uses().map(({ quarantine }) => quarantine)).toEqual([undefined]);
     expect(node.devices.keptBack('vol-1')).toHaveLength(1);
   });
 
@@ -141,12 +159,18 @@ describe('an answer of AttachVolume that was lost', () => {
     expect(volume.attachments).toMatchObject([{ instanceId: 'i-1', state: 'attached' }]);
   });
 
-  it.each(['EC2_THROTTLED', 'EC2_UNAVAILABLE', 'EC2_CREDENTIALS'] as const)(
-    'and cannot be looked up, for %s: the caller is told, and nothing stays attached',
-    async (code) => {
+  it.each([
+    ['EC2_UNAVAILABLE', 'EC2_UNAVAILABLE'],
+    ['EC2_CREDENTIALS', 'EC2_CREDENTIALS'],
+    // As the answer to AttachVolume these would prove that nothing was attached.
+    ['EC2_THROTTLED', 'EC2_UNAVAILABLE'],
+    ['EC2_DENIED', 'EC2_UNAVAILABLE'],
+  ] as const)(
+    'and cannot be looked up, for %s: the caller is told (%s), and nothing stays attached',
+    async (lookUp, code) => {
       const { mount, ec2, node, volume } = await bench();
       ec2.failNext('attachVolume', 'EC2_UNAVAILABLE', 'after');
-      ec2.failNext('describeVolume', code);
+      ec2.failNext('describeVolume', lookUp);
       expect(await failure(mount('a', 'id-1'))).toMatchObject({ code });
       await pass(30_000);
       expect([volume.attachments.length, node.held.size]).toEqual([0, 0]);
@@ -155,8 +179,8 @@ describe('an answer of AttachVolume that was lost', () => {
 
   it('to any other error that proves nothing: nothing stays attached', async () => {
     const { mount, ec2, node, volume } = await bench();
-    ec2.failNext('attachVolume', 'EC2_THROTTLED', 'after');
-    expect(await failure(mount('a', 'id-1'))).toMatchObject({ code: 'EC2_THROTTLED' });
+    ec2.failNext('attachVolume', 'EC2_CREDENTIALS', 'after');
+    expect(await failure(mount('a', 'id-1'))).toMatchObject({ code: 'EC2_CREDENTIALS' });
     await pass(30_000);
     expect([volume.attachments.length, node.held.size]).toEqual([0, 0]);
   });
@@ -171,11 +195,33 @@ describe('an answer of AttachVolume that was lost', () => {
 });
 
 describe('an attach that comes to nothing', () => {
-  it('refused: the error is told and the record goes', async () => {
+  it.each(['EC2_DENIED', 'EC2_THROTTLED'] as const)(
+    'refused, %s: the error is told and the record goes',
+    async (code) => {
+      const { mount, ec2, node } = await bench();
+      ec2.failNext('attachVolume', code);
+      expect(await failure(mount('a', 'id-1'))).toMatchObject({ code });
+      expect([node.held.size, node.journal.records.size]).toEqual([0, 0]);
+      await pass(30_000);
+      expect([ec2.count('detachVolume'), ec2.count('createTags')]).toEqual([0, 0]);
+    },
+  );
+
+  it('throttled: what it waits for says so until EC2 takes it', async () => {
     const { mount, ec2, node } = await bench();
-    ec2.failNext('attachVolume', 'EC2_DENIED');
-    expect(await failure(mount('a', 'id-1'))).toMatchObject({ code: 'EC2_DENIED' });
-    expect([node.held.size, node.journal.records.size]).toEqual([0, 0]);
+    const attach = ec2.attachVolume.bind(ec2);
+    const waits: (string | undefined)[] = [];
+    const throttled: Ec2['attachVolume'] = async (key, options) => {
+      waits.push(node.waits.get('a'));
+      options?.onThrottled?.();
+      waits.push(node.waits.get('a'));
+      return attach(key);
+    };
+    Object.assign(ec2, { attachVolume: throttled });
+    await mount('a', 'id-1');
+    const plain = 'EC2 to attach vol-1 as /dev/xvdba';
+    expect(waits).toEqual([plain, expect.stringMatching(`^${plain}.*throttles`)]);
+    expect(node.waits.has('a')).toBe(false);
   });
 
   it('stuck attaching: undone after the timeout', async () => {
@@ -250,7 +296,7 @@ describe('a left-over attachment of this instance', () => {
     node.host.mountedElsewhere.add('vol-1');
     const error = await failure(mount('a', 'id-1'));
     expect(error).toMatchObject({ code: 'IN_USE_HERE' });
-    expect(String(error)).toContain('a container or program still has /dev/vol-1 (vol-1) mounted');
+    expect(String(error)).toContain('process 42 (of vol-1) still has /dev/vol-1 (vol-1) mounted');
     expect([ec2.count('detachVolume'), ec2.count('createTags')]).toEqual([0, 0]);
   });
 });

@@ -1,4 +1,5 @@
 import { execFile } from 'node:child_process';
+import { watch } from 'node:fs';
 import { chmod, mkdir, mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -6,6 +7,7 @@ import { promisify } from 'node:util';
 import fc from 'fast-check';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { deviceNames } from '../../src/ebs/device-names.ts';
+import type { EbsVolume } from '../../src/ebs/types.ts';
 import { isCode } from '../../src/errors.ts';
 import type { Held } from '../../src/volumes/held.ts';
 import { type Journal, openJournal } from '../../src/volumes/journal.ts';
@@ -150,6 +152,21 @@ describe('the journal', () => {
     expect(await journal.loadDevices()).toEqual(deviceNames.slice(0, -1).map((name) => ({ name })));
     await journal.saveDevices([]);
     expect(await journal.loadDevices()).toEqual([]);
+  });
+
+  it('writes what is known of volumes as often as it can, not as often as it changes, and the last state last', async () => {
+    const root = await scratch();
+    const journal = await openJournal(root);
+    const written: string[] = [];
+    const seen = watch(root, (_, file) => written.push(String(file)));
+    onTestFinished(() => seen.close());
+    const known = new Map<string, EbsVolume>();
+    for (let index = 0; index < 200; index++) {
+      known.set(`v${index}`, volumeWith({ id: `vol-${index}` }));
+      journal.saveKnown(new Map(known));
+    }
+    await expect.poll(async () => (await journal.loadKnown()).size).toBe(200);
+    expect(written.filter((file) => file === 'known.json').length).toBeLessThan(10);
   });
 });
 

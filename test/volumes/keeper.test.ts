@@ -1,4 +1,5 @@
 import { beforeEach, describe, expect, it, vi } from 'vitest';
+import type { CallOptions } from '../../src/ebs/types.ts';
 import { FakeEc2 } from '../support/fake-ec2.ts';
 import { fakeNode, verbs } from '../support/fake-node.ts';
 import { pass, useVirtualTime } from '../support/virtual-time.ts';
@@ -44,6 +45,18 @@ describe('a release that fails', () => {
     ec2.failNext('createTags', 'EC2_DENIED');
     await unmount('a', 'id-1');
     await pass(10_000);
+    expect(volume.attachments).toEqual([]);
+  });
+
+  it('waits a while and no longer for a clean tag that EC2 keeps for later', async () => {
+    const { unmount, ec2, host, volume } = await bench();
+    host.mountedElsewhere.clear();
+    ec2.createTags = (_, __, { signal }: CallOptions = {}) =>
+      new Promise((_resolve, reject) => signal?.addEventListener('abort', () => reject(signal.reason)));
+    await unmount('a', 'id-1');
+    await pass(15_000);
+    expect(volume.attachments).toMatchObject([{ state: 'attached' }]);
+    await pass(15_000);
     expect(volume.attachments).toEqual([]);
   });
 
@@ -125,6 +138,46 @@ describe('a holder that never says goodbye', () => {
     host.mountedElsewhere.clear();
     await pass(25_000);
     expect(node.held.get('a')?.holders).toHaveLength(1);
+  });
+});
+
+describe('after this machine has slept', () => {
+  const sleepAnHour = () => vi.setSystemTime(Date.now() + 3_600_000);
+
+  it('the look at EC2 is repeated until one succeeds, and then it was enough', async () => {
+    const { ec2 } = await bench();
+    sleepAnHour();
+    ec2.failNext('listVolumes', 'EC2_UNAVAILABLE');
+    ec2.failNext('listVolumes', 'EC2_THROTTLED');
+    await pass(60_000);
+    expect(ec2.count('listVolumes')).toBe(3);
+    sleepAnHour();
+    await pass(60_000);
+    expect(ec2.count('listVolumes')).toBe(4);
+  });
+
+  it('holders are judged though EC2 cannot be asked, or does not answer', async () => {
+    const { ec2, host, node } = await bench();
+    host.mountedElsewhere.clear();
+    sleepAnHour();
+    ec2.listVolumes = () => new Promise(() => undefined);
+    await pass(60_000);
+    expect([host.mounted.size, node.held.size]).toEqual([0, 0]);
+  });
+
+  it('a look that hangs is not repeated for the same sleep, and is for the next', async () => {
+    const { ec2 } = await bench();
+    let looks = 0;
+    ec2.listVolumes = () => {
+      looks += 1;
+      return new Promise(() => undefined);
+    };
+    sleepAnHour();
+    await pass(60_000);
+    expect(looks).toBe(1);
+    sleepAnHour();
+    await pass(60_000);
+    expect(looks).toBe(2);
   });
 });
 

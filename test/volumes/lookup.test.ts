@@ -99,6 +99,49 @@ describe('a volume made here', () => {
     expect(await lookup.find('a')).toBeUndefined();
   });
 
+  it('is there for 20 s though no read of EC2 shows it yet, and known here after that', async () => {
+    const { ec2, clock, lookup } = bench();
+    const volume = ec2.addVolume({ tags: tagsOf('a') });
+    lookup.created('a', await asSeen(ec2, volume.id));
+    unlist(ec2, volume.id);
+    expect((await lookup.find('a'))?.id).toBe(volume.id);
+    clock.ms += 19_999;
+    expect((await lookup.look('a'))?.value.id).toBe(volume.id);
+    ec2.volumes.set(volume.id, volume);
+    hide(ec2);
+    clock.ms += 10_000;
+    expect((await lookup.find('a'))?.id).toBe(volume.id);
+    unlist(ec2, volume.id);
+    expect(await lookup.find('a')).toBeUndefined();
+  });
+
+  it('is gone when a read shows it as such, whatever the next one says', async () => {
+    const { ec2, lookup } = bench();
+    const volume = ec2.addVolume({ tags: tagsOf('a') });
+    lookup.created('a', await asSeen(ec2, volume.id));
+    volume.state = 'deleting';
+    expect(await lookup.find('a')).toBeUndefined();
+    unlist(ec2, volume.id);
+    expect(await lookup.find('a')).toBeUndefined();
+  });
+
+  it('is there though it was made while its name was being read', async () => {
+    const { ec2, lookup } = bench();
+    const earlier = ec2.addVolume({ tags: tagsOf('a') });
+    lookup.created('a', await asSeen(ec2, earlier.id));
+    await lookup.find('a');
+    unlist(ec2, earlier.id);
+    const volume = { ...(await asSeen(ec2, ec2.addVolume({ tags: tagsOf('a') }).id)) };
+    unlist(ec2, volume.id);
+    ec2.describeVolume = async () => {
+      lookup.created('a', volume);
+      return undefined;
+    };
+    expect((await lookup.find('a'))?.id).toBe(volume.id);
+    ec2.describeVolume = async () => undefined;
+    expect((await lookup.find('a'))?.id).toBe(volume.id);
+  });
+
   it('is listed too though EC2 does not list it, and once when it does', async () => {
     const { ec2, clock, lookup } = bench();
     const volume = ec2.addVolume({ tags: tagsOf('a') });
@@ -172,6 +215,41 @@ describe('a volume removed here', () => {
     expect(lookup.nextGeneration('b')).toBe(0);
     lookup.removed('b', await asSeen(ec2, ec2.addVolume({ tags: tagsOf('b', { [tagKeys.generation]: 'x' }) }).id));
     expect(lookup.nextGeneration('b')).toBe(1);
+  });
+});
+
+describe('what is remembered', () => {
+  it('of names is what was seen last, about 2,000 of them', async () => {
+    const ec2 = new FakeEc2();
+    let kept: ReadonlyMap<string, EbsVolume> = new Map();
+    const memory = {
+      known: new Map<string, EbsVolume>(),
+      keep: (known: ReadonlyMap<string, EbsVolume>) => {
+        kept = known;
+      },
+    };
+    const lookup = createLookup(ec2, memory);
+    for (let index = 0; index < 1999; index++) {
+      lookup.created(`v${index}`, await asSeen(ec2, ec2.addVolume({ tags: tagsOf(`v${index}`) }).id));
+    }
+    await lookup.find('v0');
+    for (const name of ['x', 'y', 'z']) {
+      lookup.created(name, await asSeen(ec2, ec2.addVolume({ tags: tagsOf(name) }).id));
+    }
+    expect(kept.size).toBe(2000);
+    expect(['v0', 'v1', 'v2', 'v3', 'z'].map((name) => kept.has(name))).toEqual([true, false, false, true, true]);
+    expect((await lookup.find('v1'))?.tags).toEqual(tagsOf('v1'));
+  });
+
+  it('of generations is those of the last day: EC2 has forgotten older tokens', async () => {
+    const { ec2, clock, lookup } = bench();
+    lookup.removed('a', await asSeen(ec2, ec2.addVolume({ tags: tagsOf('a') }).id));
+    clock.ms += 86_400_000;
+    await lookup.find('b');
+    expect(lookup.nextGeneration('a')).toBe(1);
+    clock.ms += 1;
+    await lookup.find('b');
+    expect(lookup.nextGeneration('a')).toBe(0);
   });
 });
 

@@ -1,4 +1,5 @@
 import { beforeEach, describe, expect, it, vi } from 'vitest';
+import { tagKeys } from '../../src/ebs/tags.ts';
 import { FakeEc2 } from '../support/fake-ec2.ts';
 import { fakeNode, verbs } from '../support/fake-node.ts';
 import { failure, pass, useVirtualTime } from '../support/virtual-time.ts';
@@ -17,6 +18,20 @@ async function bench(maximum: number | undefined, kind: 'shared' | 'dedicated' =
   ec2.calls.length = 0;
   return { ec2, node, ...does };
 }
+
+describe('a node that has lost its journal', () => {
+  it('gives a volume no name that its tags say it had here', async () => {
+    const { ec2, mount } = await bench(undefined);
+    const first = ec2.volumes.get('vol-1');
+    Object.assign(first?.tags ?? {}, { [tagKeys.clean]: 'i-1 /dev/xvdba 2026-01-01T00:00:00.000Z' });
+    const second = ec2.volumes.get('vol-2');
+    Object.assign(second?.tags ?? {}, { [tagKeys.clean]: 'i-2 /dev/xvdbc 2026-01-01T00:00:00.000Z' });
+    await mount('a', '1');
+    await mount('b', '1');
+    const devices = ['vol-1', 'vol-2'].map((id) => ec2.volumes.get(id)?.attachments[0]?.device);
+    expect(devices).toEqual(['/dev/xvdbb', '/dev/xvdbc']);
+  });
+});
 
 describe('a node that is full', () => {
   it('says how many it takes, which it has and what to do, and asks EC2 for no attach', async () => {
