@@ -5,11 +5,12 @@ const usage = `Usage: docker-volume-ebs fence COMMAND [OPTIONS]
 Fencing is what lets a volume move from an instance that has failed: when, is for the policy (DVE_FENCE_POLICY).
 
   fence explain VOLUME   Say what a mount of VOLUME on this node would do now, and why; nothing is done
-  fence history          Show what this node has decided and done, newest first
+  fence history          Show what this node has decided and done, newest first, and how often since the daemon's start
       --limit N          At most N entries, 1 to 10000 [50]
   fence confirm VOLUME --victim INSTANCE --reason TEXT
                          Give your word that INSTANCE, VOLUME's owner, will never use it again as it is attached now.
-                         Be sure: where it is wrong, two instances write one filesystem and destroy it.
+                         Be sure: where it is wrong, the volume is taken from under an instance that writes to it.
+      --even-if-running  Also while EC2 shows it as running, starting or stopping, which is refused otherwise
   fence pause --reason TEXT
                          Take no volume from its owner, on any node of the cluster, until it is resumed.
                          What owners gave up themselves still moves.
@@ -36,6 +37,7 @@ export async function fenceCommand(argv: readonly string[]): Promise<number> {
     limit: { type: 'string' },
     victim: { type: 'string' },
     reason: { type: 'string' },
+    'even-if-running': { type: 'boolean' },
   });
   if (invocation.values['help']) {
     print(usage);
@@ -98,7 +100,7 @@ async function explain(invocation: Invocation, words: readonly string[]): Promis
     answer.Steps.map((step, index) => `${index + 1}. ${step}`),
   );
   if (answer.Todo !== '') line('to do', answer.Todo);
-  lines('not permitted', denied ?? ['not known: EC2 did not tell whether this role may do what the policy needs']);
+  lines('not permitted', denied ?? ['not known: EC2 has not told whether this role may do what the policy needs']);
 }
 
 const line = (label: string, text: string) => print(`${label.padEnd(15)}${text}\n`);
@@ -109,6 +111,19 @@ function lines(label: string, texts: readonly string[]): void {
 
 interface History {
   readonly Entries: readonly { readonly At: string; readonly Text: string; readonly Entry: object }[];
+  readonly Counters: Counters;
+}
+
+/** Since the daemon's start. */
+interface Counters {
+  /** By policy, evidence (or a dash) and outcome. */
+  readonly Decisions: Readonly<Record<string, number>>;
+  /** By what spoke against it. */
+  readonly Refusals: Readonly<Record<string, number>>;
+  readonly Stops: { readonly Graceful: number; readonly Forced: number };
+  readonly ForcedDetaches: number;
+  readonly LostRaces: number;
+  readonly Aborted: number;
 }
 
 async function history(invocation: Invocation, words: readonly string[]): Promise<void> {
@@ -116,24 +131,46 @@ async function history(invocation: Invocation, words: readonly string[]): Promis
   const text = String(invocation.values['limit'] ?? 50);
   const limit = /^\d+$/.test(text) ? Number(text) : 0;
   if (limit < 1 || limit > 10_000) throw new UsageError(`--limit takes 1 to 10000, not ${JSON.stringify(text)}.`);
-  const { Entries: entries } = await callDaemon<History>(invocation, 'FenceHistory', { Limit: limit });
+  const { Entries: entries, Counters } = await callDaemon<History>(invocation, 'FenceHistory', { Limit: limit });
   if (invocation.values['json']) {
-    print(
-      `${JSON.stringify(
-        entries.map(({ Entry }) => Entry),
-        undefined,
-        2,
-      )}\n`,
-    );
+    printJson({ Counters, Entries: entries.map(({ Entry }) => Entry) });
     return;
   }
   for (const { At, Text } of entries) print(`${At}  ${Text}\n`);
   if (entries.length === 0) print('This node has decided nothing yet: no volume it was asked for had another owner.\n');
+  print(`Since the daemon's start: ${summaryOf(Counters)}\n`);
 }
+
+/** One line: how often what was decided, with the policy and the evidence, what spoke against it, and what was done. */
+function summaryOf({ Decisions, Refusals, Stops, ForcedDetaches, LostRaces, Aborted }: Counters): string {
+  const decisions = listed(Decisions);
+  const refusals = listed(Refusals);
+  const done = [
+    `${Stops.Graceful} graceful and ${Stops.Forced} forced stops`,
+    `${ForcedDetaches} forced detaches`,
+    `${LostRaces} lost to another node`,
+    `${Aborted} aborted`,
+  ];
+  return [
+    `decisions ${decisions || '0'}`,
+    ...(refusals === '' ? [] : [`refused for ${refusals}`]),
+    done.join(', '),
+  ].join('; ');
+}
+
+const listed = (counts: Readonly<Record<string, number>>): string =>
+  Object.entries(counts)
+    .map(([what, count]) => `${count} ${what}`)
+    .join(', ');
 
 async function confirm(invocation: Invocation, words: readonly string[]): Promise<void> {
   const volume = only(words, 'confirm', 'VOLUME');
-  const body = { Name: volume, Victim: needed(invocation, 'victim'), Reason: needed(invocation, 'reason') };
+  const body = {
+    Name: volume,
+    Victim: needed(invocation, 'victim'),
+    Reason: needed(invocation, 'reason'),
+    EvenIfRunning: invocation.values['even-if-running'] === true,
+  };
   const answer = await callDaemon<{ Next: string }>(invocation, 'FenceConfirm', body);
   if (invocation.values['json']) printJson(answer);
   else print(`${answer.Next}\n`);

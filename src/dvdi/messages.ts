@@ -28,7 +28,12 @@ const Reason = Type.String({ minLength: 1, maxLength: 1000 });
 
 export const Reasoned = Type.Object({ Reason });
 export const Limited = Type.Object({ Limit: Type.Integer({ minimum: 1, maximum: 10_000 }) });
-export const Confirming = Type.Object({ Name, Victim: Type.String({ minLength: 1 }), Reason });
+export const Confirming = Type.Object({
+  Name,
+  Victim: Type.String({ minLength: 1 }),
+  Reason,
+  EvenIfRunning: Type.Optional(Type.Boolean()),
+});
 
 export type Named = Static<typeof Named>;
 export type Mounting = Static<typeof Mounting>;

@@ -1,4 +1,4 @@
-import type { DrainReport, Explanation } from '../volumes/types.ts';
+import type { DrainReport, Explanation, FenceHistory } from '../volumes/types.ts';
 import { type Endpoint, endpoint } from './endpoint.ts';
 import { Anything, Confirming, Limited, Named, Reasoned } from './messages.ts';
 
@@ -26,15 +26,18 @@ export const operatorEndpoints: readonly Endpoint[] = [
     { long: true },
   ),
   endpoint('/Ebs.FenceHistory', 'read the history of fencing', Limited, async (driver, { Limit }) => {
-    const entries = await (await driver()).operator.fence.history(Limit);
-    return { Entries: entries.map(({ at, text, entry }) => ({ At: at, Text: text, Entry: entry })) };
+    const { entries, counters } = await (await driver()).operator.fence.history(Limit);
+    return {
+      Entries: entries.map(({ at, text, entry }) => ({ At: at, Text: text, Entry: entry })),
+      Counters: counted(counters),
+    };
   }),
   endpoint(
     '/Ebs.FenceConfirm',
     'confirm that its owner is finished with it',
     Confirming,
-    async (driver, { Name, Victim, Reason }) => ({
-      Next: await (await driver()).operator.fence.confirm(Name, Victim, Reason),
+    async (driver, { Name, Victim, Reason, EvenIfRunning: evenIfRunning = false }) => ({
+      Next: await (await driver()).operator.fence.confirm(Name, Victim, Reason, { evenIfRunning }),
     }),
     { long: true },
   ),
@@ -66,6 +69,17 @@ function reported({ draining, volumes }: DrainReport): object {
       Holders: holders,
       Why: why ?? '',
     })),
+  };
+}
+
+function counted({ decisions, refusals, stops, forcedDetaches, lostRaces, aborted }: FenceHistory['counters']): object {
+  return {
+    Decisions: decisions,
+    Refusals: refusals,
+    Stops: { Graceful: stops.graceful, Forced: stops.forced },
+    ForcedDetaches: forcedDetaches,
+    LostRaces: lostRaces,
+    Aborted: aborted,
   };
 }
 

@@ -1,12 +1,20 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { Attachment, EbsVolume } from '../ebs/types.ts';
+import { isCode } from '../errors.ts';
 import { decide } from '../fencing/decide.ts';
 import { type Reading, readOut } from '../fencing/explain.ts';
 import { observe } from '../fencing/observe.ts';
 import type { FencePolicy } from '../fencing/types.ts';
+import { refuseForeign } from './attach.ts';
+import { refuseWhileDraining } from './drain.ts';
 import { noSuchVolume } from './hold.ts';
 import type { Node } from './node.ts';
 import type { PermissionCheck } from './permission-check.ts';
+import { roomHere } from './room.ts';
 import type { Explanation } from './types.ts';
+
+/** Whoever asks at night waits no longer for what only the dry runs tell. */
+const permissionsMs = 3000;
 
 const nothing: Reading = { evidenceFor: [], evidenceAgainst: [], steps: [] };
 
@@ -14,35 +22,37 @@ const nothing: Reading = { evidenceFor: [], evidenceAgainst: [], steps: [] };
 export async function explain(node: Node, permissions: PermissionCheck, name: string): Promise<Explanation> {
   const volume = await node.lookup.find(name);
   if (volume === undefined) throw noSuchVolume(name, 'explain what would happen to it');
-  const rules = node.fencing.rulesOf(volume.tags);
-  const attachment = presentAttachment(volume);
-  const missing = await permissions.missing();
-  const common = {
+  const denied = deniedSoon(permissions);
+  const answer = await judged(node, name, volume);
+  return {
     name,
     volumeId: volume.id,
-    policy: policyText(node, rules.policy),
-    owner: ownerOf(attachment),
-    denied: missing?.map(({ action, why, without }) => `${action}: ${why} (so that ${without})`),
+    policy: policyText(node, node.fencing.rulesOf(volume.tags).policy),
+    owner: ownerOf(presentAttachment(volume)),
+    ...answer,
+    denied: await denied,
   };
-  const simple = withoutOwner(node, name, volume, attachment);
-  if (simple !== undefined) return { ...common, ...nothing, paused: undefined, ...simple };
+}
+
+/** The calls that this role may not make, as texts; undefined where EC2 has not told within the time. */
+async function deniedSoon(permissions: PermissionCheck): Promise<readonly string[] | undefined> {
+  const missing = await Promise.race([permissions.missing(), sleep(permissionsMs, undefined, { ref: false })]);
+  return missing?.map(({ action, why, without }) => `${action}: ${why} (so that ${without})`);
+}
+
+async function judged(node: Node, name: string, volume: EbsVolume): Promise<Judged> {
+  const attachment = presentAttachment(volume);
+  const simple = withoutOwner(node, name, attachment) ?? (await refusal(node, name, volume));
+  if (simple !== undefined) return { ...nothing, paused: undefined, ...simple };
   if (attachment === undefined) {
     const steps = ['attach it', 'check its filesystem, or make one if it is blank', 'mount it'];
-    return {
-      ...common,
-      ...nothing,
-      steps,
-      paused: undefined,
-      outcome: 'free',
-      reason: 'nobody has it',
-      todo: undefined,
-    };
+    return { ...nothing, steps, paused: undefined, outcome: 'free', reason: 'nobody has it', todo: undefined };
   }
   const { ec2, instanceId, fencing } = node;
+  const rules = fencing.rulesOf(volume.tags);
   const observation = await observe({ ec2, instanceId, rules, schedulers: fencing.schedulers }, volume, attachment);
   const decision = decide(rules, observation);
   return {
-    ...common,
     ...readOut(rules, observation, decision),
     paused: observation.paused,
     outcome: decision.kind,
@@ -69,14 +79,10 @@ function policyText({ settings }: Node, policy: FencePolicy): string {
 }
 
 type Answer = Pick<Explanation, 'outcome' | 'reason' | 'todo'>;
+type Judged = Answer & Reading & Pick<Explanation, 'paused'>;
 
-/** The answer where no owner has to be judged: it is here, or cannot come here. */
-function withoutOwner(
-  node: Node,
-  name: string,
-  volume: EbsVolume,
-  attachment: Attachment | undefined,
-): Answer | undefined {
+/** The answer where no owner has to be judged, because it is here. */
+function withoutOwner(node: Node, name: string, attachment: Attachment | undefined): Answer | undefined {
   const held = node.held.get(name);
   if (held?.phase === 'detaching') {
     return { outcome: 'leaving', reason: 'this node is giving it back', todo: undefined };
@@ -91,17 +97,20 @@ function withoutOwner(
       todo: undefined,
     };
   }
-  if (node.drain.now !== undefined) {
-    return {
-      outcome: 'refuse',
-      reason: `this node is being drained since ${node.drain.now.since}: ${node.drain.now.reason}`,
-      todo: 'Ask another node, or end the drain with docker-volume-ebs drain --cancel',
-    };
+  return undefined;
+}
+
+/** With what a Mount here would be refused before it looks at the owner. */
+async function refusal(node: Node, name: string, volume: EbsVolume): Promise<Answer | undefined> {
+  // What a Mount waits for meanwhile stays as it is.
+  const reading = { ...node, waits: new Map<string, string>() };
+  try {
+    await refuseWhileDraining(reading, name, undefined);
+    refuseForeign(reading, name, volume);
+    await roomHere(reading, name, volume);
+    return undefined;
+  } catch (error) {
+    if (!isCode(error, 'DRAINING', 'WRONG_ZONE', 'ATTACHED_ELSEWHERE', 'NODE_FULL')) throw error;
+    return { outcome: 'refuse', reason: error.parts.why, todo: error.parts.todo };
   }
-  if (volume.zone === node.zone) return undefined;
-  return {
-    outcome: 'refuse',
-    reason: `it is in ${volume.zone} and this node is in ${node.zone}; a disk cannot leave its zone`,
-    todo: `Ask a node in ${volume.zone}`,
-  };
 }

@@ -34,7 +34,8 @@ function operatorText(entry: AuditLine): string {
   const { volume, volumeId, instanceId, device } = asRecord(entry['about']);
   const reason = typeof entry['reason'] === 'string' ? `: ${entry['reason']}` : '';
   if (entry['act'] === 'confirm') {
-    return `an operator confirms that ${instanceId} is finished with ${volume} (${volumeId}, ${device})${reason}`;
+    const state = typeof entry['ownerState'] === 'string' ? ` (${entry['ownerState']})` : '';
+    return `an operator confirms that ${instanceId}${state} is finished with ${volume} (${volumeId}, ${device})${reason}`;
   }
   const volumes = entry['volumes'] === 1 ? '1 volume' : `${entry['volumes']} volumes`;
   return `an operator ${entry['act'] === 'pause' ? 'pauses' : 'resumes'} fencing, on ${volumes}${reason}`;

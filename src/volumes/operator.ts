@@ -29,8 +29,10 @@ export function createOperator(controls: (tried: string) => Promise<Controls>): 
     fence: {
       explain: (name) => run('fence', 'explain what would happen to it', ({ fence }) => fence.explain(name)),
       history: (limit) => run('fence', 'read the history of fencing', ({ fence }) => fence.history(limit)),
-      confirm: (name, victim, reason) =>
-        run('fence', 'confirm that its owner is finished with it', ({ fence }) => fence.confirm(name, victim, reason)),
+      confirm: (name, victim, reason, options) =>
+        run('fence', 'confirm that its owner is finished with it', ({ fence }) =>
+          fence.confirm(name, victim, reason, options),
+        ),
       pause: (reason) => run('fence', 'pause fencing', ({ fence }) => fence.pause(reason)),
       resume: () => run('fence', 'resume fencing', ({ fence }) => fence.resume()),
     },

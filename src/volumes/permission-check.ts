@@ -8,10 +8,15 @@ import type { Node } from './node.ts';
 const firstMs = 120_000;
 const spreadMs = 600_000;
 const dayMs = 24 * 3600_000;
+/** What is missing is not asked for again at each look, but soon enough for whoever mends it. */
+const missingMs = 3 * 60_000;
 
 /** Knows which calls that the settings need this node's role may not make. */
 export interface PermissionCheck {
-  /** As EC2 says, today or now; undefined where it does not tell, or the cluster has no volume to ask about. */
+  /**
+   * As EC2 says: that nothing is missing, today; what is, within the last minutes; undefined where it does not tell, or the
+   * cluster has no volume to ask about.
+   */
   missing(): Promise<readonly Missing[] | undefined>;
   close(): void;
 }
@@ -25,12 +30,15 @@ export function createPermissionCheck(node: Node): PermissionCheck {
   const { fencePolicy: policy, onRemove, cluster } = settings;
   const asked = [policy, onRemove, cluster, instanceId].join(' ');
   let running: Promise<readonly Missing[] | undefined> | undefined;
+  let found: { readonly missing: readonly Missing[]; readonly at: number } | undefined;
 
   const holds = (allowed: Allowance | undefined) =>
     allowed?.bootId === host.bootId && allowed.asked === asked && Date.now() - Date.parse(allowed.at) < dayMs;
   const ask = async (): Promise<readonly Missing[] | undefined> => {
+    if (found !== undefined && performance.now() - found.at < missingMs) return found.missing;
     if (holds(await journal.loadAllowance())) return [];
-    const [volume] = await ec2.listVolumes({ lane: 'list' });
+    const listed = await ec2.listVolumes({ lane: 'list' });
+    const volume = listed.find(({ state }) => state !== 'deleting' && state !== 'deleted');
     if (volume === undefined) {
       log.info('whether this role may do what the settings need is asked once the cluster has a volume');
       return undefined;
@@ -42,7 +50,10 @@ export function createPermissionCheck(node: Node): PermissionCheck {
         `this node's role may not call ${missing.action}, so that ${missing.without}: allow it in IAM`,
       );
     }
-    if (findings.missing.length > 0) return findings.missing;
+    if (findings.missing.length > 0) {
+      found = { missing: findings.missing, at: performance.now() };
+      return findings.missing;
+    }
     if (findings.unknown.length > 0) {
       log.warn({ unknown: findings.unknown }, 'EC2 did not tell whether this role may make these calls');
       return undefined;

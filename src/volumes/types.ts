@@ -1,4 +1,5 @@
-/** What the wire sees of the driver: DESIGN's words, no wire-cased names. */
+/** What the wire sees of the driver, in its own words: no wire-cased names. */
+import type { FenceCounters } from '../fencing/audit.ts';
 
 /** A volume as `get` shows it. */
 export interface VolumeInfo {
@@ -89,7 +90,7 @@ export interface Explanation {
   readonly steps: readonly string[];
   /** Why fencing is paused in the cluster; undefined when it goes on. */
   readonly paused: string | undefined;
-  /** Calls that the policy needs and this node's role may not make; undefined when they have not been asked for. */
+  /** Calls that the policy needs and this node's role may not make, minutes old at most; undefined while EC2 has not told. */
   readonly denied: readonly string[] | undefined;
 }
 
@@ -103,18 +104,27 @@ export interface HistoryEntry {
   readonly entry: Readonly<Record<string, unknown>>;
 }
 
+/** What this node has decided and done about fencing. */
+export interface FenceHistory {
+  /** Newest first, also of earlier daemons. */
+  readonly entries: readonly HistoryEntry[];
+  /** Since this daemon's start. */
+  readonly counters: FenceCounters;
+}
+
 /** Fencing as an operator sees and steers it. */
 export interface FenceOperator {
   /** What would happen if the volume were mounted here now, and why; nothing is done. */
   explain(name: string): Promise<Explanation>;
-  /** This node's audit journal, newest first, at most `limit` entries. */
-  history(limit: number): Promise<readonly HistoryEntry[]>;
+  /** This node's audit journal, at most `limit` entries, and what was counted. */
+  history(limit: number): Promise<FenceHistory>;
   /**
    * Records an operator's word that `victim` will never use the volume again under its present attachment.
-   * INVALID_REQUEST unless it is the owner. @returns what happens now, a sentence.
+   * INVALID_REQUEST unless it is the owner, and unless EC2 shows it as stopped or terminated, does not list it, or the
+   * operator insists (`evenIfRunning`). @returns what happens now, in sentences.
    */
-  confirm(name: string, victim: string, reason: string): Promise<string>;
-  /** Stops fencing in the whole cluster; idempotent. @returns how many volumes say so now. */
+  confirm(name: string, victim: string, reason: string, options: { readonly evenIfRunning: boolean }): Promise<string>;
+  /** Stops fencing in the whole cluster; idempotent. @returns how many volumes say so now: one of them is enough. */
   pause(reason: string): Promise<number>;
   /** Ends a pause; idempotent. @returns how many volumes said so. */
   resume(): Promise<number>;

@@ -126,11 +126,24 @@ to do          Detach it
 });
 
 test('fence history, confirm, pause and resume tell what the daemon did', async () => {
-  const { command } = await daemon({ fence: idle.fence });
-  expect((await command('fence', 'history')).stdout).toBe('2026-11-22T10:00:00.000Z  a line\n');
-  expect(JSON.parse((await command('fence', 'history', '--json')).stdout)).toEqual([{ event: 'call' }]);
+  const { calls, operator } = fakeDriver();
+  const { command } = await daemon(operator);
+  expect((await command('fence', 'history')).stdout).toBe(
+    '2026-11-22T10:00:00.000Z  a line\n' +
+      "Since the daemon's start: decisions 2 stonith suspected stop, 1 stonith - refuse; refused for 1 veto mesos; " +
+      '2 graceful and 0 forced stops, 0 forced detaches, 1 lost to another node, 0 aborted\n',
+  );
+  expect(JSON.parse((await command('fence', 'history', '--json')).stdout)).toEqual({
+    Counters: expect.objectContaining({ Refusals: { 'veto mesos': 1 }, LostRaces: 1 }),
+    Entries: [{ event: 'call' }],
+  });
   const confirmed = await command('fence', 'confirm', 'a', '--victim', 'i-2', '--reason', 'it burnt');
   expect(confirmed).toEqual({ status: 0, stdout: 'i-2 is finished.\n', stderr: '' });
+  await command('fence', 'confirm', 'a', '--victim', 'i-2', '--reason', 'it burnt', '--even-if-running');
+  expect(calls.filter(([method]) => method === 'confirm')).toEqual([
+    ['confirm', 'a', 'i-2', 'it burnt', { evenIfRunning: false }],
+    ['confirm', 'a', 'i-2', 'it burnt', { evenIfRunning: true }],
+  ]);
   expect((await command('fence', 'pause', '--reason', 'network')).stdout).toMatch(
     /^Fencing is paused .* 3 volumes say it/,
   );

@@ -56,8 +56,22 @@ function idleOperator(noted: Noted): Operator {
         paused: undefined,
         denied: [],
       })),
-      history: noted('history', (_limit: number) => [{ at: draining.since, text: 'a line', entry: { event: 'call' } }]),
-      confirm: noted('confirm', (_name: string, victim: string, _reason: string) => `${victim} is finished.`),
+      history: noted('history', (_limit: number) => ({
+        entries: [{ at: draining.since, text: 'a line', entry: { event: 'call' } }],
+        counters: {
+          decisions: { 'stonith suspected stop': 2, 'stonith - refuse': 1 },
+          refusals: { 'veto mesos': 1 },
+          stops: { graceful: 2, forced: 0 },
+          forcedDetaches: 0,
+          lostRaces: 1,
+          aborted: 0,
+        },
+      })),
+      confirm: noted(
+        'confirm',
+        (_name: string, victim: string, _reason: string, _options: { readonly evenIfRunning: boolean }) =>
+          `${victim} is finished.`,
+      ),
       pause: noted('pause', (_reason: string) => 3),
       resume: noted('resume', () => 2),
     },

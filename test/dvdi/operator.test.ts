@@ -19,6 +19,7 @@ test('each command reaches the operator in its own words', async () => {
     ['FenceExplain', { Name: 'a' }],
     ['FenceHistory', { Limit: 5 }],
     ['FenceConfirm', { Name: 'a', Victim: 'i-2', Reason: 'burnt' }],
+    ['FenceConfirm', { Name: 'a', Victim: 'i-2', Reason: 'burnt', EvenIfRunning: true }],
     ['FencePause', { Reason: 'network' }],
     ['FenceResume', {}],
   ] as const) {
@@ -30,7 +31,8 @@ test('each command reaches the operator in its own words', async () => {
     ['cancelDrain'],
     ['explain', 'a'],
     ['history', 5],
-    ['confirm', 'a', 'i-2', 'burnt'],
+    ['confirm', 'a', 'i-2', 'burnt', { evenIfRunning: false }],
+    ['confirm', 'a', 'i-2', 'burnt', { evenIfRunning: true }],
     ['pause', 'network'],
     ['resume'],
   ]);
@@ -59,9 +61,18 @@ test('answers are in the case of the wire, inside its envelope', async () => {
     Denied: [],
     Err: '',
   });
-  expect((await call('Ebs.FenceHistory', { Limit: 1 })).body.Entries).toEqual([
-    { At: '2026-11-22T10:00:00.000Z', Text: 'a line', Entry: { event: 'call' } },
-  ]);
+  expect((await call('Ebs.FenceHistory', { Limit: 1 })).body).toEqual({
+    Entries: [{ At: '2026-11-22T10:00:00.000Z', Text: 'a line', Entry: { event: 'call' } }],
+    Counters: {
+      Decisions: { 'stonith suspected stop': 2, 'stonith - refuse': 1 },
+      Refusals: { 'veto mesos': 1 },
+      Stops: { Graceful: 2, Forced: 0 },
+      ForcedDetaches: 0,
+      LostRaces: 1,
+      Aborted: 0,
+    },
+    Err: '',
+  });
 });
 
 test.each([
@@ -71,6 +82,7 @@ test.each([
   ['FenceHistory', { Limit: 0 }],
   ['FenceConfirm', { Name: 'a', Victim: 'i-2' }],
   ['FenceConfirm', { Name: 'a', Victim: '', Reason: 'burnt' }],
+  ['FenceConfirm', { Name: 'a', Victim: 'i-2', Reason: 'burnt', EvenIfRunning: 'no' }],
   ['FencePause', undefined],
 ])('%s with %j is refused before anything is asked', async (endpoint, body) => {
   const driver = fakeDriver();
