@@ -32,6 +32,8 @@ export interface StandInMesos {
   setAgent(id: string, change?: Partial<Omit<StandInAgent, 'id'>>): void;
   /** The endpoint of an agent on a node; its id may change, as over a reboot. */
   agent(id: string): Promise<StandInServer & { id: string }>;
+  /** The endpoints of the agents of several nodes, each below its node's name, as "/i-1/state"; `ids` by that name. */
+  agents(): Promise<StandInServer & { readonly ids: Map<string, string> }>;
   close(): Promise<void>;
 }
 
@@ -69,6 +71,14 @@ export async function startMesos(): Promise<StandInMesos> {
         else sendJson(response, 404, {});
       });
       return own;
+    },
+    agents() {
+      const ids = new Map<string, string>();
+      return serve({ ids }, (path, response) => {
+        const id = ids.get(/^\/([^/]+)\/state$/.exec(path)?.[1] ?? '');
+        if (id !== undefined) sendJson(response, 200, { id, version: '1.11.0' });
+        else sendJson(response, 404, {});
+      });
     },
     async close() {
       await Promise.all(servers.map((server) => server.close()));
