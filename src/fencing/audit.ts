@@ -1,5 +1,5 @@
 import type { Logger } from 'pino';
-import type { AttachmentKey } from '../ebs/types.ts';
+import type { AttachmentKey, InstanceState } from '../ebs/types.ts';
 import { type Chain, createChain } from './chain.ts';
 import type { Decision, Evidence, FencePolicy, Observation } from './types.ts';
 
@@ -36,6 +36,8 @@ export interface OperatorAct {
   readonly volumes?: number;
   /** The attachment that a confirmation is about. */
   readonly about?: Omit<Subject, 'fenceId'>;
+  /** As EC2 showed the owner when its end was confirmed. */
+  readonly ownerState?: InstanceState | 'not listed';
 }
 
 /** The record of every decision, call and outcome of fencing on this node. */

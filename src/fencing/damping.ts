@@ -7,15 +7,16 @@ export const windowMs = 3_600_000;
 
 /**
  * Does a takeover on this evidence count? Proofs do not: nothing live is disturbed by them, and a spot fleet may lose
- * four nodes in an hour.
+ * four nodes in an hour. That its host cut an owner off is one of them; an owner that we stop, gracefully or by force,
+ * goes down as suspected.
  */
 export function actsOnLive(evidence: Evidence): boolean {
-  return evidence === 'suspected' || evidence === 'preempted' || evidence === 'stopped-by-force';
+  return evidence === 'suspected' || evidence === 'preempted';
 }
 
 /**
- * When the volume may be taken from a possibly live owner again, RFC 3339; undefined when it may now. To be asked
- * before a `stop` or a `pull`, never before a `take`.
+ * When the volume may be taken from a possibly live owner again, RFC 3339; undefined when it may now. It bears on a
+ * `stop` or a `pull`, never on a `take`.
  * @param entries what the volume's tag lists, newest first.
  * @param now RFC 3339 by EC2's clock, as the entries' times are; one that cannot be read lets every entry count.
  */

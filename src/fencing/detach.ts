@@ -54,7 +54,8 @@ export async function detachTerminated(job: Job, sight: SightOf<'take'>): Promis
 async function sendDetach(job: Job, sight: Sight, evidence: Evidence, force: boolean): Promise<boolean> {
   const { attachment } = sight.observation;
   const { volumeId, instanceId = '', device } = attachment;
-  const call = { checked: sight.at, call: 'DetachVolume', evidence, force } as const;
+  const call = { checked: sight, call: 'DetachVolume', evidence, force } as const;
+  const sentBefore = job.detachSent;
   try {
     return await sendInTime(job, subjectOf(job, attachment), call, (options) => {
       job.detachSent = true;
@@ -63,6 +64,8 @@ async function sendDetach(job: Job, sight: Sight, evidence: Evidence, force: boo
   } catch (error) {
     // Another node may have been quicker, or EC2 itself (a terminated owner): the wait that follows sees what is so.
     if (isCode(error, 'EC2_NOT_ATTACHED', 'EC2_INCORRECT_STATE')) return true;
+    // These prove that it took no effect.
+    if (isCode(error, 'EC2_DENIED', 'EC2_REJECTED', 'EC2_THROTTLED')) job.detachSent = sentBefore;
     throw error;
   }
 }

@@ -1,6 +1,6 @@
 /** A decision and what it was made of, in sentences for an operator. Pure. */
 import { findOwner, isClean, type Owned } from './evidence.ts';
-import { type Step, stepsBy } from './job.ts';
+import { mayLetGo, type Step, stepsBy } from './job.ts';
 import { confirmationOf } from './records.ts';
 import { factsOf, heldUntil, suspicionsOf, vetoesOnPull, vetoesOnStop } from './suspicion.ts';
 import { fenceTimings } from './timings.ts';
@@ -69,9 +69,11 @@ function hindrances(rules: Rules, seen: Owned): string[] {
 
 const refusal = ['answer with an error that says what is said above'];
 
-function stepsOf({ attachment, instanceId }: Owned, decision: Decision): readonly string[] {
+function stepsOf(seen: Owned, decision: Decision): readonly string[] {
+  const { attachment, instanceId } = seen;
   const { handoverMs, waitMs } = fenceTimings;
   if (decision.kind === 'refuse') {
+    if (!mayLetGo(seen)) return refusal;
     return [`wait up to ${handoverMs / 1000} s for ${instanceId} to let go by itself`, ...refusal];
   }
   if (decision.kind === 'wait') return [`look again, for up to ${waitMs / 60_000} minutes`, ...refusal];

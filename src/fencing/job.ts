@@ -1,9 +1,9 @@
 import type { Logger } from 'pino';
-import type { Attachment, EbsVolume, Ec2 } from '../ebs/types.ts';
+import type { Attachment, CallOptions, EbsVolume, Ec2 } from '../ebs/types.ts';
 import { DriverError } from '../errors.ts';
 import type { Audit, FenceCall, Subject } from './audit.ts';
 import { decide } from './decide.ts';
-import { lane, type ObserveContext, observe } from './observe.ts';
+import { lane, type ObserveContext, observe, readPaused } from './observe.ts';
 import type { Slots } from './slots.ts';
 import type { FenceTimings } from './timings.ts';
 import type { Decision, Evidence, Observation } from './types.ts';
@@ -19,6 +19,8 @@ export interface TakeoverContext extends ObserveContext {
   readonly timings: FenceTimings;
   /** @throws DriverError NODE_FULL when this node cannot take another volume: nobody is fenced for nothing. */
   room(): Promise<void>;
+  /** Asked before an owner is stopped, or loses its disk. @throws DriverError DRAINING when this node takes no mounts any more. */
+  mayGoOn(): Promise<void>;
   /** Does work and says meanwhile what the volume waits for. */
   waiting<T>(reason: string, work: () => Promise<T>): Promise<T>;
 }
@@ -30,8 +32,8 @@ export interface Job {
   readonly fenceId: string;
   /** The steps that follow from the evidence; none before there is any. */
   steps: readonly Step[];
-  /** The value of our intent's tag while it is set. */
-  intent: string | undefined;
+  /** The value of our own intent's tag while it may be set, and whether it was, for certain. */
+  intent: { readonly value: string; readonly isWritten: boolean } | undefined;
   /** When the owner was last told to stop (monotonic), and whether by force. */
   stopped: { readonly at: number; readonly force: boolean } | undefined;
   /** A detach may have been sent. It cannot be called back, so that our intent must stay until it is over. */
@@ -42,8 +44,11 @@ export interface Job {
   leave: (() => void) | undefined;
   /** The change in the owner that is waited for: since when (monotonic), and how often it was looked at. */
   wait: { readonly since: number; readonly looks: number } | undefined;
-  /** How often something was to be done. */
+  /** How often something was to be done, and how often a call for it came too late. */
   attempts: number;
+  lateCalls: number;
+  /** Since when (monotonic) every call has come too late; undefined when the last one did not. */
+  lateSince: number | undefined;
   /** When the takeover began (monotonic): its attachment was read before. */
   readonly begun: number;
 }
@@ -63,13 +68,21 @@ export const stepsBy: Readonly<Record<Evidence, readonly Step[]>> = {
 /** How a round of a takeover ended: begin again with fresh evidence, or the volume as it is now. */
 export type Outcome = 'again' | { readonly volume: EbsVolume; readonly evidence?: Evidence };
 
-/** What was observed, what follows from it, and when EC2 was asked (monotonic milliseconds). */
+/** What was observed, what follows from it, and when EC2 was asked. */
 export interface Sight<D extends Decision = Decision> {
   readonly observation: Observation;
   readonly decision: D;
+  /** Monotonic milliseconds. */
   readonly at: number;
+  /** Milliseconds since 1970: the monotonic clock stands still while this machine is hibernated. */
+  readonly wallAt: number;
 }
 export type SightOf<K extends Decision['kind']> = Sight<Extract<Decision, { kind: K }>>;
+
+/** May the owner let go by itself, so that it gets a moment for that? One that is stopped cannot. */
+export function mayLetGo({ attachment, owner }: Observation): boolean {
+  return attachment.instanceId !== undefined && owner?.state !== 'stopped';
+}
 
 export function createJob(context: TakeoverContext): Job {
   const random = Math.floor(Math.random() * 36 ** 4);
@@ -84,6 +97,8 @@ export function createJob(context: TakeoverContext): Job {
     leave: undefined,
     wait: undefined,
     attempts: 0,
+    lateCalls: 0,
+    lateSince: undefined,
     begun: performance.now(),
   };
 }
@@ -108,31 +123,39 @@ export function subjectOf({ context, fenceId }: Job, attachment: Attachment): Su
   return { fenceId, volume: context.name, volumeId, instanceId, device, attachTime };
 }
 
-/** Observes everything anew and decides. @param known adds to the observation what an earlier one told. */
-export async function look(
-  job: Job,
-  volume: EbsVolume,
-  attachment: Attachment,
-  known: Partial<Observation> = {},
-): Promise<Sight> {
-  const at = performance.now();
-  const observation = await observe(job.context, volume, attachment);
-  return judge(job, { ...observation, ...known }, at);
+/** Observes everything anew and decides. */
+export async function look(job: Job, volume: EbsVolume, attachment: Attachment): Promise<Sight> {
+  const asked = askedNow();
+  return judge(job, await observe(job.context, volume, attachment), asked);
 }
 
-/** The same sight with a fresh record of the owner alone: it shows the owner's state and the attachment together. */
-export async function lookAtOwner(job: Job, { observation }: Sight): Promise<Sight> {
-  const at = performance.now();
-  const { instanceId = '' } = observation.attachment;
-  return judge(job, { ...observation, owner: await job.context.ec2.describeInstance(instanceId, lane) }, at);
+/**
+ * The same sight with a fresh record of the owner alone: it shows the owner's state and the attachment together. After
+ * a long wait it is asked, too, whether an operator has paused fencing meanwhile.
+ */
+export async function lookAtOwner(job: Job, before: Sight): Promise<Sight> {
+  const { ec2, timings } = job.context;
+  const { attachment, paused } = before.observation;
+  const asked = askedNow();
+  const isLong = asked.at - before.at > timings.visibleMs;
+  const [owner, now] = await Promise.all([
+    ec2.describeInstance(attachment.instanceId ?? '', lane),
+    isLong ? readPaused(ec2) : paused,
+  ]);
+  return judge(job, { ...before.observation, owner, paused: now }, asked);
 }
 
-/** @param at when EC2 was asked: an answer may have lain here for long, while this process was paused. */
-async function judge(job: Job, observation: Observation, at: number): Promise<Sight> {
-  const { rules, audit } = job.context;
+type Asked = Pick<Sight, 'at' | 'wallAt'>;
+const askedNow = (): Asked => ({ at: performance.now(), wallAt: Date.now() });
+/** For how long an answer has lain here, by the clock that says more: this process, or all of the machine, may have been paused. */
+const ageOf = ({ at, wallAt }: Asked): number => Math.max(performance.now() - at, Date.now() - wallAt);
+
+async function judge(job: Job, observed: Observation, asked: Asked): Promise<Sight> {
+  const { rules, audit, timings } = job.context;
+  const observation = { ...observed, ownerReadLater: asked.at - job.begun >= timings.visibleMs };
   const decision = decide(rules, observation);
   await audit.decided(subjectOf(job, observation.attachment), rules.policy, observation, decision);
-  return { observation, decision, at };
+  return { observation, decision, ...asked };
 }
 
 export function isKind<K extends Decision['kind']>(sight: Sight, kind: K): sight is SightOf<K> {
@@ -152,7 +175,12 @@ export async function readVolume({ context }: Job, volumeId: string): Promise<Eb
 }
 
 /** The error for a takeover that cannot be, or cannot go on without somebody doing something. */
-export function refused({ context }: Job, { volumeId }: Attachment, why: string, todo: string): DriverError {
+export function refused(
+  { context }: Job,
+  { volumeId }: Pick<Attachment, 'volumeId'>,
+  why: string,
+  todo: string,
+): DriverError {
   return new DriverError('ATTACHED_ELSEWHERE', {
     volume: context.name,
     tried: `attach ${volumeId} to ${context.instanceId}`,
@@ -165,31 +193,48 @@ export function refused({ context }: Job, { volumeId }: Attachment, why: string,
  * Makes a call that others may feel: written down first, and sent only while the check that allows it is fresh, for
  * anything may have held this process up meanwhile.
  * @returns false when it was too late; the call may have been made all the same, which fresh evidence will show.
- * @throws DriverError JOURNAL_FAILED, with nothing sent; what the call throws.
+ * @throws DriverError JOURNAL_FAILED and DRAINING, with nothing sent; ATTACHED_ELSEWHERE when it has been too late for ten
+ * minutes; what the call throws.
  */
 export async function sendInTime(
-  { context }: Job,
+  job: Job,
   subject: Subject,
-  { checked, call, evidence, force }: { checked: number; call: FenceCall; evidence: Evidence; force: boolean },
-  send: (options: { readonly signal: AbortSignal; readonly lane: 'takeover' }) => Promise<unknown>,
+  { checked, call, evidence, force }: { checked: Sight; call: FenceCall; evidence: Evidence; force: boolean },
+  send: (options: Pick<CallOptions, 'signal' | 'lane' | 'stillValid'>) => Promise<unknown>,
 ): Promise<boolean> {
+  const { context, lateSince } = job;
+  await context.mayGoOn();
   await context.audit.calling(subject, call, evidence, force);
-  const left = context.timings.sendMs - (performance.now() - checked);
   const late = new AbortController();
-  const timer = setTimeout(() => late.abort(), Math.max(0, left));
+  const left = () => context.timings.sendMs - ageOf(checked);
+  // The call waits for its turn, and the timer does not see that this machine was hibernated meanwhile.
+  const stillValid = () => {
+    if (left() <= 0) late.abort();
+    return !late.signal.aborted;
+  };
+  const timer = setTimeout(() => late.abort(), Math.max(0, left()));
+  job.lateSince = undefined;
   try {
-    if (left <= 0) late.abort();
-    late.signal.throwIfAborted();
-    await send({ signal: late.signal, ...lane });
+    if (!stillValid()) throw late.signal.reason;
+    await send({ signal: late.signal, ...lane, stillValid });
     return true;
   } catch (error) {
     if (error !== late.signal.reason) throw error;
+    job.lateCalls += 1;
+    job.lateSince = lateSince ?? performance.now();
     await context.audit.ended(
       subject,
       `aborted: ${call} was not sent, or not answered, in time after the check that allowed it`,
     );
+    if (performance.now() - job.lateSince >= context.timings.waitMs) throw alwaysLate(job, subject, call);
     return false;
   } finally {
     clearTimeout(timer);
   }
+}
+
+function alwaysLate(job: Job, subject: Subject, call: FenceCall): DriverError {
+  const { sendMs, waitMs } = job.context.timings;
+  const why = `for ${Math.round(waitMs / 60_000)} minutes ${call} could not be sent within ${sendMs / 1000} s of the look that allows it: EC2 throttles the calls of the account, or this machine is held up`;
+  return refused(job, subject, why, "Find out what else uses up the account's EC2 request quota, then try again");
 }

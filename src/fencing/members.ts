@@ -45,6 +45,7 @@ export function testify(
   return {
     source,
     identity,
+    answered: true,
     says: saying(member),
     since: member?.since === undefined ? undefined : new Date(member.since).toISOString(),
     detail: detailOf(list, identity, member),
@@ -60,6 +61,7 @@ export function noTestimony(source: Testimony['source'], identity: string, why: 
   return {
     source,
     identity,
+    answered: false,
     says: 'nothing',
     since: undefined,
     detail: `${source} could not be asked about ${identity}: ${why}`,

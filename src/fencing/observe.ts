@@ -1,6 +1,6 @@
 import { tagKeys } from '../ebs/tags.ts';
 import type { Attachment, EbsVolume, Ec2, Instance } from '../ebs/types.ts';
-import { readOwner, readPause } from './records.ts';
+import { ownerOf, readPause } from './records.ts';
 import type { Observation, OwnerRecord, Rules, Testimony } from './types.ts';
 
 export interface ObserveContext {
@@ -9,7 +9,7 @@ export interface ObserveContext {
   readonly instanceId: string;
   readonly rules: Rules;
   readonly schedulers: {
-    testimony(owner: OwnerRecord, instance: Instance | undefined): Promise<readonly Testimony[]>;
+    testimony(owner: OwnerRecord | undefined, instance: Instance | undefined): Promise<readonly Testimony[]>;
   };
 }
 
@@ -28,25 +28,29 @@ export async function observe(
 ): Promise<Observation> {
   const ownerId = attachment.instanceId;
   const suspicious = rules.policy === 'stonith' && ownerId !== undefined;
-  // Its answer also carries EC2's clock, by which the age of an attachment is told.
+  // Its answer also carries EC2's clock, by which the age of an attachment is told, and what happened within the hour.
   const mayAct = suspicious || (rules.policy === 'preempt' && ownerId !== undefined);
   const [owner, paused, health] = await Promise.all([
     ownerId === undefined ? undefined : ec2.describeInstance(ownerId, lane),
-    ec2.findTagged(tagKeys.paused, lane),
+    readPaused(ec2),
     mayAct ? ec2.describeHealth(ownerId, lane) : undefined,
   ]);
-  const record = suspicious ? readOwner(volume.tags) : undefined;
-  const testimony =
-    record !== undefined && isAbout(record, attachment) ? await schedulers.testimony(record, owner) : [];
+  const testimony = suspicious ? await schedulers.testimony(ownerOf(volume.tags, attachment), owner) : [];
   return {
     volume,
     attachment,
     owner,
     health,
     testimony,
-    paused: paused.flatMap(({ tags }) => readPause(tags) ?? [])[0],
+    paused,
     taker: instanceId,
   };
+}
+
+/** Why an operator has paused fencing in the cluster, on whatever volume it is said; undefined when it goes on. */
+export async function readPaused(ec2: Pick<Ec2, 'findTagged'>): Promise<string | undefined> {
+  const volumes = await ec2.findTagged(tagKeys.paused, lane);
+  return volumes.flatMap(({ tags }) => readPause(tags) ?? [])[0];
 }
 
 /** True for the same attachment, whatever its state: a volume may come back to the same instance under the same name. */

@@ -53,12 +53,15 @@ export function ownerOf(tags: Tags, attachment: Attachment): OwnerRecord | undef
   return owner !== undefined && isAbout({ ...owner, victim: owner.instanceId }, attachment) ? owner : undefined;
 }
 
-/** The tag key of a taker's intent: one for each, so that nobody erases another's. */
-export function intentKey(taker: string): string {
-  return `${tagKeys.intentPrefix}${taker}`;
+/**
+ * The tag key of an intent: one for each takeover, so that nobody erases another's. Not even its own author's, who may
+ * have crashed after sending a detach that still is to arrive.
+ */
+export function intentKey(taker: string, fenceId: string): string {
+  return `${tagKeys.intentPrefix}${taker}.${fenceId}`;
 }
 
-/** The value of an intent's tag; the taker is in its key. */
+/** The value of an intent's tag; its key says who wrote it. */
 export function intentTag(intent: Intent): string {
   const { fenceId, victim, device, attachTime, launchTime, policy, evidence } = intent;
   return join(fenceId, victim, device, attachTime, launchTime, policy, evidence);
@@ -68,7 +71,7 @@ export function intentTag(intent: Intent): string {
 export function readIntents(tags: Tags): Intent[] {
   return Object.entries(tags)
     .filter(([key]) => key.startsWith(tagKeys.intentPrefix))
-    .flatMap(([key, value]) => readIntent(key.slice(tagKeys.intentPrefix.length), value));
+    .flatMap(([key, value]) => readIntent(key.slice(tagKeys.intentPrefix.length).split('.')[0] ?? '', value));
 }
 
 /** The announced takeovers of this very attachment. */
@@ -104,6 +107,18 @@ export function readConfirmation(tags: Tags): Confirmation | undefined {
 export function confirmationOf(tags: Tags, attachment: Attachment): Confirmation | undefined {
   const confirmation = readConfirmation(tags);
   return confirmation !== undefined && isAbout(confirmation, attachment) ? confirmation : undefined;
+}
+
+/** The device names under which this instance has had the volume, as far as its tags remember. */
+export function devicesOf(tags: Tags, instanceId: string): string[] {
+  const [cleanedBy, cleaned] = (tags[tagKeys.clean] ?? '').split(' ');
+  const owner = readOwner(tags);
+  const had = [
+    { by: cleanedBy, device: cleaned },
+    { by: owner?.instanceId, device: owner?.device },
+    ...readIntents(tags).map(({ victim, device }) => ({ by: victim, device })),
+  ];
+  return had.flatMap(({ by, device }) => (by === instanceId && device !== undefined ? [device] : []));
 }
 
 function isAbout(record: Pick<Intent, 'victim' | 'device' | 'attachTime'>, attachment: Attachment): boolean {

@@ -29,8 +29,11 @@ export interface Scheduler {
 export interface Schedulers {
   /** What a holder stamps on its volumes, as "mesos:S1"; undefined where no scheduler knows this node. */
   ownIdentity(): Promise<string | undefined>;
-  /** Of the scheduler whose identity the owner stamped, within about 4 s; empty when that is none of ours. Never throws. */
-  testimony(owner: Pick<OwnerRecord, 'scheduler'>, instance: Machine | undefined): Promise<Testimony[]>;
+  /**
+   * Of the scheduler whose identity the owner stamped, within about 4 s; empty when that is none of ours. Never throws.
+   * @param owner undefined when nobody recorded who made the attachment: then no scheduler can be asked, and each says so.
+   */
+  testimony(owner: Pick<OwnerRecord, 'scheduler'> | undefined, instance: Machine | undefined): Promise<Testimony[]>;
 }
 
 /** Asks nothing before it is used. @throws DriverError INVALID_OPTION for a setting that is no URL */
@@ -46,10 +49,27 @@ export function openSchedulers({ mesosMasters, mesosAgent, swarmSocket }: Schedu
       }
       return undefined;
     },
-    async testimony({ scheduler: stamped = '' }, instance) {
+    async testimony(owner, instance) {
+      if (owner === undefined) return schedulers.map(({ source }) => unrecorded(source));
+      const { scheduler: stamped = '' } = owner;
       const [, source, identity = ''] = /^(\w+):(.+)$/.exec(stamped) ?? [];
       const asked = schedulers.filter((each) => each.source === source);
       return Promise.all(asked.map((each) => each.testimony(identity, instance)));
     },
+  };
+}
+
+function unrecorded(source: Testimony['source']): Testimony {
+  return {
+    source,
+    identity: undefined,
+    answered: false,
+    says: 'nothing',
+    since: undefined,
+    detail: `who has it is not recorded on it, so that ${source} cannot be asked`,
+    otherMemberThere: undefined,
+    takerRegistered: true,
+    suspects: 0,
+    members: 0,
   };
 }

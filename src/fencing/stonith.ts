@@ -1,11 +1,11 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import { tagKeys } from '../ebs/tags.ts';
 import type { Attachment, Instance } from '../ebs/types.ts';
 import { type DriverError, isCode } from '../errors.ts';
-import { dampedUntil } from './damping.ts';
 import { announce, announced } from './intents.ts';
 import { doing, type Job, type Outcome, refused, type Sight, type SightOf, sendInTime, subjectOf } from './job.ts';
-import { lane } from './observe.ts';
-import { intentsOf, readFenceLog } from './records.ts';
+import { intentsOf } from './records.ts';
+import { pauseBefore } from './timings.ts';
 
 /**
  * Tells a suspected owner to stop, gracefully: one that lives loses nothing. What follows is judged anew: it is stopped
@@ -14,12 +14,8 @@ import { intentsOf, readFenceLog } from './records.ts';
  */
 export async function stopOwner(job: Job, first: SightOf<'stop'>): Promise<Outcome> {
   const { attachment } = first.observation;
-  refuseDamped(job, first);
-  if (!(await takePlace(job))) return 'again';
-  await refuseDenied(job, attachment);
   const sight = await announced(job, 'stop', first);
   if (sight === undefined) return 'again';
-  await refuseUnderFence(job, attachment);
   return doing(job, 'stop', `EC2 to accept that ${attachment.instanceId} stops`, job.context.timings.sendMs, () =>
     sendStop(job, sight, false),
   );
@@ -33,7 +29,9 @@ export function isOverdue(job: Job, { observation }: Sight, waitedMs: number): b
   const { attachment, owner, volume, paused } = observation;
   const { rules, timings } = job.context;
   if (rules.policy !== 'stonith' || owner?.state !== 'stopping' || paused !== undefined) return false;
-  if (waitedMs < timings.gracefulMs || job.stopped?.force === true) return false;
+  if (waitedMs < timings.gracefulMs) return false;
+  // One that came too late was perhaps never sent.
+  if (job.stopped?.force === true && job.lateSince === undefined) return false;
   // One that announced a stop by force may have crashed before it sent it.
   const told = intentsOf(volume.tags, attachment).some(
     ({ launchTime, policy }) => launchTime === owner.launchTime && policy === 'stonith',
@@ -41,10 +39,12 @@ export function isOverdue(job: Job, { observation }: Sight, waitedMs: number): b
   return told || job.stopped !== undefined;
 }
 
-/** The second StopInstances. The intent says so first: after it, whoever takes the volume waits for late writes. */
+/**
+ * The second StopInstances. The intent says so first: after it, whoever takes the volume waits for late writes. The call
+ * itself is for the next round: to write that may take longer than a look stays fresh.
+ */
 export async function stopByForce(job: Job, sight: Sight): Promise<Outcome> {
-  await announce(job, sight, 'stopped-by-force');
-  return sendStop(job, sight, true);
+  return (await announce(job, sight, 'stopped-by-force')) ? 'again' : sendStop(job, sight, true);
 }
 
 async function sendStop(job: Job, sight: Sight, force: boolean): Promise<Outcome> {
@@ -60,7 +60,7 @@ async function sendStop(job: Job, sight: Sight, force: boolean): Promise<Outcome
     );
   }
   const evidence = force ? 'stopped-by-force' : 'suspected';
-  const call = { checked: sight.at, call: 'StopInstances', evidence, force } as const;
+  const call = { checked: sight, call: 'StopInstances', evidence, force } as const;
   const told = job.stopped;
   try {
     const sent = await sendInTime(job, subjectOf(job, attachment), call, (options) => {
@@ -89,64 +89,27 @@ function mayBeStopped({ context }: Job, owner: Instance, { instanceId }: Attachm
   return owner.id === instanceId && owner.tags[tagKeys.cluster] === context.rules.cluster;
 }
 
-/** Two sick nodes must not pass a volume to and fro. */
-export function refuseDamped(job: Job, { observation }: Sight): void {
-  const { volume, health, attachment } = observation;
-  const until = dampedUntil(readFenceLog(volume.tags), health?.answeredAt ?? new Date().toISOString());
-  if (until === undefined) return;
-  const why = 'it was taken from owners that perhaps lived three times within an hour';
-  throw refused(job, attachment, why, `Find out why its owners fail; it is taken again after ${until}`);
-}
-
-/** At most so many takeovers of a node stop an instance. @returns false after a wait, which makes evidence old. */
-async function takePlace(job: Job): Promise<boolean> {
-  if (job.leave !== undefined) return true;
+/**
+ * At most so many takeovers of a node stop an instance.
+ * @returns false without a place, after a wait: another of them may have stopped this very owner meanwhile.
+ */
+export async function takePlace(job: Job): Promise<boolean> {
   const { stops, timings } = job.context;
-  job.leave = stops.take();
+  job.leave ??= stops.take();
   if (job.leave !== undefined) return true;
-  await doing(job, undefined, 'other takeovers of this node to stop their instances', timings.waitMs, async () => {
-    while (job.leave === undefined) {
-      await stops.freed();
-      job.leave = stops.take();
-    }
-  });
+  const pause = pauseBefore(timings.waitLooksMs, Number.POSITIVE_INFINITY);
+  const done = new AbortController();
+  await doing(job, undefined, 'other takeovers of this node to stop their instances', pause, () =>
+    Promise.race([stops.freed(), sleep(pause, undefined, { signal: done.signal }).catch(() => undefined)]),
+  );
+  done.abort();
   return false;
 }
 
-/** What this role may not do is found out before anything is announced. */
-async function refuseDenied(job: Job, attachment: Attachment): Promise<void> {
-  const { volumeId, instanceId = '', device } = attachment;
-  const { ec2 } = job.context;
-  const denials = await Promise.all([
-    ec2.denied({ action: 'StopInstances', instanceId }, lane),
-    ec2.denied({ action: 'DetachVolume', key: { volumeId, instanceId, device } }, lane),
-  ]);
-  const why = denials.find((each) => each !== undefined);
-  if (why === undefined) return;
-  const todo = `Allow ec2:StopInstances and ec2:DetachVolume to the daemon's role, or stop ${instanceId} by hand`;
-  throw refused(job, attachment, `${instanceId} would be stopped, but EC2 does not let this node: ${why}`, todo);
-}
-
-/**
- * A node that is itself being stopped, or about to be, is no judge of others. Of two nodes that suspect each other, the
- * one whose id sorts first goes on.
- */
-async function refuseUnderFence(job: Job, attachment: Attachment): Promise<void> {
-  const { ec2, instanceId } = job.context;
-  const [self, volumes] = await Promise.all([ec2.describeInstance(instanceId, lane), ec2.listVolumes(lane)]);
-  const todo = 'Mount the volume on another node';
-  if (self?.state !== 'running') {
-    throw refused(job, attachment, `this node itself is ${self?.state ?? 'not listed by EC2'}`, todo);
-  }
-  const against = volumes.flatMap(({ tags, attachments }) =>
-    attachments.filter((each) => each.instanceId === instanceId).flatMap((each) => intentsOf(tags, each)),
-  );
-  const superior = against.find(({ taker }) => taker !== attachment.instanceId || taker < instanceId);
-  if (superior === undefined) return;
-  throw refused(
-    job,
-    attachment,
-    `${superior.taker} is about to take a volume from this node (${superior.fenceId})`,
-    todo,
-  );
+/** Gives the place back once nothing that this takeover told to stop is still to. */
+export function leavePlace(job: Job, { observation }: Sight): void {
+  const state = observation.owner?.state;
+  if (job.stopped !== undefined && state !== 'stopped' && state !== 'terminated') return;
+  job.leave?.();
+  job.leave = undefined;
 }

@@ -2,8 +2,9 @@
 
 import { tagKeys } from '../ebs/tags.ts';
 import type { HealthCheck, Instance, InstanceHealth } from '../ebs/types.ts';
+import { dampedUntil } from './damping.ts';
 import type { Owned } from './evidence.ts';
-import { ownerOf, unknownFormats } from './records.ts';
+import { ownerOf, readFenceLog, unknownFormats } from './records.ts';
 import type { Rules, Testimony } from './types.ts';
 
 /** A check must have failed for three of its minutely rounds. */
@@ -65,12 +66,18 @@ function checksOf({ system, attachedEbs, instance }: InstanceHealth) {
 const since = ({ status, impairedSince }: HealthCheck) =>
   impairedSince === undefined ? status : `${status} since ${impairedSince}`;
 
-/** Impaired for long enough, and only since the attachment was made: all three times are EC2's. */
-function isImpaired({ attachment }: Owned, { status, impairedSince = '' }: HealthCheck, answeredAt: string): boolean {
+/** Impaired for long enough, and only since the attachment was made. */
+function isImpaired(seen: Owned, check: HealthCheck, answeredAt: string): boolean {
+  return check.status === 'impaired' && whyNot(seen, check, answeredAt) === undefined;
+}
+
+/** Why an impaired check does not count, as a clause; undefined when it does. All three times are EC2's. */
+function whyNot({ attachment }: Owned, { impairedSince = '' }: HealthCheck, answeredAt: string): string | undefined {
   const from = Date.parse(impairedSince);
-  return (
-    status === 'impaired' && Date.parse(answeredAt) - from >= impairedMs && from > Date.parse(attachment.attachTime)
-  );
+  if (Number.isNaN(from)) return 'EC2 does not tell since when';
+  if (!(from > Date.parse(attachment.attachTime))) return 'it was so before the volume was attached there';
+  if (Date.parse(answeredAt) - from >= impairedMs) return undefined;
+  return `only what has lasted ${impairedMs / 60_000} minutes does`;
 }
 
 /**
@@ -90,9 +97,14 @@ export function factsOf(seen: Owned): string[] {
   const bad = checks.filter(({ check }) => check.status !== 'ok');
   return [
     ...(checks.length > 0 && bad.length === 0 ? ["EC2's checks of it are ok"] : []),
-    ...bad.map(({ name, check }) => `EC2's ${name} check is ${since(check)}`),
+    ...bad.map(({ name, check }) => `EC2's ${name} check is ${since(check)}${discount(seen, check, health)}`),
     ...seen.testimony.map(({ detail }) => detail),
   ];
+}
+
+function discount(seen: Owned, check: HealthCheck, health: InstanceHealth | undefined): string {
+  const why = check.status === 'impaired' ? whyNot(seen, check, health?.answeredAt ?? '') : undefined;
+  return why === undefined ? '' : `, which does not count: ${why}`;
 }
 
 /** What forbids to stop this owner, however suspect it is. Nothing here delays a proof. */
@@ -101,7 +113,8 @@ export function vetoesOnStop(rules: Rules, seen: Owned, owner: Instance): Veto[]
 }
 
 /** What forbids to act on any owner that may live, whatever the policy. */
-export function vetoesOnPull({ volume, instanceId, taker }: Owned): Veto[] {
+export function vetoesOnPull(seen: Owned): Veto[] {
+  const { volume, instanceId, taker } = seen;
   const vetoes: Veto[] = [];
   if (instanceId === taker) {
     vetoes.push({ source: 'self', reason: 'it is attached to this node itself', todo: 'Mount it here' });
@@ -114,11 +127,26 @@ export function vetoesOnPull({ volume, instanceId, taker }: Owned): Veto[] {
       todo: 'Use the same version of docker-volume-ebs on all nodes',
     });
   }
-  return vetoes;
+  return [...vetoes, ...capVetoes(seen)];
+}
+
+/** Two sick nodes must not pass a volume to and fro. Without EC2's clock the minimum hold waits for that. */
+function capVetoes(seen: Owned): Veto[] {
+  const now = healthOf(seen)?.answeredAt;
+  const until = now === undefined ? undefined : dampedUntil(readFenceLog(seen.volume.tags), now);
+  if (until === undefined) return [];
+  return [
+    {
+      source: 'cap',
+      reason: 'it was taken from owners that perhaps lived three times within an hour',
+      todo: `Find out why its owners fail; it is taken again after ${until}`,
+    },
+  ];
 }
 
 function testimonyVetoes(testimony: Testimony): Veto[] {
-  const { source, says, detail, otherMemberThere, takerRegistered, suspects, members } = testimony;
+  const { source, answered, says, detail, otherMemberThere, takerRegistered, suspects, members } = testimony;
+  if (!answered) return [unanswered(testimony)];
   const vetoes: Veto[] = [];
   if (says === 'registered') {
     vetoes.push({ source, reason: detail, todo: `Ask ${source} why it still counts the owner as a ready member` });
@@ -146,6 +174,22 @@ function testimonyVetoes(testimony: Testimony): Veto[] {
   }
   return vetoes;
 }
+
+/** One that is set up and cannot be asked may still count the owner as alive: its `detail` says why it cannot. */
+function unanswered({ source, identity }: Testimony): Veto {
+  const reason = `without the answer of ${source}, which may count it as a ready member, it is not stopped`;
+  const todo = identity === undefined ? withoutRecord : withoutAnswer[source];
+  return { source: identity === undefined ? 'unrecorded' : 'unanswered', reason, todo };
+}
+
+const withoutRecord = `Stop the instance by hand; why it wrote no tag ${tagKeys.owner} about this attachment is in its daemon's log`;
+
+const withoutAnswer: Readonly<Record<Testimony['source'], string>> = {
+  mesos:
+    "Mend the Mesos masters, or start this daemon with DVE_MESOS_MASTERS empty, so that EC2's checks alone are counted",
+  swarm:
+    "Mount the volume on a Swarm manager, or start this daemon with DVE_SWARM_SOCKET empty, so that EC2's checks alone are counted",
+};
 
 function ownerVetoes({ cluster }: Rules, { attachment }: Owned, owner: Instance): Veto[] {
   const vetoes: Veto[] = [];

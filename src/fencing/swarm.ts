@@ -1,8 +1,11 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import { get, getJson, jsonOf, socketPlace } from './ask.ts';
 import { type Member, type MemberList, noTestimony, testify } from './members.ts';
 import type { Scheduler } from './schedulers.ts';
 
 const timeoutMs = 3_000;
+/** The engine may start later than this daemon, which is perhaps a plugin of it. */
+const askAgainMs = [10_000, 60_000, 300_000];
 
 /**
  * Docker Swarm, by the node list of the local engine where that is a manager (Docker Engine API, GET /info and /nodes).
@@ -39,6 +42,30 @@ export function openSwarm(socket: string): Scheduler {
       }
     },
   };
+}
+
+/**
+ * What a daemon that may stop owners (stonith) says after its start where its engine is a worker: it will be of no use
+ * for that. Asks a few times, for some minutes.
+ * @returns undefined when there is nothing to say, or the engine never told. Never throws.
+ */
+export async function workerWarning(socket: string, signal: AbortSignal): Promise<string | undefined> {
+  const engine = socketPlace(socket);
+  for (const pauseMs of [...askAgainMs, 0]) {
+    try {
+      const info = await getJson(engine, '/info', AbortSignal.timeout(timeoutMs));
+      const { nodeId, manager } = readSwarm(info, engine.name);
+      if (nodeId === undefined || manager) return undefined;
+      return (
+        `the engine at ${engine.name} (DVE_SWARM_SOCKET) is a Swarm worker, which cannot list nodes: as long as it is, ` +
+        'this node stops no owner that is a member of the Swarm (stonith)'
+      );
+    } catch {
+      await sleep(pauseMs, undefined, { ref: false, signal }).catch(() => undefined);
+    }
+    if (signal.aborted) return undefined;
+  }
+  return undefined;
 }
 
 /** An engine outside any Swarm has an empty node id. */

@@ -11,6 +11,7 @@ import {
   type Job,
   look,
   lookAtOwner,
+  mayLetGo,
   type Outcome,
   readVolume,
   refused,
@@ -21,7 +22,7 @@ import {
   type TakeoverContext,
 } from './job.ts';
 import { stillThere } from './observe.ts';
-import { isOverdue, refuseDamped, stopByForce, stopOwner } from './stonith.ts';
+import { isOverdue, leavePlace, stopByForce, stopOwner, takePlace } from './stonith.ts';
 import { pauseBefore } from './timings.ts';
 import type { Evidence } from './types.ts';
 
@@ -48,7 +49,7 @@ export interface Takeover {
  * Frees a volume that another instance has: gives a running owner a moment to let go and one that stops, shuts down or
  * detaches its time; takes it from an owner that is proven to be finished with it; stops or robs one where the policy
  * says so. Any node can go on with what another began, from EC2's state alone.
- * @throws DriverError ATTACHED_ELSEWHERE with the owner and what to do; NODE_FULL; JOURNAL_FAILED; STILL_WORKING for a
+ * @throws DriverError ATTACHED_ELSEWHERE with the owner and what to do; NODE_FULL; DRAINING; JOURNAL_FAILED; STILL_WORKING for a
  * detach that is stuck; EC2_* when EC2 cannot be asked for long, which is never taken for evidence.
  */
 export async function takeOver(context: TakeoverContext, volume: EbsVolume, attachment: Attachment): Promise<Takeover> {
@@ -59,11 +60,12 @@ export async function takeOver(context: TakeoverContext, volume: EbsVolume, atta
     const { volume: now, evidence } = await untilOver(job, volume, attachment);
     const proof = job.stopped === undefined ? evidence : 'suspected';
     if (proof === undefined) {
+      void context.audit.ended(subject, 'the owner let go');
       await withdraw(job, volume.id);
       return { volume: now, fenced: undefined };
     }
     void context.audit.ended(subject, 'detached');
-    return { volume: now, fenced: { fenceId: job.fenceId, subject, evidence: proof, intent: job.intent } };
+    return { volume: now, fenced: { fenceId: job.fenceId, subject, evidence: proof, intent: job.intent?.value } };
   } catch (error) {
     const failed = `failed: ${error instanceof Error ? error.message : error}`;
     if (job.attempts > 0) await context.audit.ended(subject, failed);
@@ -109,12 +111,13 @@ async function patiently(job: Job, failures: { count: number }, work: () => Prom
 }
 
 async function round(job: Job, volume: EbsVolume, attachment: Attachment): Promise<Outcome> {
-  const ownerReadLater = performance.now() - job.begun >= job.context.timings.visibleMs;
-  const sight = await look(job, volume, attachment, { ownerReadLater });
+  const sight = await look(job, volume, attachment);
   if (isKind(sight, 'refuse')) return handOver(job, sight);
   if (isKind(sight, 'wait') || isBehind(job, sight)) return waitAWhile(job, sight);
+  if (isKind(sight, 'stop') && !(await takePlace(job))) return 'again';
+  if (isKind(sight, 'take')) leavePlace(job, sight);
   job.attempts += 1;
-  if (job.attempts > maxAttempts) {
+  if (job.attempts - job.lateCalls > maxAttempts) {
     throw refused(
       job,
       attachment,
@@ -137,11 +140,9 @@ function isBehind({ stopped, context }: Job, sight: Sight): boolean {
 
 /** A planned move reaches the new node before the old one has finished. */
 async function handOver(job: Job, sight: SightOf<'refuse'>): Promise<Outcome> {
-  const { attachment, owner } = sight.observation;
+  const { attachment } = sight.observation;
   const { reason, todo } = sight.decision;
-  if (job.asked || attachment.instanceId === undefined || owner?.state === 'stopped') {
-    throw refused(job, attachment, reason, todo);
-  }
+  if (job.asked || !mayLetGo(sight.observation)) throw refused(job, attachment, reason, todo);
   return letGo(job, attachment);
 }
 
@@ -168,7 +169,7 @@ async function waitAWhile(job: Job, sight: Sight): Promise<Outcome> {
       job,
       attachment,
       `${sight.decision.reason}, and nothing has changed for ${minutes} minutes`,
-      `Look at ${attachment.instanceId} in the EC2 console; once it surely runs nothing any more, say so with docker-volume-ebs fence confirm`,
+      `Look at ${attachment.instanceId} in the EC2 console; once it surely runs nothing any more, say so with docker-volume-ebs fence confirm --even-if-running`,
     );
     log.error({ op: 'fence', fenceId: job.fenceId, err: error }, 'a takeover needs an operator');
     throw error;
@@ -217,7 +218,6 @@ async function lookAgain(
 async function pull(job: Job, sight: SightOf<'pull'>): Promise<Outcome> {
   job.steps = stepsBy.preempted;
   if (!job.asked) return letGo(job, sight.observation.attachment);
-  refuseDamped(job, sight);
   const second = await announced(job, 'pull', sight);
   return second === undefined ? 'again' : detachOwner(job, second);
 }

@@ -55,7 +55,10 @@ export interface FenceLogEntry {
 /** What a scheduler says of a node, by the identity the node itself stamped on the volume. */
 export interface Testimony {
   readonly source: 'mesos' | 'swarm';
-  readonly identity: string;
+  /** Undefined when it is not recorded whose the attachment is, so that the scheduler could not be asked. */
+  readonly identity: string | undefined;
+  /** False when the scheduler could not be asked; `detail` says why. */
+  readonly answered: boolean;
   /**
    * `registered`: it is a ready member now. `unreachable`: positively marked lost. `gone`: an operator said so.
    * `nothing`: not listed, or the scheduler could not be asked; it proves nothing.
@@ -105,7 +108,7 @@ export interface Observation {
   readonly ownerReadLater?: boolean | undefined;
   /**
    * EC2's own checks of the owner; undefined when not asked or not answered. Their time is also the only clock that
-   * tells an attachment's age, so that without them `decide` answers neither `stop` nor `pull`.
+   * tells an attachment's age and how often the volume was taken lately, so that without them `decide` answers neither `stop` nor `pull`.
    */
   readonly health: InstanceHealth | undefined;
   /** What schedulers say of the owner; empty without a scheduler. */

@@ -11,29 +11,34 @@ const bootLength = 8;
 /** Once the disk is here, a mount waits this long for its tags: they only inform. */
 const patienceMs = 5000;
 
+type Attached = Held & { readonly attachTime: string };
+
 /**
  * Records on a volume just attached here whose it is now, as the how-manieth owner, and the takeover that came before;
- * clears away announcements of takeovers, which were about attachments that are over. Never fails.
+ * clears away announcements of takeovers, which were about attachments that are over. Never fails; while EC2 throttles
+ * it goes on without its caller, for as long as the volume is held here.
  * @param held with its attach time. @param disk settles when the volume's disk is here, or never will be.
  * @returns the volume with the tags as they are then.
  */
 export async function claim(
   node: Node,
-  held: Held & { readonly attachTime: string },
+  held: Attached,
   fenced: Fenced | undefined,
   disk: Promise<unknown>,
 ): Promise<EbsVolume> {
-  const { volume } = held;
-  const late = new AbortController();
   const done = new AbortController();
-  disk
-    .then(() => sleep(patienceMs, undefined, { signal: done.signal }))
-    .then(() => late.abort())
-    .catch(() => undefined);
+  const tagged = record(node, held, fenced);
+  const late = disk.then(() => sleep(patienceMs, held.volume, { signal: done.signal })).catch(() => tagged);
+  return Promise.race([tagged, late]).finally(() => done.abort());
+}
+
+async function record(node: Node, held: Attached, fenced: Fenced | undefined): Promise<EbsVolume> {
+  const { volume } = held;
   try {
     const tags = await tagsOf(node, held, fenced);
     const intents = intentsOn(node, volume.tags, fenced);
-    const options = { signal: late.signal };
+    // Later it would overwrite what the next owner has written.
+    const options = { stillValid: () => isHeld(node, held) };
     const cleared = Object.keys(intents).length === 0 ? undefined : node.ec2.deleteTags(volume.id, intents, options);
     await Promise.all([node.ec2.createTags(volume.id, tags, options), cleared]);
     const left = Object.entries(volume.tags).filter(([key]) => !(key in intents));
@@ -44,14 +49,18 @@ export async function claim(
       'its owner could not be recorded in its tags',
     );
     return volume;
-  } finally {
-    done.abort();
   }
+}
+
+/** Under this very attachment, and not about to be given back. */
+function isHeld({ held }: Node, { name, device, attachTime }: Attached): boolean {
+  const now = held.get(name);
+  return now?.attachTime === attachTime && now.device === device && now.phase !== 'detaching';
 }
 
 async function tagsOf(
   node: Node,
-  { volume, instanceId, device, attachTime, bootId }: Held & { readonly attachTime: string },
+  { volume, instanceId, device, attachTime, bootId }: Attached,
   fenced: Fenced | undefined,
 ): Promise<Tags> {
   const scheduler = await node.fencing.schedulers.ownIdentity();
@@ -71,6 +80,6 @@ async function tagsOf(
 /** Their values too: one that was written anew meanwhile, about our own attachment, stays. */
 function intentsOn({ instanceId }: Node, tags: Tags, fenced: Fenced | undefined): Tags {
   const seen = Object.entries(tags).filter(([key]) => key.startsWith(tagKeys.intentPrefix));
-  const ours = fenced?.intent === undefined ? {} : { [intentKey(instanceId)]: fenced.intent };
+  const ours = fenced?.intent === undefined ? {} : { [intentKey(instanceId, fenced.fenceId)]: fenced.intent };
   return { ...Object.fromEntries(seen), ...ours };
 }

@@ -5,6 +5,7 @@ import type { Ec2 } from '../ebs/types.ts';
 import type { Audit } from '../fencing/audit.ts';
 import type { Fencing } from '../fencing/fencing.ts';
 import { policyWarning } from '../fencing/policy.ts';
+import { workerWarning } from '../fencing/swarm.ts';
 import type { NoticeListener } from '../host/notices.ts';
 import type { Host } from '../host/types.ts';
 import { operation } from '../log.ts';
@@ -117,6 +118,7 @@ async function openNode(local: LocalState, identity: Identity, signal: AbortSign
   log.setBindings({ node: identity.instanceId });
   const risk = policyWarning(settings.fencePolicy);
   if (risk !== undefined) log.warn({ op: 'fence' }, risk);
+  void warnOfWorker(local, signal);
   const ec2 = world.openEc2(settings.cluster, identity.region, log);
   const devices = createDeviceNames(await journal.loadDevices());
   devices.take([...held.values()].map(({ device }) => device));
@@ -161,6 +163,14 @@ async function openNode(local: LocalState, identity: Identity, signal: AbortSign
     )
     .catch(() => undefined);
   return node;
+}
+
+/** A volume's own policy may be stonith under preempt, too. */
+async function warnOfWorker({ settings, log }: LocalState, signal: AbortSignal): Promise<void> {
+  const { fencePolicy, swarmSocket } = settings;
+  if (swarmSocket === '' || (fencePolicy !== 'stonith' && fencePolicy !== 'preempt')) return;
+  const warning = await workerWarning(swarmSocket, signal);
+  if (warning !== undefined) log.warn({ op: 'fence' }, warning);
 }
 
 /** The device names that EC2 has in use on this instance. Waits for no volume's queue: mounts in theirs wait for it. */

@@ -139,6 +139,20 @@ describe('a call that EC2 refuses for its rate', () => {
     expect(sent).toHaveLength(1);
   });
 
+  it('is not sent once it is no longer valid when its turn comes', async () => {
+    const { call, sent } = bench();
+    let isValid = true;
+    const asked = failure(
+      call('DetachVolume', { tried: 'detach vol-1', stillValid: () => isValid }, async () => {
+        sent.push(performance.now());
+        isValid = false;
+        throw throttled();
+      }),
+    );
+    expect(await asked).toMatchObject({ code: 'EC2_UNAVAILABLE', parts: { tried: 'detach vol-1' } });
+    expect(sent).toHaveLength(1);
+  });
+
   it('still has its attempts at other failures', async () => {
     const error = awsError('InternalError', 500);
     const { ask, sent } = bench(throttled(), error, throttled(), error, error, error);

@@ -1,7 +1,7 @@
 import nock from 'nock';
 import { describe, expect, it, vi } from 'vitest';
 import { tagKeys } from '../../src/ebs/tags.ts';
-import type { CreateVolumeSpec } from '../../src/ebs/types.ts';
+import type { CallOptions, CreateVolumeSpec, Ec2 } from '../../src/ebs/types.ts';
 import {
   answerOnce,
   answerXml,
@@ -189,6 +189,19 @@ describe('what goes over the wire', () => {
     await openTestEc2().detachVolume(key, { force: true });
     const fields = { VolumeId: 'vol-1', InstanceId: 'i-1', Device: '/dev/xvdba' };
     expect(await form).toEqual({ Action: 'DetachVolume', ...fields, Force: 'true' });
+  });
+
+  it.each<[string, (ec2: Ec2, options: CallOptions) => Promise<unknown>]>([
+    ['DetachVolume', (ec2, options) => ec2.detachVolume(key, options)],
+    ['StopInstances', (ec2, options) => ec2.stopInstance('i-1', options)],
+    ['CreateTags', (ec2, options) => ec2.createTags('vol-1', { Name: 'data' }, options)],
+    ['DeleteTags', (ec2, options) => ec2.deleteTags('vol-1', { Name: 'data' }, options)],
+  ])('sends no %s that is no longer valid', async (_, call) => {
+    const asked = call(openTestEc2(), { stillValid: () => false });
+    await expect(asked).rejects.toMatchObject({
+      code: 'EC2_UNAVAILABLE',
+      parts: { why: expect.stringContaining('no longer held') },
+    });
   });
 
   it('stops an instance gracefully, or by force without waiting for its shutdown', async () => {

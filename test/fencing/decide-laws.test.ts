@@ -17,6 +17,7 @@ import {
   anyRules,
   anySuspect,
   anyTestimony,
+  cappedTag,
   cleanTag,
   cluster,
   confirmedTag,
@@ -212,6 +213,7 @@ describe('a veto', () => {
     ['a registered agent', addTestimony({ says: 'registered' })],
     ['another agent on the machine', addTestimony({ otherMemberThere: 'S3' })],
     ['a taker that is no member', addTestimony({ says: 'nothing', takerRegistered: false })],
+    ['a scheduler that cannot be asked', addTestimony({ says: 'nothing', answered: false })],
     ['a storm', addTestimony({ suspects: 3, members: 14 })],
     ['an owner without the tag of the cluster', (seen) => withOwner(seen, { tags: {} })],
     ['an owner launched after the attachment', (seen) => withOwner(seen, { launchTime: '2026-01-02T03:59:59.000Z' })],
@@ -220,6 +222,7 @@ describe('a veto', () => {
       (seen) => ({ ...seen, attachment: { ...seen.attachment, deleteOnTermination: true } }),
     ],
     ['a record of another version', (seen) => withTags(seen, { [tagKeys.fenceLog]: '2 what this is' })],
+    ['a volume taken three times within the hour', (seen) => withTags(seen, cappedTag)],
     ['the taker being the owner', (seen) => ({ ...seen, taker: 'i-a' })],
     ['a young attachment', (seen) => ({ ...seen, health: seen.health && { ...seen.health, answeredAt: young } })],
   ];
@@ -242,12 +245,13 @@ describe('a veto', () => {
     );
   });
 
-  it('is no veto of a pull, but for a young attachment, an unknown format and ourselves', () => {
+  it('is no veto of a pull, but for a young attachment, the cap, an unknown format and ourselves', () => {
     lawful(
       (rules, seen) => {
         const pulled = vetoes.map(([name, veto]) => [name, decide(rules, veto(seen)).kind]);
         expect(pulled.filter(([, kind]) => kind !== 'pull')).toEqual([
           ['a record of another version', 'refuse'],
+          ['a volume taken three times within the hour', 'refuse'],
           ['the taker being the owner', 'refuse'],
           ['a young attachment', 'wait'],
         ]);

@@ -7,6 +7,7 @@ import { attachmentWith } from '../support/fake-volume.ts';
 import {
   attachTime,
   type Change,
+  cappedTag,
   cleanTag,
   confirmedTag,
   forcedTag,
@@ -245,6 +246,18 @@ describe('stonith', () => {
     });
   });
 
+  it.each([
+    [attachTime, 'it was so before the volume was attached there'],
+    ['2026-01-02T03:57:01.000Z', 'only what has lasted 3 minutes does'],
+    [undefined, 'EC2 does not tell since when'],
+  ])('tells why a check that is impaired since %s does not count', (impairedSince, why) => {
+    const system = { status: 'impaired', impairedSince } as const;
+    const since = impairedSince === undefined ? '' : ` since ${impairedSince}`;
+    expect(stonith({ health: healthWith({ system }) }).reason).toContain(
+      `(EC2's system check is impaired${since}, which does not count: ${why})`,
+    );
+  });
+
   it('refuses when fewer do, saying how many', () => {
     const health = healthWith({ system: impaired() });
     expect(stonith({ health })).toMatchObject({
@@ -327,6 +340,34 @@ describe('stonith', () => {
       'taker',
       'mesos does not list this node as a ready member, so that the fault may be on this side',
       /^Join this node to mesos again/,
+    ],
+    [
+      'a member of a scheduler that cannot be asked',
+      veto({ answered: false, takerRegistered: false, detail: 'mesos could not be asked about S1: it is down' }),
+      'unanswered',
+      'without the answer of mesos, which may count it as a ready member, it is not stopped',
+      /^Mend the Mesos masters, or start .* with DVE_MESOS_MASTERS empty/,
+    ],
+    [
+      'a Swarm member, judged by a worker',
+      veto({ source: 'swarm', answered: false, takerRegistered: false }),
+      'unanswered',
+      'without the answer of swarm, which may count it as a ready member, it is not stopped',
+      /^Mount the volume on a Swarm manager, or start .* with DVE_SWARM_SOCKET empty/,
+    ],
+    [
+      'that nobody recorded on the volume, where a scheduler might vouch for it',
+      veto({ identity: undefined, answered: false, says: 'nothing' }),
+      'unrecorded',
+      'without the answer of mesos, which may count it as a ready member, it is not stopped',
+      /^Stop the instance by hand; why it wrote no tag docker-volume-ebs:owner/,
+    ],
+    [
+      'the fourth within the hour',
+      failedAnd({ tags: cappedTag }),
+      'cap',
+      'it was taken from owners that perhaps lived three times within an hour',
+      /^Find out why its owners fail; it is taken again after 2026-01-02T04:10:00.000Z$/,
     ],
     [
       'one of many (25)',
@@ -418,6 +459,15 @@ describe('preempt', () => {
         `${where}, which is running (EC2's checks of it are ok); ` +
         'the fence policy is preempt, so that it loses the disk and what it has not written yet',
     });
+  });
+
+  it('refuses a fourth time within the hour, and no proof', () => {
+    expect(preempt({ tags: cappedTag })).toMatchObject({ kind: 'refuse', veto: 'cap' });
+    expect(preempt({ ...stopped(), tags: cappedTag })).toMatchObject({ kind: 'take' });
+    expect(preempt({ tags: cappedTag, health: undefined })).toMatchObject({ kind: 'wait' });
+    expect(preempt({ tags: cappedTag, health: healthWith({ answeredAt: '2026-01-02T04:10:00.000Z' }) }).kind).toBe(
+      'pull',
+    );
   });
 
   it('pulls it from a hibernated owner too', () => {

@@ -206,6 +206,10 @@ describe('what cannot be learnt says nothing, and why', () => {
     expect(await schedulers.testimony({ scheduler: 'swarm:x' }, undefined)).toEqual([]);
     expect(await schedulers.testimony({ scheduler: undefined }, undefined)).toEqual([]);
     expect(await none.testimony({ scheduler: 'mesos:V' }, undefined)).toEqual([]);
+    expect(await none.testimony(undefined, undefined)).toEqual([]);
+    expect(await schedulers.testimony(undefined, undefined)).toMatchObject([
+      { source: 'mesos', identity: undefined, answered: false, says: 'nothing' },
+    ]);
     expect(await none.ownIdentity()).toBeUndefined();
     expect([mesos.leader.requests, own.requests]).toEqual([[], []]);
   });

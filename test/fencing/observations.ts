@@ -2,7 +2,7 @@
 import fc from 'fast-check';
 import { cleanMark, tagKeys } from '../../src/ebs/tags.ts';
 import type { Attachment, HealthCheck, Instance, InstanceHealth, Tags } from '../../src/ebs/types.ts';
-import { confirmationTag, intentKey, intentTag, ownerTag } from '../../src/fencing/records.ts';
+import { confirmationTag, fenceLogTag, intentKey, intentTag, ownerTag } from '../../src/fencing/records.ts';
 import { fencePolicies, type Observation, type Rules, type Testimony } from '../../src/fencing/types.ts';
 import { attachmentWith, instanceWith, volumeWith } from '../support/fake-volume.ts';
 
@@ -26,7 +26,7 @@ export const confirmedTag = ({ device, attachTime }: Named = token, victim = 'i-
   [tagKeys.confirmed]: confirmationTag({ device, attachTime, victim, reason: 'its rack burnt down' }),
 });
 export const forcedTag: Tags = {
-  [intentKey('i-z')]: intentTag({
+  [intentKey('i-z', 'f-1')]: intentTag({
     ...token,
     fenceId: 'f-1',
     taker: 'i-z',
@@ -35,6 +35,18 @@ export const forcedTag: Tags = {
     policy: 'stonith',
     evidence: 'stopped-by-force',
   }),
+};
+
+/** Taken from owners that perhaps lived three times in the hour before {@link answeredAt}. */
+export const cappedTag: Tags = {
+  [tagKeys.fenceLog]: ['03:10', '03:20', '03:30'].reduce(
+    (tag, time) =>
+      fenceLogTag(
+        { [tagKeys.fenceLog]: tag },
+        { at: `2026-01-02T${time}:00.000Z`, fenceId: `f-${time}`, victim: 'i-c', taker: 'i-a', evidence: 'suspected' },
+      ),
+    '',
+  ),
 };
 
 export const rulesWith = (change: Partial<Rules> = {}): Rules => ({
@@ -64,6 +76,7 @@ export const healthWith = (change: Partial<InstanceHealth> = {}): InstanceHealth
 export const testimonyWith = (change: Partial<Testimony> = {}): Testimony => ({
   source: 'mesos',
   identity: 'S1',
+  answered: true,
   says: 'unreachable',
   since: '2026-01-02T03:40:00.000Z',
   detail: 'the leading master lists agent S1 as unreachable',
@@ -175,11 +188,15 @@ export const anyTestimony: fc.Arbitrary<Testimony> = fc
     says: usually<Testimony['says']>('unreachable', 'gone', 'nothing', 'registered'),
     since: fc.option(anyTime, { nil: undefined }),
     otherMemberThere: usually<string | undefined>(undefined, 'S3'),
+    answered: usually(true, false),
     takerRegistered: usually(true, false),
     suspects: fc.nat(5),
     members: fc.nat(20),
   })
-  .map(testimonyWith);
+  .map((testimony) => {
+    const { source, identity, says } = testimony;
+    return testimonyWith({ ...testimony, detail: `${source} says of ${identity}: ${says}` });
+  });
 
 const anyTags: fc.Arbitrary<Tags> = fc
   .array(
@@ -189,6 +206,7 @@ const anyTags: fc.Arbitrary<Tags> = fc
       cleanTag(),
       confirmedTag(),
       forcedTag,
+      cappedTag,
       cleanTag(token, 'i-b'),
       confirmedTag(token, 'i-b'),
       { [tagKeys.confirmed]: 'as you like' },

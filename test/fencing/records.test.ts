@@ -62,7 +62,7 @@ const anyEntry: fc.Arbitrary<FenceLogEntry> = fc.record({
   evidence: fc.constantFrom(...evidences),
 });
 const tagsOf = (intents: readonly Intent[]): Tags =>
-  Object.fromEntries(intents.map((intent) => [intentKey(intent.taker), intentTag(intent)]));
+  Object.fromEntries(intents.map((intent) => [intentKey(intent.taker, intent.fenceId), intentTag(intent)]));
 const attachmentOf = ({ victim, device, attachTime }: Intent) =>
   attachmentWith({ instanceId: victim, device, attachTime });
 const logged = (entries: readonly FenceLogEntry[]): Tags =>
@@ -242,7 +242,7 @@ describe('the pause', () => {
 });
 
 describe('what is not ours', () => {
-  const keys = [tagKeys.owner, intentKey('i-b'), tagKeys.confirmed, tagKeys.fenceLog, tagKeys.epoch];
+  const keys = [tagKeys.owner, intentKey('i-b', 'f-1'), tagKeys.confirmed, tagKeys.fenceLog, tagKeys.epoch];
 
   it('is read as absent', () => {
     const anyGarbage = fc.dictionary(
@@ -265,7 +265,7 @@ describe('what is not ours', () => {
     expect(readOwner({ [tagKeys.owner]: `${owner} x` })).toBeUndefined();
     fc.assert(
       fc.property(anyIntent, (intent) => {
-        expect(readIntents({ [intentKey(intent.taker)]: `${intentTag(intent)} x` })).toEqual([]);
+        expect(readIntents({ [intentKey(intent.taker, intent.fenceId)]: `${intentTag(intent)} x` })).toEqual([]);
       }),
     );
   });
@@ -273,14 +273,14 @@ describe('what is not ours', () => {
   it('is named when another version wrote it', () => {
     const tags = {
       [tagKeys.owner]: '2 i-a',
-      [intentKey('i-b')]: '10 x',
+      [intentKey('i-b', 'f-1')]: '10 x',
       [tagKeys.confirmed]: '0',
       [tagKeys.fenceLog]: '1 ',
       [tagKeys.epoch]: '7',
       [tagKeys.paused]: '9 o’clock',
       other: '3 x',
     };
-    expect(unknownFormats(tags)).toEqual([intentKey('i-b'), tagKeys.confirmed, tagKeys.owner].sort());
+    expect(unknownFormats(tags)).toEqual([intentKey('i-b', 'f-1'), tagKeys.confirmed, tagKeys.owner].sort());
     expect(readAll(tags).slice(0, 4)).toEqual([undefined, [], undefined, []]);
     expect(unknownFormats({ [tagKeys.owner]: 'edited by hand', [tagKeys.fenceLog]: '' })).toEqual([]);
   });

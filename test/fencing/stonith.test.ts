@@ -1,11 +1,14 @@
 import { beforeEach, describe, expect, it, vi } from 'vitest';
 import { tagKeys } from '../../src/ebs/tags.ts';
 import type { Instance } from '../../src/ebs/types.ts';
+import { DriverError } from '../../src/errors.ts';
 import { fenceLogTag, intentKey, intentTag, readIntents } from '../../src/fencing/records.ts';
+import { openSchedulers } from '../../src/fencing/schedulers.ts';
 import { createSlots } from '../../src/fencing/slots.ts';
 import type { FenceLogEntry, Testimony } from '../../src/fencing/types.ts';
+import { ec2Error } from '../support/fake-ec2.ts';
 import { failureWithin, stopped, takeoverBench, within } from '../support/fake-takeover.ts';
-import { pass, useVirtualTime } from '../support/virtual-time.ts';
+import { pass, setTimeout as sleep, useVirtualTime } from '../support/virtual-time.ts';
 
 vi.mock('node:timers/promises', () => import('../support/virtual-time.ts'));
 
@@ -31,7 +34,8 @@ describe('a suspected owner', () => {
     expect(stops()).toEqual([['i-a']]);
     expect(argsOf('detachVolume')).toEqual([]);
     const { fenced } = await within(60_000, taking);
-    expect(fenced).toMatchObject({ evidence: 'suspected', intent: volume.tags[intentKey('i-b')] });
+    expect(fenced?.evidence).toBe('suspected');
+    expect(volume.tags[intentKey('i-b', fenced?.fenceId ?? '')]).toBe(fenced?.intent);
     expect(argsOf('detachVolume')).toEqual([key]);
     const order = methods().filter((method) => /create|stop|detach/.test(method));
     expect(order).toEqual(['createTags', 'stopInstance', 'detachVolume']);
@@ -50,7 +54,7 @@ describe('a suspected owner', () => {
     const { begin, ec2, stops, intents } = bench();
     const taking = begin();
     await pass(10_000);
-    expect(intents()).toEqual(['docker-volume-ebs:fence.i-b']);
+    expect(intents()).toEqual([expect.stringMatching(/^docker-volume-ebs:fence\.i-b\.f-/)]);
     ec2.health.clear();
     expect(await failureWithin(60_000, taking)).toMatchObject({ code: 'ATTACHED_ELSEWHERE' });
     expect([stops(), intents()]).toEqual([[], []]);
@@ -110,12 +114,74 @@ describe('a suspected owner', () => {
     const { device, attachTime } = attachment;
     const launchTime = ec2.instances.get('i-a')?.launchTime;
     const intent = { fenceId: 'f-1', taker: 'i-c', victim: 'i-a', device, attachTime, launchTime } as const;
-    volume.tags[intentKey('i-c')] = intentTag({ ...intent, policy: 'stonith', evidence: 'suspected' });
+    volume.tags[intentKey('i-c', 'f-1')] = intentTag({ ...intent, policy: 'stonith', evidence: 'suspected' });
     const taking = begin();
     await pass(230_000);
     expect(stops()).toEqual([]);
     expect(await within(200_000, taking)).toMatchObject(free);
     expect(stops()).toMatchObject([['i-a', { force: true }]]);
+  });
+
+  it('is stopped also when EC2 takes longer to list all volumes than a look stays fresh', async () => {
+    const { begin, ec2, stops } = bench();
+    vi.spyOn(ec2, 'listVolumes').mockImplementation(async () => {
+      await sleep(11_000);
+      return [];
+    });
+    expect(await within(120_000, begin())).toMatchObject(free);
+    expect(stops()).toEqual([['i-a']]);
+  });
+
+  it('that hangs is stopped by force also when EC2 takes longer to write the announcement', async () => {
+    const { begin, ec2, stops } = bench();
+    ec2.stopMs = 10_000_000;
+    const taking = begin();
+    await pass(100_000);
+    const write = ec2.createTags.bind(ec2);
+    vi.spyOn(ec2, 'createTags').mockImplementation(async (ids, tags) => {
+      await sleep(11_000);
+      return write(ids, tags);
+    });
+    expect(await within(300_000, taking)).toMatchObject(free);
+    expect([stops().length, ec2.count('createTags')]).toEqual([2, 2]);
+  });
+
+  it('that hangs is told again when the stop by force got no turn in time', async () => {
+    const { begin, ec2, stops } = bench();
+    ec2.stopMs = 10_000_000;
+    const taking = begin();
+    await pass(100_000);
+    let unsent = 0;
+    const stop = ec2.stopInstance.bind(ec2);
+    vi.spyOn(ec2, 'stopInstance').mockImplementation((id, options) => {
+      if (++unsent > 12) return stop(id, options);
+      const { signal } = options ?? {};
+      return new Promise((_, reject) => signal?.addEventListener('abort', () => reject(signal.reason)));
+    });
+    expect(await within(500_000, taking)).toMatchObject(free);
+    expect(stops()).toMatchObject([['i-a'], ['i-a', { force: true }]]);
+  });
+
+  it('41: that never stops gets one announcement of each kind from a node, however often that tries', async () => {
+    const { begin, ec2, intents } = bench();
+    ec2.stopMs = 10_000_000;
+    ec2.forcedStopMs = 10_000_000;
+    for (let n = 0; n < 3; n++) await failureWithin(1_000_000, begin());
+    expect([intents().length, ec2.instances.get('i-a')?.state]).toEqual([1, 'stopping']);
+  });
+
+  it('is not stopped by a node that drains by then, and the announcement goes', async () => {
+    const { begin, stops, intents } = bench();
+    let drained = false;
+    const taking = begin({
+      mayGoOn: async () => {
+        if (drained) throw new DriverError('DRAINING', { tried: 'mount it', why: 'drained', todo: 'Go' });
+      },
+    });
+    await pass(10_000);
+    drained = true;
+    expect(await failureWithin(60_000, taking)).toMatchObject({ code: 'DRAINING' });
+    expect([stops(), intents()]).toEqual([[], []]);
   });
 
   it('stops being fenced when an operator pauses fencing', async () => {
@@ -138,11 +204,12 @@ describe('a suspected owner is not stopped', () => {
   });
 
   it('that loses the tag between the last check and the call', async () => {
-    const { begin, ec2, stops } = bench();
-    vi.spyOn(ec2, 'listVolumes').mockImplementationOnce(async () => {
+    const { begin, ec2, audit, stops } = bench();
+    const calling = vi.spyOn(audit.audit, 'calling');
+    calling.mockImplementation(async (_subject, call) => {
+      if (call !== 'StopInstances') return;
       await pass(11_000);
       ec2.setInstance('i-a', { tags: {} });
-      return [];
     });
     await failureWithin(120_000, begin());
     expect(stops()).toEqual([]);
@@ -179,6 +246,7 @@ describe('a suspected owner is not stopped', () => {
     testimony.push({
       source: 'mesos',
       identity: 'S1',
+      answered: true,
       says: 'registered',
       since: undefined,
       detail: 'agent S1 is registered',
@@ -192,6 +260,29 @@ describe('a suspected owner is not stopped', () => {
     expect(audit.audit.counters.refusals).toEqual({ 'veto mesos': 2 });
   });
 
+  it.each<[string, (parts: ReturnType<typeof bench>) => void]>([
+    ['which made this attachment', () => undefined],
+    [
+      'which made this attachment, but an earlier one',
+      ({ stamp, volume }) => {
+        stamp('mesos:S1');
+        volume.tags[tagKeys.owner] = (volume.tags[tagKeys.owner] ?? '').replace('/dev/xvdbq', '/dev/xvdba');
+      },
+    ],
+  ])('while nobody recorded %s, so that its scheduler cannot be asked', async (_, prepare) => {
+    const parts = bench();
+    prepare(parts);
+    const schedulers = openSchedulers({
+      mesosMasters: 'http://127.0.0.1:1',
+      mesosAgent: 'http://127.0.0.1:1',
+      swarmSocket: '',
+    });
+    expect(String(await failureWithin(60_000, parts.begin({ schedulers })))).toMatch(
+      /without the answer of mesos.*is in its daemon's log/,
+    );
+    expect([parts.stops(), parts.audit.audit.counters.refusals]).toEqual([[], { 'veto unrecorded': 2 }]);
+  });
+
   it('27: by a node that is itself about to be fenced; of two that suspect each other one goes on', async () => {
     const { ec2, takeBy, contextOf, stops } = bench();
     const second = ec2.addVolume({ tags: { [tagKeys.cluster]: 'default' } });
@@ -199,9 +290,12 @@ describe('a suspected owner is not stopped', () => {
     const { device, attachTime } = attachment;
     const about = { fenceId: 'f-9', victim: 'i-b', device, attachTime, launchTime: undefined } as const;
     const rest = { policy: 'stonith', evidence: 'suspected' } as const;
-    second.tags[intentKey('i-c')] = intentTag({ ...about, taker: 'i-c', ...rest });
+    second.tags[intentKey('i-c', 'f-1')] = intentTag({ ...about, taker: 'i-c', ...rest });
     expect(String(await failureWithin(60_000, takeBy(contextOf('i-b'))))).toContain('i-c is about to take a volume');
-    second.tags = { [tagKeys.cluster]: 'default', [intentKey('i-a')]: intentTag({ ...about, taker: 'i-a', ...rest }) };
+    second.tags = {
+      [tagKeys.cluster]: 'default',
+      [intentKey('i-a', 'f-1')]: intentTag({ ...about, taker: 'i-a', ...rest }),
+    };
     expect(String(await failureWithin(60_000, takeBy(contextOf('i-b'))))).toContain('i-a is about to take a volume');
     expect(stops()).toEqual([]);
   });
@@ -225,6 +319,31 @@ describe('a suspected owner is not stopped', () => {
     expect(await within(120_000, taking)).toMatchObject(free);
     expect(slots.take()).toBeDefined();
   });
+
+  it('by a third takeover that waits for its place, which sees meanwhile that the owner is stopped', async () => {
+    const slots = createSlots(2);
+    slots.take();
+    slots.take();
+    const { begin, ec2, stops } = bench();
+    const taking = begin({ stops: slots });
+    await pass(400_000);
+    ec2.setInstance('i-a', stopped);
+    expect(await within(30_000, taking)).toMatchObject(free);
+    expect(stops()).toEqual([]);
+  });
+
+  it('once it is stopped: the place goes to another takeover while its volume is detached', async () => {
+    const slots = createSlots(1);
+    const { begin, ec2, stops } = bench();
+    const taking = begin({ stops: slots });
+    await pass(50_000);
+    expect([stops().length, slots.take()]).toEqual([1, undefined]);
+    ec2.detachMs = 50_000;
+    await pass(15_000);
+    expect(ec2.count('detachVolume')).toBe(1);
+    expect(slots.take()).toBeDefined();
+    expect(await within(60_000, taking)).toMatchObject(free);
+  });
 });
 
 describe('preempt', () => {
@@ -240,6 +359,50 @@ describe('preempt', () => {
     expect(argsOf('detachVolume')).toEqual([key]);
     expect(reasons[0]).toContain('i-a to let go of vol-1');
     expect(reasons[1]).toMatch(/^step 1 of 3/);
+  });
+
+  it('40: announces nothing when the role may not detach', async () => {
+    const { begin, ec2, argsOf } = robbed();
+    ec2.denials.set('DetachVolume', 'an explicit deny');
+    expect(String(await failureWithin(60_000, begin()))).toMatch(/an explicit deny. Allow ec2:DetachVolume to/);
+    expect([argsOf('createTags'), argsOf('detachVolume')]).toEqual([[], []]);
+  });
+
+  it.each(['EC2_DENIED', 'EC2_REJECTED'] as const)('withdraws what it announced when EC2 says %s', async (code) => {
+    const { begin, ec2, intents } = robbed();
+    ec2.failNext('detachVolume', code);
+    expect(await failureWithin(60_000, begin())).toMatchObject({ code });
+    expect(intents()).toEqual([]);
+  });
+
+  it('leaves what it announced when the answer is lost for good, and announces that but once', async () => {
+    const { begin, ec2, intents } = robbed();
+    vi.spyOn(ec2, 'detachVolume').mockImplementation(() => Promise.reject(ec2Error('EC2_UNAVAILABLE')));
+    expect(await failureWithin(400_000, begin())).toMatchObject({ code: 'EC2_UNAVAILABLE' });
+    expect(await failureWithin(400_000, begin())).toMatchObject({ code: 'EC2_UNAVAILABLE' });
+    expect(intents()).toHaveLength(1);
+  });
+
+  it('announces anew what an earlier takeover has just withdrawn, though EC2 shows it still', async () => {
+    const { begin, ec2, intents, volume, key, argsOf } = robbed();
+    ec2.failNext('detachVolume', 'EC2_REJECTED');
+    const taking = begin();
+    await pass(25_000);
+    const [tag = ''] = intents();
+    const value = volume.tags[tag] ?? '';
+    await failureWithin(30_000, taking);
+    const read = ec2.describeVolume.bind(ec2);
+    const until = performance.now() + 20_000;
+    vi.spyOn(ec2, 'describeVolume').mockImplementation(async (id) => {
+      const seen = await read(id);
+      const stale = seen !== undefined && performance.now() < until;
+      return stale ? { ...seen, tags: { ...seen.tags, [tag]: value } } : seen;
+    });
+    const again = begin();
+    await pass(35_000);
+    expect([intents(), argsOf('detachVolume')]).toEqual([[expect.not.stringMatching(tag)], []]);
+    expect(await within(60_000, again)).toMatchObject(free);
+    expect(argsOf('detachVolume')).toEqual([key]);
   });
 
   it('forces after a minute, from an owner that does not let go', async () => {

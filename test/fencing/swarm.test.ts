@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { beforeEach, describe, expect, it, onTestFinished } from 'vitest';
 import { openSchedulers, type Schedulers } from '../../src/fencing/schedulers.ts';
+import { workerWarning } from '../../src/fencing/swarm.ts';
 
 const updated = '2026-03-04T05:06:07.123456789Z';
 const since = '2026-03-04T05:06:07.123Z';
@@ -21,13 +22,14 @@ let info: unknown;
 let nodes: unknown;
 let asked: string[];
 let schedulers: Schedulers;
+let socket: string;
 
 beforeEach(async () => {
   info = { Swarm: { NodeID: 'me', ControlAvailable: true } };
   nodes = [node('me', 'ready')];
   asked = [];
   const dir = await mkdtemp(join(tmpdir(), 'dve-engine-'));
-  const socket = join(dir, 'docker.sock');
+  socket = join(dir, 'docker.sock');
   const engine = createServer((request, response) => {
     asked.push(request.url ?? '');
     const answer = request.url === '/info' ? info : nodes;
@@ -92,10 +94,30 @@ describe('a node of Swarm', () => {
   });
 });
 
+describe('a daemon that starts says beforehand', () => {
+  const { signal } = new AbortController();
+
+  it('that a worker cannot list nodes', async () => {
+    info = { Swarm: { NodeID: 'me', ControlAvailable: false } };
+    expect(await workerWarning(socket, signal)).toMatch(/docker.sock .*is a Swarm worker.* stops no owner/);
+  });
+
+  it('nothing on a manager, outside of a Swarm, or once it is closed before the engine answers', async () => {
+    expect(await workerWarning(socket, signal)).toBeUndefined();
+    info = { Swarm: { NodeID: '', ControlAvailable: false } };
+    expect(await workerWarning(socket, signal)).toBeUndefined();
+    expect(await workerWarning('/nowhere/docker.sock', AbortSignal.abort())).toBeUndefined();
+  });
+});
+
 describe('what cannot be learnt says nothing, and why', () => {
   it('on a worker, which cannot list nodes', async () => {
     info = { Swarm: { NodeID: 'me', ControlAvailable: false } };
-    expect(await about('V')).toMatchObject({ says: 'nothing', detail: expect.stringContaining('is no Swarm manager') });
+    expect(await about('V')).toMatchObject({
+      answered: false,
+      says: 'nothing',
+      detail: expect.stringContaining('is no Swarm manager'),
+    });
     expect(asked).toEqual(['/info']);
   });
 

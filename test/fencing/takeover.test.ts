@@ -1,6 +1,7 @@
 import { beforeEach, describe, expect, it, vi } from 'vitest';
+import { caller } from '../../src/ebs/call.ts';
 import { cleanMark, tagKeys } from '../../src/ebs/tags.ts';
-import type { Instance } from '../../src/ebs/types.ts';
+import type { CallOptions, Instance } from '../../src/ebs/types.ts';
 import { DriverError } from '../../src/errors.ts';
 import { confirmationTag, intentKey, intentTag, pauseTag } from '../../src/fencing/records.ts';
 import { failureWithin, stopped, takeoverBench, timed, within } from '../support/fake-takeover.ts';
@@ -9,6 +10,10 @@ import { pass, useVirtualTime } from '../support/virtual-time.ts';
 vi.mock('node:timers/promises', () => import('../support/virtual-time.ts'));
 
 beforeEach(useVirtualTime);
+
+/** A call that waits for its turn until its caller gives it up. */
+const untilAborted = ({ signal }: CallOptions = {}) =>
+  new Promise<never>((_, reject) => signal?.addEventListener('abort', () => reject(signal.reason)));
 
 const free = { volume: { state: 'available', attachments: [] } };
 
@@ -25,12 +30,13 @@ describe('an owner that runs', () => {
   });
 
   it('that lets go meanwhile leaves a free volume, and nobody is fenced', async () => {
-    const { begin, argsOf, ec2, volume, attachment } = takeoverBench();
+    const { begin, argsOf, ec2, volume, attachment, audit } = takeoverBench();
     const taking = begin();
     await pass(3000);
     ec2.endAttachment(volume, attachment);
     expect(await within(5000, taking)).toMatchObject({ ...free, fenced: undefined });
     expect(argsOf('detachVolume')).toEqual([]);
+    expect(audit.told()).toEqual(['decision refuse', 'outcome the owner let go']);
   });
 
   it.each(['instance-not-running', 'never'] as const)(
@@ -255,10 +261,34 @@ describe('a stopped owner', () => {
     expect(reasons[1]).toMatch(/^step 2 of 4 .*late writes/);
   });
 
+  it('keeps its volume when an operator pauses fencing during the minute for late writes', async () => {
+    const { begin, argsOf, volume } = takeoverBench({ owner: { ...stopped, stateReason: 'Server.ScheduledStop' } });
+    const taking = begin();
+    await pass(30_000);
+    volume.tags[tagKeys.paused] = 'the wrong one';
+    expect(String(await failureWithin(60_000, taking))).toContain('an operator has paused fencing: the wrong one');
+    expect(argsOf('detachVolume')).toEqual([]);
+  });
+
+  it('keeps its volume when this node takes no mounts any more by the time of the detach', async () => {
+    const { begin, argsOf, audit } = takeoverBench({ owner: stopped });
+    let drained = false;
+    const taking = begin({
+      mayGoOn: async () => {
+        if (drained) throw new DriverError('DRAINING', { tried: 'mount it', why: 'drained', todo: 'Go' });
+      },
+    });
+    await pass(2000);
+    drained = true;
+    expect(await failureWithin(10_000, taking)).toMatchObject({ code: 'DRAINING' });
+    expect(argsOf('detachVolume')).toEqual([]);
+    expect(audit.told().filter((text) => !text.startsWith('decision'))).toEqual(['outcome failed']);
+  });
+
   it('42: stopped by force by a taker that has gone since: the same', async () => {
     const { begin, argsOf, volume, attachment } = takeoverBench({ owner: stopped });
     const { device, attachTime } = attachment;
-    volume.tags[intentKey('i-c')] = intentTag({
+    volume.tags[intentKey('i-c', 'f-1')] = intentTag({
       fenceId: 'f-1',
       taker: 'i-c',
       victim: 'i-a',
@@ -321,6 +351,54 @@ describe('a detach', () => {
     expect(audit.told()).toContain('outcome aborted');
   });
 
+  it('is not sent when this machine was hibernated since that check, which its monotonic clock does not show', async () => {
+    const { begin, audit, ec2, argsOf } = takeoverBench({ owner: stopped });
+    const calling = vi.spyOn(audit.audit, 'calling');
+    calling.mockImplementationOnce(async () => {
+      vi.setSystemTime(Date.now() + 3_600_000);
+      ec2.setInstance('i-a', { state: 'running', stateReason: undefined });
+    });
+    const error = await failureWithin(60_000, begin({ audit: audit.audit }));
+    expect(error).toMatchObject({ code: 'ATTACHED_ELSEWHERE' });
+    expect(argsOf('detachVolume')).toEqual([]);
+  });
+
+  it('is not sent when this machine was hibernated while the call waited for its turn', async () => {
+    const { begin, ec2 } = takeoverBench({ owner: stopped });
+    const call = caller(undefined);
+    let sent = 0;
+    vi.spyOn(ec2, 'detachVolume').mockImplementationOnce((_key, options = {}) =>
+      call('DetachVolume', { tried: 'detach it', ...options }, async () => {
+        sent += 1;
+        vi.setSystemTime(Date.now() + 3_600_000);
+        ec2.setInstance('i-a', { state: 'running', stateReason: undefined });
+        const refusal = { name: 'RequestLimitExceeded', $fault: 'server', $metadata: { httpStatusCode: 503 } };
+        throw Object.assign(new Error('No.'), refusal);
+      }),
+    );
+    expect(await failureWithin(60_000, begin())).toMatchObject({ code: 'ATTACHED_ELSEWHERE' });
+    expect([sent, ec2.count('detachVolume')]).toEqual([1, 0]);
+  });
+
+  it('that gets no turn in time for minutes is sent when it has one', async () => {
+    const { begin, ec2 } = takeoverBench({ owner: stopped });
+    const detach = ec2.detachVolume.bind(ec2);
+    const from = performance.now() + 400_000;
+    vi.spyOn(ec2, 'detachVolume').mockImplementation((key, options) =>
+      performance.now() < from ? untilAborted(options) : detach(key, options),
+    );
+    expect(await within(450_000, begin())).toMatchObject(free);
+  });
+
+  it('that never gets a turn in time is given up after ten minutes, with the reason', async () => {
+    const { begin, ec2 } = takeoverBench({ owner: stopped });
+    vi.spyOn(ec2, 'detachVolume').mockImplementation((_key, options) => untilAborted(options));
+    const error = await failureWithin(700_000, begin());
+    expect(error).toMatchObject({ code: 'ATTACHED_ELSEWHERE' });
+    expect(String(error)).toMatch(/for 10 minutes DetachVolume could not be sent within 10 s .*EC2 throttles/);
+    expect(performance.now()).toBeGreaterThan(600_000);
+  });
+
   it('is not sent when it cannot be written down', async () => {
     const { begin, audit, argsOf } = takeoverBench({ owner: stopped });
     audit.isFull = () => true;
@@ -346,6 +424,21 @@ describe('a detach', () => {
       { force: true },
     ]);
     expect(audit.audit.counters.forcedDetaches).toBe(1);
+    ec2.endAttachment(volume, attachment);
+    expect(await within(10_000, taking)).toMatchObject(free);
+  });
+
+  it("43: that is stuck is forced, too, where EC2's record of the owner lacks the disk by then", async () => {
+    const { begin, ec2, volume, attachment } = takeoverBench({ owner: stopped });
+    ec2.detachMs = 10_000_000;
+    const describe = ec2.describeInstance.bind(ec2);
+    vi.spyOn(ec2, 'describeInstance').mockImplementation(async (id) => {
+      const seen = await describe(id);
+      return seen === undefined || ec2.count('detachVolume') === 0 ? seen : { ...seen, disks: [] };
+    });
+    const taking = begin();
+    await pass(80_000);
+    expect(ec2.calls.filter(({ method }) => method === 'detachVolume').at(-1)?.args[1]).toEqual({ force: true });
     ec2.endAttachment(volume, attachment);
     expect(await within(10_000, taking)).toMatchObject(free);
   });

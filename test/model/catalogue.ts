@@ -58,7 +58,7 @@ export function createCatalogue(names: number): Catalogue {
   const markOf = (lease: number): Tags =>
     lease === 0 ? {} : { [tagKeys.clean]: cleanMark(leases.value(lease).attachment) };
   const intentOf = (lease: number | undefined, tag: number): Tags =>
-    lease ? { [intentKey(`i-${tag}`)]: intentText(leases.value(lease), `i-${tag}`) } : {};
+    lease ? { [intentKey(`i-${tag}`, 'f-1')]: intentText(leases.value(lease), `i-${tag}`) } : {};
   return {
     lease: leases.value,
     record: records.value,

@@ -53,6 +53,7 @@ export function takeoverBench({ owner = {}, policy = 'instance-not-running', age
       instanceId,
       rules: fencing.rulesOf({}),
       room: async () => undefined,
+      mayGoOn: async () => undefined,
       waiting: (reason, work) => {
         reasons.push(reason);
         return work();

@@ -1,6 +1,6 @@
 import { beforeEach, describe, expect, it, vi } from 'vitest';
 import { tagKeys } from '../../src/ebs/tags.ts';
-import type { Ec2 } from '../../src/ebs/types.ts';
+import type { CallOptions, Ec2 } from '../../src/ebs/types.ts';
 import { intentKey, intentTag, readFenceLog, readOwner } from '../../src/fencing/records.ts';
 import { adoptUnrecorded } from '../../src/volumes/adopt.ts';
 import { FakeAudit } from '../support/fake-audit.ts';
@@ -33,7 +33,7 @@ async function bench() {
     const [{ device = '', attachTime = '', instanceId: victim = '' } = {}] = volume.attachments;
     const about = { fenceId: 'f-1', taker, victim, device, attachTime, launchTime: undefined };
     const value = intentTag({ ...about, policy: 'stonith', evidence: 'suspected' });
-    volume.tags[intentKey(taker)] = value;
+    volume.tags[intentKey(taker, 'f-1')] = value;
     return value;
   };
   const methods = () => ec2.calls.map(({ method }) => method);
@@ -113,6 +113,31 @@ describe('whose a volume is', () => {
     expect(volume.attachments).toMatchObject([{ instanceId: 'i-3' }]);
   });
 
+  it('is recorded after the mount where EC2 throttles that, as long as the volume is held here', async () => {
+    const { ec2, here, there, volume } = await bench();
+    await here.unmount('a', 'id-1');
+    await pass(10_000);
+    const asSeen: Ec2 = ec2;
+    const createTags = ec2.createTags.bind(ec2);
+    const asked: CallOptions[] = [];
+    const turn = Promise.withResolvers<void>();
+    asSeen.createTags = async (ids, tags, options = {}) => {
+      asSeen.createTags = createTags;
+      asked.push(options);
+      await turn.promise;
+      options.signal?.throwIfAborted();
+      return createTags(ids, tags);
+    };
+    await played(there.mount('a', 'id-2'));
+    expect([readOwner(volume.tags)?.instanceId, asked[0]?.stillValid?.()]).toEqual(['i-1', true]);
+    turn.resolve();
+    await pass(0);
+    expect(readOwner(volume.tags)?.instanceId).toBe('i-2');
+    await there.unmount('a', 'id-2');
+    await pass(10_000);
+    expect(asked[0]?.stillValid?.()).toBe(false);
+  });
+
   it('is not waited for long once the disk is here', async () => {
     const { ec2, here, there } = await bench();
     await here.unmount('a', 'id-1');
@@ -174,9 +199,9 @@ describe('announcements of other takers', () => {
     ec2.setInstance('i-1', stopped);
     await there.mount('a', 'id-2');
     expect(ec2.calls.filter(({ method }) => method === 'deleteTags').map(({ args }) => args[1])).toEqual([
-      { [intentKey('i-9')]: value },
+      { [intentKey('i-9', 'f-1')]: value },
     ]);
-    expect(volume.tags).not.toHaveProperty([intentKey('i-9')]);
+    expect(volume.tags).not.toHaveProperty([intentKey('i-9', 'f-1')]);
   });
 
   it('make its node give a volume back that nobody uses', async () => {
@@ -203,7 +228,7 @@ describe('announcements of other takers', () => {
     expect(await here.mount('a', 'id-3')).toBe('/ebs/volumes/a/data');
     expect(volume.attachments).toMatchObject([{ instanceId: 'i-1', state: 'attached' }]);
     expect(volume.attachments[0]?.device).not.toBe(before?.device);
-    expect(volume.tags).not.toHaveProperty([intentKey('i-2')]);
+    expect(volume.tags).not.toHaveProperty([intentKey('i-2', 'f-1')]);
   });
 
   it('are not obeyed by a mount while a container still has the disk', async () => {
@@ -224,7 +249,7 @@ describe('announcements of other takers', () => {
     const value = announce('i-2');
     await pass(10_000);
     await here.mount('a', 'id-2');
-    volume.tags[intentKey('i-2')] = value;
+    volume.tags[intentKey('i-2', 'f-1')] = value;
     ec2.calls.length = 0;
     await played(adoptUnrecorded(node));
     await here.unmount('a', 'id-2');

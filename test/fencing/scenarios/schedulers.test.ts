@@ -36,7 +36,7 @@ async function fleetUnder(parts: { policy?: 'stonith'; suspicions?: number } = {
   useVirtualTime();
   const schedulers = (id: string): Schedulers => ({
     ownIdentity: async () => `mesos:S-${id.slice(2)}`,
-    testimony: async ({ scheduler }) => (scheduler === 'mesos:S-a' ? said : []),
+    testimony: async (owner) => (owner?.scheduler === 'mesos:S-a' ? said : []),
   });
   return fleet({ ...parts, schedulers });
 }
