@@ -5,7 +5,7 @@ import { waitUntilCreated } from '../ebs/volume-waits.ts';
 import { DriverError, isCode } from '../errors.ts';
 import { visibilityMs } from './lookup.ts';
 import { encodeName } from './names.ts';
-import { findVolume, type Node, waiting } from './node.ts';
+import { type Node, waiting } from './node.ts';
 import { type CreateOptions, parseOptions } from './options.ts';
 import { clientToken, differences, planVolume } from './plan.ts';
 
@@ -25,7 +25,7 @@ const lookMs = 500;
 export async function createVolume(node: Node, name: string, raw: Readonly<Record<string, string>>): Promise<void> {
   const options = parseOptions(name, raw);
   const spec = planVolume(name, options, node.settings, node.zone);
-  const existing = node.held.get(name)?.volume ?? (await findVolume(node, name));
+  const existing = node.held.get(name)?.volume ?? (await whatIsShown(node, name));
   if (existing !== undefined) return refuseDifferent(node, name, options, existing);
 
   let doubtful = false;
@@ -48,6 +48,9 @@ export async function createVolume(node: Node, name: string, raw: Readonly<Recor
     todo: 'Choose another name, or wait until EC2 has forgotten them (about 12 hours)',
   });
 }
+
+const whatIsShown = (node: Node, name: string): Promise<EbsVolume | undefined> =>
+  waiting(node, name, 'EC2 to tell which EBS volume has this name', () => node.lookup.shown(name));
 
 function refuseDifferent(node: Node, name: string, options: CreateOptions, volume: EbsVolume): void {
   const differing = differences(options, volume);
@@ -113,7 +116,7 @@ async function judgeRefusal(node: Node, name: string, error: DriverError, patien
   if (/deleted/.test(error.parts.why)) return 'past';
   return waiting(node, name, 'a volume of this name that another node may be making', async () => {
     for (let waited = 0; ; waited += lookMs) {
-      const volume = await node.lookup.find(name);
+      const volume = await node.lookup.shown(name);
       if (volume !== undefined) return { rival: await untilMade(node, name, volume) };
       if (!patient || waited >= visibilityMs) return 'unseen';
       await sleep(lookMs);
@@ -151,7 +154,7 @@ async function refuseRivals(node: Node, name: string): Promise<void> {
   await waiting(node, name, 'volumes of this name that other nodes may be making', async () => {
     for (let waited = 0; waited < rivalMs; waited += lookMs) {
       await sleep(lookMs);
-      await node.lookup.find(name);
+      await node.lookup.shown(name);
     }
   });
 }

@@ -19,6 +19,11 @@ export interface Lookup {
    */
   find(name: string): Promise<EbsVolume | undefined>;
   /**
+   * The same by what EC2 shows alone, for whoever makes volumes: one that was just made here and is not shown may be
+   * behind, or removed by another node, and only a repeated CreateVolume tells.
+   */
+  shown(name: string): Promise<EbsVolume | undefined>;
+  /**
    * The same for a caller who only shows it: callers at the same time share a read, and where EC2 is slow or cannot be
    * asked the last positive answer is given, however old, also of an earlier daemon.
    */
@@ -88,12 +93,12 @@ export function createLookup(
     noteShown(name, volume === undefined ? [] : [volume]);
     return volume !== undefined && !isGone(volume) && nameOf(volume) === name ? volume : undefined;
   };
-  const read = async (name: string, options: CallOptions): Promise<EbsVolume | undefined> => {
+  const read = async (name: string, options: CallOptions, trust = true): Promise<EbsVolume | undefined> => {
     const listed = await ec2.findVolumes(encodeName(name), options);
     forgetOld();
     noteShown(name, listed);
     const found = listed.filter((volume) => !isGone(volume));
-    const volume = onlyOne(name, found) ?? (await notListed(name, options)) ?? notShownYet(name);
+    const volume = onlyOne(name, found) ?? (await notListed(name, options)) ?? (trust ? notShownYet(name) : undefined);
     learn(name, volume);
     return volume;
   };
@@ -121,6 +126,7 @@ export function createLookup(
       view.saw(name, volume);
       return volume;
     },
+    shown: (name) => read(name, {}, false),
     look: (name) => view.look(name, known.get(name)),
     async list() {
       const { value, ...seen } = (await listing.look('')) ?? { value: [] };

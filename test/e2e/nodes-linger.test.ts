@@ -22,8 +22,8 @@ describe.skipIf(skip)('nodes without a linger, with room for two disks each', ()
     await mount('one');
     await mount('two');
     const message = await box.refused(0, 'Mount', { Name: 'three', ID: 'one' });
-    expect(message).toMatch(/has reached its limit of 2 volumes/);
-    expect(message).toMatch(/unmount other volumes of this one/);
+    expect(message).toMatch(/this node is full: m5.large takes 2 volumes.* and 2 are attached: "one", "two"/);
+    expect(message).toMatch(/Run the container on another node/);
     expect(await box.volumes('three')).toMatchObject([{ State: 'available', Attachments: [] }]);
     await unmount('one');
     await box.detached('one');
