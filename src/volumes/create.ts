@@ -38,6 +38,8 @@ export async function createVolume(node: Node, name: string, raw: Readonly<Recor
     }
     if ('rival' in outcome) return refuseDifferent(node, name, options, outcome.rival);
     node.lookup.created(name, outcome.made);
+    // Its maker counts on it from the answer on: a restart while EC2 is down must not make dockerd forget it.
+    await node.lookup.saved();
     if (doubtful) await refuseRivals(node, name);
     return;
   }

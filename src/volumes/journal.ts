@@ -47,7 +47,7 @@ export interface Journal {
   /** Volumes that callers of this node know, by name: what to tell them of while EC2 cannot be asked. */
   loadKnown(): Promise<Map<string, EbsVolume>>;
   /** Never fails: without this memory nothing is lost but an answer. */
-  saveKnown(known: ReadonlyMap<string, EbsVolume>): void;
+  saveKnown(known: ReadonlyMap<string, EbsVolume>): Promise<void>;
 }
 
 /** The journal in a directory, which is made if absent (0700). @throws DriverError JOURNAL_FAILED when it cannot be. */
@@ -104,7 +104,10 @@ export async function openJournal(root: string): Promise<Journal> {
       }
     },
     saveKnown(known) {
-      saveKnown(known).catch(() => undefined);
+      return saveKnown(known).then(
+        () => undefined,
+        () => undefined,
+      );
     },
     saveIdentity: (identity) => writeDurably(root, identityFile, `${JSON.stringify(identity)}\n`),
   };

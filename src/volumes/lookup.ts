@@ -32,6 +32,8 @@ export interface Lookup {
   list(): Promise<Seen<EbsVolume[]>>;
   /** A volume that this node has made: a read that does not list it yet is not believed. */
   created(name: string, volume: EbsVolume): void;
+  /** Resolves once what is known now survives a restart; see {@link Memory}. */
+  saved(): Promise<void>;
   /** A volume that this node has removed: a read that still lists it is not believed. */
   removed(name: string, volume: EbsVolume): void;
   /** The first ClientToken generation of a name that may not be used up, as far as this node knows. */
@@ -42,13 +44,13 @@ export interface Lookup {
 export interface Memory {
   readonly known: ReadonlyMap<string, EbsVolume>;
   /** Called when a name comes, goes, or means another volume. */
-  keep(known: ReadonlyMap<string, EbsVolume>): void;
+  keep(known: ReadonlyMap<string, EbsVolume>): Promise<void>;
 }
 
 /** A lookup. `now` gives milliseconds. */
 export function createLookup(
   ec2: Ec2,
-  memory: Memory = { known: new Map(), keep: () => {} },
+  memory: Memory = { known: new Map(), keep: async () => {} },
   now: () => number = Date.now,
 ): Lookup {
   const known = new Map(memory.known);
@@ -64,6 +66,7 @@ export function createLookup(
     for (const [name, { at }] of generations) if (now() - at > generationMs) generations.delete(name);
   };
 
+  let lastSave = Promise.resolve();
   const learn = (name: string, volume: EbsVolume | undefined): void => {
     const before = known.get(name)?.id;
     known.delete(name);
@@ -73,7 +76,7 @@ export function createLookup(
       if (known.size <= knownAtMost) break;
       known.delete(oldest);
     }
-    if (before !== volume?.id) memory.keep(known);
+    if (before !== volume?.id) lastSave = memory.keep(known);
   };
   /** Once a read has shown what was made here, in whatever state, reads are believed about it. */
   const noteShown = (name: string, volumes: readonly EbsVolume[]): void => {
@@ -145,6 +148,7 @@ export function createLookup(
       const used = Number.parseInt(volume.tags[tagKeys.generation] ?? '0', 10) || 0;
       generations.set(name, { next: Math.max(generations.get(name)?.next ?? 0, used + 1), at: now() });
     },
+    saved: () => lastSave,
     nextGeneration: (name) => generations.get(name)?.next ?? 0,
   };
 }

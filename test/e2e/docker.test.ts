@@ -51,7 +51,7 @@ describe.skipIf(skip)('a real dockerd with the driver as its plugin', () => {
   });
 
   it('keeps what a container wrote for the next one, and detaches in between', async () => {
-    await run('--mount', volume('kept'), 'busybox', 'sh', '-c', 'echo hello > /v/greeting; sync');
+    await run('--mount', volume('kept'), 'busybox', 'sh', '-c', 'echo hello > /v/greeting; sync -f /v');
     await detached('kept');
     expect(await run('--mount', volume('kept'), 'busybox', 'cat', '/v/greeting')).toBe('hello');
     expect(await run('--mount', volume('kept'), 'busybox', 'ls', '-A', '/v')).toBe('greeting');
@@ -118,7 +118,7 @@ describe.skipIf(skip)('a real dockerd with the driver as its plugin', () => {
   });
 
   it('makes a volume of a removed name anew, empty', async () => {
-    await run('--mount', volume('again'), 'busybox', 'sh', '-c', 'echo old > /v/old; sync');
+    await run('--mount', volume('again'), 'busybox', 'sh', '-c', 'echo old > /v/old; sync -f /v');
     const [before] = await state('again');
     await engine.ok('volume', 'rm', 'again');
     expect(await run('--mount', volume('again'), 'busybox', 'ls', '-A', '/v')).toBe('');

@@ -32,7 +32,7 @@ describe.skipIf(skip)('containers of a real dockerd', () => {
     box.sandbox.resetCalls();
     await runOn('copied', ...withVolume('copied'));
     for (const round of [1, 2, 3]) {
-      await sh('copied', `echo ${round} > /v/${round}; sync`);
+      await sh('copied', `echo ${round} > /v/${round}; sync -f /v`);
       expect(await engine.ok('cp', `copied:/v/${round}`, '-')).toContain(`${round}\n`);
       expect(await engine.ok('cp', 'copied:/seeded', '-')).toContain('seed');
       expect(await sh('copied', `echo more >> /v/${round}; cat /v/*`)).toMatch(/more$/);

@@ -22,7 +22,7 @@ describe.skipIf(skip)('a dockerd that is killed, its containers with it', () => 
       runOn('removed', '--network', 'none', ...withVolume('removed')),
       runOn('always', '--network', 'none', '--restart', 'always', ...withVolume('always')),
     ]);
-    for (const name of ['again', 'removed', 'always']) await sh(name, `echo ${name} > /v/file; sync`);
+    for (const name of ['again', 'removed', 'always']) await sh(name, `echo ${name} > /v/file; sync -f /v`);
     before = await holders('always');
     await engine.kill();
     await engine.start();

@@ -127,7 +127,7 @@ describe.skipIf(skip)('a real dockerd whose driver, or EC2, is in trouble', () =
   it('loses a volume that is deleted in EC2 under a container, and can create it anew', async () => {
     await create('deleted');
     await runOn('deleted');
-    await sh('deleted', 'echo lost > /v/file; sync');
+    await sh('deleted', 'echo lost > /v/file; sync -f /v');
     const [{ VolumeId = '' } = {}] = await box.volumes('deleted');
     await box.aws('detach-volume', '--volume-id', VolumeId, '--force');
     await box.detached('deleted');

@@ -89,7 +89,7 @@ describe.skipIf(skip)('the managed plugin in a real dockerd', () => {
     engine.docker('run', '--rm', '--network', 'none', ...withVolume(volume), 'busybox', 'sh', '-c', script);
   /** What one writes the other reads, in both directions: there is one filesystem, not two. */
   const shareOneDisk = async (container: string, word: string) => {
-    await sh(container, `echo ${word} > /v/${word}; sync`);
+    await sh(container, `echo ${word} > /v/${word}; sync -f /v`);
     const other = await beside('data', `cat /v/first /v/${word}; echo back > /v/back-${word}`);
     expect(other).toMatchObject({ code: 0, stdout: `first\n${word}\n` });
     expect(await sh(container, `cat /v/first /v/back-${word}`)).toBe('first\nback');

@@ -57,7 +57,7 @@ export class FakeJournal implements Journal {
     return new Map(this.known);
   }
 
-  saveKnown(known: ReadonlyMap<string, EbsVolume>): void {
+  async saveKnown(known: ReadonlyMap<string, EbsVolume>): Promise<void> {
     this.known = new Map(known);
   }
 

@@ -163,7 +163,7 @@ describe('the journal', () => {
     const known = new Map<string, EbsVolume>();
     for (let index = 0; index < 200; index++) {
       known.set(`v${index}`, volumeWith({ id: `vol-${index}` }));
-      journal.saveKnown(new Map(known));
+      void journal.saveKnown(new Map(known));
     }
     await expect.poll(async () => (await journal.loadKnown()).size).toBe(200);
     expect(written.filter((file) => file === 'known.json').length).toBeLessThan(10);

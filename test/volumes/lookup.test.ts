@@ -224,7 +224,7 @@ describe('what is remembered', () => {
     let kept: ReadonlyMap<string, EbsVolume> = new Map();
     const memory = {
       known: new Map<string, EbsVolume>(),
-      keep: (known: ReadonlyMap<string, EbsVolume>) => {
+      keep: async (known: ReadonlyMap<string, EbsVolume>) => {
         kept = known;
       },
     };
