@@ -1,7 +1,8 @@
 import { createHash } from 'node:crypto';
-import { mkdir, open, readFile, rename, stat } from 'node:fs/promises';
+import { mkdir, readFile, rename, stat } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { DriverError } from '../errors.ts';
+import { appendDurably } from '../host/durable.ts';
 
 /** A line as it is kept: what was written, when, and the SHA-256 (hex) of the line before it. */
 export type ChainLine = { readonly at: string; readonly previous: string } & Readonly<Record<string, unknown>>;
@@ -37,7 +38,7 @@ export function createChain(file: string, { maxBytes, onBroken }: ChainOptions):
     if (broken !== undefined && !known) onBroken(broken);
     known = true;
     // The line that a crash cut off stays, as a line: the next one is bound to it like to any other.
-    if (torn) await write(file, '\n');
+    if (torn) await appendDurably(file, '\n');
     return hash;
   };
   const add = async (entry: object): Promise<void> => {
@@ -45,7 +46,7 @@ export function createChain(file: string, { maxBytes, onBroken }: ChainOptions):
     last = undefined;
     if ((await sizeOf(file)) >= maxBytes) await rename(file, `${file}.1`);
     const line = JSON.stringify({ at: new Date().toISOString(), previous, ...entry });
-    await write(file, `${line}\n`);
+    await appendDurably(file, `${line}\n`);
     last = hashOf(line);
   };
   return {
@@ -120,27 +121,6 @@ async function sizeOf(file: string): Promise<number> {
       throw error;
     },
   );
-}
-
-async function write(file: string, text: string): Promise<void> {
-  const handle = await open(file, 'a', 0o600);
-  try {
-    const isNew = (await handle.stat()).size === 0;
-    await handle.writeFile(text);
-    await handle.sync();
-    if (isNew) await syncDirectory(dirname(file));
-  } finally {
-    await handle.close();
-  }
-}
-
-async function syncDirectory(directory: string): Promise<void> {
-  const handle = await open(directory, 'r');
-  try {
-    await handle.sync();
-  } finally {
-    await handle.close();
-  }
 }
 
 const hashOf = (line: string): string => createHash('sha256').update(line).digest('hex');

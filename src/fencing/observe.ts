@@ -1,6 +1,6 @@
 import { tagKeys } from '../ebs/tags.ts';
 import type { Attachment, EbsVolume, Ec2, Instance } from '../ebs/types.ts';
-import { ownerOf, readPause } from './records.ts';
+import { isSame, ownerOf, readPause } from './records.ts';
 import type { Observation, OwnerRecord, Rules, Testimony } from './types.ts';
 
 export interface ObserveContext {
@@ -53,15 +53,7 @@ export async function readPaused(ec2: Pick<Ec2, 'findTagged'>): Promise<string |
   return volumes.flatMap(({ tags }) => readPause(tags) ?? [])[0];
 }
 
-/** True for the same attachment, whatever its state: a volume may come back to the same instance under the same name. */
-export function isAbout(
-  record: { readonly device: string; readonly attachTime: string; readonly instanceId: string | undefined },
-  { instanceId, device, attachTime }: Attachment,
-): boolean {
-  return record.instanceId === instanceId && record.device === device && record.attachTime === attachTime;
-}
-
 /** The attachment as the volume shows it now; undefined when it is over. */
 export function stillThere(volume: EbsVolume, attachment: Attachment): Attachment | undefined {
-  return volume.attachments.find((each) => each.state !== 'detached' && isAbout(attachment, each));
+  return volume.attachments.find((each) => each.state !== 'detached' && isSame(attachment, each));
 }

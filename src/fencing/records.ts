@@ -50,7 +50,7 @@ export function readOwner(tags: Tags): OwnerRecord | undefined {
 /** The record of who made this very attachment. */
 export function ownerOf(tags: Tags, attachment: Attachment): OwnerRecord | undefined {
   const owner = readOwner(tags);
-  return owner !== undefined && isAbout({ ...owner, victim: owner.instanceId }, attachment) ? owner : undefined;
+  return owner !== undefined && isSame(owner, attachment) ? owner : undefined;
 }
 
 /**
@@ -75,8 +75,8 @@ export function readIntents(tags: Tags): Intent[] {
 }
 
 /** The announced takeovers of this very attachment. */
-export function intentsOf(tags: Tags, attachment: Attachment): Intent[] {
-  return readIntents(tags).filter((intent) => isAbout(intent, attachment));
+export function intentsOf(tags: Tags, attachment: AttachmentName): Intent[] {
+  return readIntents(tags).filter(({ victim, ...intent }) => isSame({ ...intent, instanceId: victim }, attachment));
 }
 
 function readIntent(taker: string, value: string): Intent[] {
@@ -106,7 +106,8 @@ export function readConfirmation(tags: Tags): Confirmation | undefined {
 /** An operator's word about this very attachment. */
 export function confirmationOf(tags: Tags, attachment: Attachment): Confirmation | undefined {
   const confirmation = readConfirmation(tags);
-  return confirmation !== undefined && isAbout(confirmation, attachment) ? confirmation : undefined;
+  if (confirmation === undefined) return undefined;
+  return isSame({ ...confirmation, instanceId: confirmation.victim }, attachment) ? confirmation : undefined;
 }
 
 /** The device names under which this instance has had the volume, as far as its tags remember. */
@@ -121,9 +122,14 @@ export function devicesOf(tags: Tags, instanceId: string): string[] {
   return had.flatMap(({ by, device }) => (by === instanceId && device !== undefined ? [device] : []));
 }
 
-function isAbout(record: Pick<Intent, 'victim' | 'device' | 'attachTime'>, attachment: Attachment): boolean {
-  const { instanceId, device, attachTime } = attachment;
-  return record.victim === instanceId && record.device === device && record.attachTime === attachTime;
+/** What tells one attachment of a volume from all others. */
+export type AttachmentName = {
+  readonly [Key in 'instanceId' | 'device' | 'attachTime']: Attachment[Key] | undefined;
+};
+
+/** True for the same attachment, whatever its state: a volume may come back to the same instance under the same name. */
+export function isSame(one: AttachmentName, other: AttachmentName): boolean {
+  return one.instanceId === other.instanceId && one.device === other.device && one.attachTime === other.attachTime;
 }
 
 /**

@@ -1,8 +1,8 @@
-import { randomUUID } from 'node:crypto';
-import { mkdir, open, readdir, readFile, rename, rm } from 'node:fs/promises';
+import { mkdir, readdir, readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { EbsVolume } from '../ebs/types.ts';
 import { DriverError } from '../errors.ts';
+import { replaceDurably, syncDirectory, temporarySuffix } from '../host/durable.ts';
 import type { DeviceUse } from './devices.ts';
 import { type Held, phases } from './held.ts';
 import { encodeName } from './names.ts';
@@ -62,10 +62,10 @@ export async function openJournal(root: string): Promise<Journal> {
   const knownFile = join(root, 'known.json');
   const allowanceFile = join(root, 'allowance.json');
   const saveDevices = latestOnly((uses: readonly DeviceUse[]) =>
-    writeDurably(root, devicesFile, `${JSON.stringify(uses)}\n`),
+    replaceDurably(devicesFile, `${JSON.stringify(uses)}\n`),
   );
   const saveKnown = latestOnly((known: ReadonlyMap<string, EbsVolume>) =>
-    writeDurably(root, knownFile, JSON.stringify(Object.fromEntries(known))),
+    replaceDurably(knownFile, JSON.stringify(Object.fromEntries(known))),
   );
   return {
     load: () =>
@@ -74,7 +74,7 @@ export async function openJournal(root: string): Promise<Journal> {
       }),
     async save(held) {
       try {
-        await writeDurably(directory, fileOf(held.name), `${JSON.stringify({ version, ...held })}\n`);
+        await replaceDurably(fileOf(held.name), `${JSON.stringify({ version, ...held })}\n`);
       } catch (error) {
         throw journalFailed(held.name, directory, error);
       }
@@ -95,7 +95,7 @@ export async function openJournal(root: string): Promise<Journal> {
       }),
     loadIdentity: () => readJson(identityFile),
     loadAllowance: () => readJson(allowanceFile),
-    saveAllowance: (allowance) => writeDurably(root, allowanceFile, `${JSON.stringify(allowance)}\n`),
+    saveAllowance: (allowance) => replaceDurably(allowanceFile, `${JSON.stringify(allowance)}\n`),
     async loadKnown() {
       try {
         return new Map(Object.entries<EbsVolume>(JSON.parse(await readFile(knownFile, 'utf8'))));
@@ -104,12 +104,9 @@ export async function openJournal(root: string): Promise<Journal> {
       }
     },
     saveKnown(known) {
-      return saveKnown(known).then(
-        () => undefined,
-        () => undefined,
-      );
+      return saveKnown(known).catch(() => undefined);
     },
-    saveIdentity: (identity) => writeDurably(root, identityFile, `${JSON.stringify(identity)}\n`),
+    saveIdentity: (identity) => replaceDurably(identityFile, `${JSON.stringify(identity)}\n`),
   };
 }
 
@@ -126,8 +123,7 @@ async function loadAll(directory: string): Promise<{ held: Held[]; damaged: { fi
   const held: Held[] = [];
   const damaged: { file: string; why: string }[] = [];
   for (const entry of await readdir(directory)) {
-    // A power cut in the middle of a write leaves its temporary file.
-    if (entry.endsWith('.new')) await rm(join(directory, entry), { force: true });
+    if (entry.endsWith(temporarySuffix)) await rm(join(directory, entry), { force: true });
     if (!entry.endsWith('.json')) continue;
     const file = join(directory, entry);
     try {
@@ -187,34 +183,6 @@ function latestOnly<T>(write: (state: T) => Promise<void>): (state: T) => Promis
     last = written.catch(() => undefined);
     return written;
   };
-}
-
-/** A reader sees the old text or the new, whole, whenever the power goes. */
-async function writeDurably(directory: string, file: string, text: string): Promise<void> {
-  // Two writes of one file may be under way at once, and each needs a file of its own until it is whole.
-  // A name of fixed length: the file's own may fill a directory entry.
-  const temporary = join(directory, `${randomUUID()}.new`);
-  const handle = await open(temporary, 'w', 0o600);
-  try {
-    await handle.writeFile(text);
-    await handle.sync();
-    await handle.close();
-    await rename(temporary, file);
-  } catch (error) {
-    await handle.close().catch(() => undefined);
-    await rm(temporary, { force: true });
-    throw error;
-  }
-  await syncDirectory(directory);
-}
-
-async function syncDirectory(directory: string): Promise<void> {
-  const handle = await open(directory, 'r');
-  try {
-    await handle.sync();
-  } finally {
-    await handle.close();
-  }
 }
 
 function journalFailed(volume: string | undefined, directory: string, cause: unknown): DriverError {

@@ -1,5 +1,5 @@
 import type { EbsVolume } from '../ebs/types.ts';
-import { readIntents } from '../fencing/records.ts';
+import { intentsOf } from '../fencing/records.ts';
 import { isOurs, keyOf } from './detach.ts';
 import type { Held } from './held.ts';
 import { keep, type Node } from './node.ts';
@@ -8,14 +8,8 @@ import { keep, type Node } from './node.ts';
  * True when another node has announced that it takes this very attachment. Nothing is mounted under it any more then,
  * however old the announcement: its author may only have been held up, and would pull the disk from under the mount.
  */
-export function isAnnounced({ instanceId, device, attachTime, volume }: Held): boolean {
-  return readIntents(volume.tags).some(
-    (intent) =>
-      intent.taker !== instanceId &&
-      intent.victim === instanceId &&
-      intent.device === device &&
-      intent.attachTime === attachTime,
-  );
+export function isAnnounced(held: Held): boolean {
+  return intentsOf(held.volume.tags, held).some(({ taker }) => taker !== held.instanceId);
 }
 
 /** Learns from a listing of EC2 that a volume held here is announced; it is released once nothing uses it. Runs in its queue. */

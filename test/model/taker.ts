@@ -1,5 +1,5 @@
 /** The takers, nodes B and C: they want the volume, judge its owner, take it. Either may crash between any two steps. */
-import { isAbout } from '../../src/fencing/observe.ts';
+import { isSame } from '../../src/fencing/records.ts';
 import type { Judge } from './eye.ts';
 import { ages, dropWait, endWait, startWait, valueIn } from './reads.ts';
 import type { Emit } from './search.ts';
@@ -123,7 +123,7 @@ function readVolume(world: World, judge: Judge, state: State, who: 0 | 1, emit: 
 }
 
 function looksLike({ catalogue }: World, lease: number, judged: number): boolean {
-  return isAbout(catalogue.lease(judged).attachment, catalogue.lease(lease).attachment);
+  return isSame(catalogue.lease(judged).attachment, catalogue.lease(lease).attachment);
 }
 
 /** DescribeInstances: the owner's record, in any version; B and C always run. */
