@@ -1,0 +1,81 @@
+import { spawnSync } from 'node:child_process';
+import { existsSync, globSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, expect, it } from 'vitest';
+import { blocksOf, projectRoot } from './page.ts';
+
+const pages = ['README.md', ...globSync('docs/*.md', { cwd: projectRoot }).sort()];
+const textOf = (page: string) => readFileSync(join(projectRoot, page), 'utf8');
+const kinds = new Set(['sh', 'text', 'json', 'yaml', 'hcl', 'ini']);
+const testFiles = globSync('test/**/*.test.ts', { cwd: projectRoot }).map(textOf);
+
+describe.each(pages)('%s', (page) => {
+  const text = textOf(page);
+  const blocks = blocksOf(text);
+
+  it('says of each block what it is', () => {
+    expect(blocks.filter(({ kind }) => !kinds.has(kind))).toEqual([]);
+  });
+
+  it('has a test that runs its commands and reads its definitions, once', () => {
+    const needed = blocks.some(({ kind }) => kind !== 'text') ? 1 : 0;
+    expect(testFiles.filter((file) => file.includes(`openPage('${page}')`))).toHaveLength(needed);
+  });
+
+  it('links to files and headings that exist', () => {
+    const broken = [...proseOf(text).matchAll(/\]\((?!https?:)([^)#]*)(?:#([^)]*))?\)/g)]
+      .filter(([, file = '', heading]) => !leadsSomewhere(page, file, heading))
+      .map(([link]) => link);
+    expect(broken).toEqual([]);
+  });
+
+  it('names commands and flags that exist', () => {
+    const unknown = [...proseOf(text).matchAll(/`((?:docker-volume-ebs|npm run) [^`]+)`/g)]
+      .map(([, command = '']) => command)
+      .filter((command) => !exists(command));
+    expect(unknown).toEqual([]);
+  });
+});
+
+const proseOf = (text: string) => text.replaceAll(/^ *```[\s\S]*?^ *```/gm, '');
+
+const { scripts } = JSON.parse(textOf('package.json')) as { scripts: Record<string, string> };
+const helpTexts = new Map<string, string>();
+
+/** What `docker-volume-ebs COMMAND --help` prints. */
+function helpOf(command: string): string {
+  const asked = command === 'help' || command === 'version' ? [command] : [command, '--help'];
+  const known = helpTexts.get(command);
+  if (known !== undefined) return known;
+  const { stdout } = spawnSync(process.execPath, [join(projectRoot, 'src/cli/main.ts'), ...asked], {
+    encoding: 'utf8',
+  });
+  helpTexts.set(command, stdout);
+  return stdout;
+}
+
+function exists(command: string): boolean {
+  const [program, name = '', ...rest] = command.split(/\s+/);
+  if (program === 'npm') return Object.hasOwn(scripts, name);
+  if (/^[A-Z]+$/.test(name)) return true;
+  const help = helpOf(name);
+  return (
+    help !== '' && rest.filter((word) => word.startsWith('--')).every((flag) => help.includes(flag.replace(/=.*/, '')))
+  );
+}
+
+function leadsSomewhere(page: string, file: string, heading: string | undefined): boolean {
+  const target = file === '' ? page : join(page, '..', file);
+  if (!existsSync(join(projectRoot, target))) return false;
+  if (heading === undefined) return true;
+  return textOf(target)
+    .split('\n')
+    .some((line) => line.startsWith('#') && anchorOf(line.replace(/^#+ /, '')) === heading);
+}
+
+/** As GitHub makes them: small letters, punctuation gone, blanks to dashes. */
+const anchorOf = (heading: string) =>
+  heading
+    .toLowerCase()
+    .replaceAll(/[^\p{L}\p{N} _-]/gu, '')
+    .replaceAll(' ', '-');
