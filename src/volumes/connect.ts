@@ -31,6 +31,8 @@ export interface World {
   openEc2(cluster: string, region: string | undefined, log: Logger): Ec2;
   /** Asks the settings or the metadata service who this instance is; may fail for now. */
   readIdentity(settings: Settings): Promise<Omit<Identity, 'bootId' | 'asked'>>;
+  /** Makes this the only daemon of a cluster on an instance; fails while there is another. Absent where none can be. */
+  lockInstance?(instanceId: string, cluster: string): Promise<void>;
   /** Watches for what EC2 announces to do to this instance; absent where nobody announces anything. */
   watchNotices?(listener: NoticeListener): { close(): void };
 }
@@ -59,16 +61,15 @@ export interface Connection {
  * until they succeed or the signal is aborted.
  */
 export function connect(local: LocalState, signal: AbortSignal): Connection {
+  const { settings, world } = local;
   let reason = 'it has not been found out yet which instance this is';
   const node = operation.run({ op: 'connect' }, async () => {
-    const identity = await untilDone(
-      local,
-      signal,
-      () => identify(local),
-      (why) => {
-        reason = why;
-      },
-    );
+    const onFailure = (why: string) => {
+      reason = why;
+    };
+    const identity = await untilDone(local, signal, () => identify(local), onFailure);
+    const { instanceId } = identity;
+    await untilDone(local, signal, async () => world.lockInstance?.(instanceId, settings.cluster), onFailure);
     return openNode(local, identity, signal);
   });
   return { node, reason: () => reason };
@@ -124,6 +125,7 @@ async function openNode(local: LocalState, identity: Identity, signal: AbortSign
   devices.take([...held.values()].map(({ device }) => device));
   const surveyed = Promise.withResolvers<void>();
   let failure = '';
+  let surveyDone = false;
   const node: Node = {
     ...local,
     ec2,
@@ -136,6 +138,7 @@ async function openNode(local: LocalState, identity: Identity, signal: AbortSign
     queue: createQueue(),
     survey: {
       done: surveyed.promise,
+      isDone: () => surveyDone,
       failure: () => failure,
       again: () => survey(node),
       capacity: { type: undefined, limit: undefined },
@@ -151,7 +154,10 @@ async function openNode(local: LocalState, identity: Identity, signal: AbortSign
     failure = ` (${why})`;
   };
   untilDone(local, signal, () => survey(node), failed)
-    .then(surveyed.resolve)
+    .then(() => {
+      surveyDone = true;
+      surveyed.resolve();
+    })
     .then(() => void learnLimit(node))
     .then(() =>
       untilDone(

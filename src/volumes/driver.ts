@@ -8,15 +8,18 @@ import { openAudit } from '../fencing/audit.ts';
 import { openFencing } from '../fencing/fencing.ts';
 import { openHost } from '../host/host.ts';
 import { readIdentity } from '../host/identity.ts';
+import { lockInstance } from '../host/instance-lock.ts';
 import { watchNotices } from '../host/notices.ts';
 import { operation } from '../log.ts';
 import { connect, type LocalState, type World } from './connect.ts';
 import { createVolume } from './create.ts';
+import { createHealth } from './health.ts';
 import { holdVolume, letVolumeGo, noSuchVolume } from './hold.ts';
 import { openJournal } from './journal.ts';
 import { nameOf } from './lookup.ts';
 import { encodeName } from './names.ts';
 import type { Node } from './node.ts';
+import { createNodeStatus, type Opened } from './node-status.ts';
 import { openControls } from './operate.ts';
 import { createOperator } from './operator.ts';
 import { parseDefaultTags } from './options.ts';
@@ -35,6 +38,7 @@ const realWorld: World = {
   // Where the environment names a region it wins; else it is the instance's own, which the SDK's chain does not ask for.
   openEc2: (cluster, region, log) => openEc2({ cluster, region: process.env['AWS_REGION'] ? undefined : region, log }),
   readIdentity: (settings) => readIdentity(settings, process.env),
+  lockInstance,
   watchNotices: (listener) => watchNotices(process.env, listener),
 };
 
@@ -52,7 +56,12 @@ export async function openDriver(
   const closing = new AbortController();
   const connection = connect(local, closing.signal);
   connection.node.catch(() => undefined);
-  const controls = connection.node.then((node) => openControls(node, world, auditFile(settings), closing.signal));
+  let opened: Opened | undefined;
+  const controls = connection.node.then((node) => {
+    const all = openControls(node, world, auditFile(settings), closing.signal);
+    opened = { node, notices: all.notices };
+    return all;
+  });
   controls.catch(() => undefined);
 
   const connected = async (tried: string): Promise<Node> => {
@@ -104,7 +113,11 @@ export async function openDriver(
       return [...names].sort().map((name) => ({ name, mountpoint: local.held.get(name)?.directory }));
     },
     waitingFor: (name) => local.waits.get(name),
-    operator: createOperator((tried) => connected(tried).then(() => controls)),
+    health: createHealth(settings, connection),
+    operator: createOperator(
+      (tried) => connected(tried).then(() => controls),
+      createNodeStatus({ local, opened: () => opened, reason: connection.reason }),
+    ),
     async close() {
       closing.abort();
       const node = await Promise.race([connection.node.catch(() => undefined), sleep(0)]);

@@ -2,6 +2,7 @@ import { pino } from 'pino';
 import { beforeEach, describe, expect, it, onTestFinished, vi } from 'vitest';
 import { loadSettings } from '../../src/config.ts';
 import { tagKeys } from '../../src/ebs/tags.ts';
+import type { World } from '../../src/volumes/connect.ts';
 import { openDriver } from '../../src/volumes/driver.ts';
 import { FakeAudit } from '../support/fake-audit.ts';
 import { FakeEc2 } from '../support/fake-ec2.ts';
@@ -15,7 +16,7 @@ beforeEach(useVirtualTime);
 
 const identity = { instanceId: 'i-1', availabilityZone: 'eu-west-1a', region: 'eu-west-1' };
 
-async function bench(readIdentity = async () => identity) {
+async function bench(readIdentity = async () => identity, world: Partial<World> = {}) {
   const ec2 = new FakeEc2();
   ec2.addInstance('i-1');
   const driver = await openDriver(loadSettings(['--root', '/ebs'], {}), pino({ level: 'silent' }), {
@@ -24,6 +25,7 @@ async function bench(readIdentity = async () => identity) {
     openAudit: () => new FakeAudit().audit,
     openEc2: () => ec2,
     readIdentity,
+    ...world,
   });
   onTestFinished(async () => {
     void driver.close();
@@ -161,6 +163,19 @@ describe('errors', () => {
     known.yet = true;
     await played(driver.create('a', {}));
   });
+});
+
+it('while another daemon serves the cluster on this instance nothing is done, and it is said; then all works', async () => {
+  const other = { runs: true };
+  const { ec2, driver } = await bench(undefined, {
+    lockInstance: async () => {
+      if (other.runs) throw new Error('another daemon serves it here');
+    },
+  });
+  expect(String(await failure(driver.mount('a', 'x')))).toContain('another daemon serves it here');
+  expect(ec2.calls).toEqual([]);
+  other.runs = false;
+  await played(driver.create('a', {}));
 });
 
 it('closing waits for what is under way', async () => {
