@@ -150,7 +150,8 @@ describe('a real daemon whose EC2 refuses connections', () => {
       AWS_SECRET_ACCESS_KEY: 'test',
       AWS_ENDPOINT_URL_EC2: 'http://127.0.0.1:1',
       AWS_EC2_METADATA_DISABLED: 'true',
-      DVE_INSTANCE_ID: 'i-1',
+      // Not that of another run of these tests: one daemon serves a cluster on an instance.
+      DVE_INSTANCE_ID: `i-${process.pid}`,
       DVE_AVAILABILITY_ZONE: 'eu-west-1a',
       DVE_SOCKET: socketPath,
       DVE_ROOT: join(directory, 'node/root'),
