@@ -32,6 +32,21 @@ const seconds = (min: number, max: number): Kind<number> => ({
     return number >= min && number <= max ? number : undefined;
   },
 });
+/** Where to listen. */
+export interface ListenAddress {
+  readonly host: string;
+  readonly port: number;
+}
+/** HOST:PORT, an IPv6 address in brackets; no host is loopback, never every address. */
+const listenAddress: Kind<ListenAddress | 'off'> = {
+  takes: 'PORT or HOST:PORT; port 0 is a free one, which the log tells',
+  read: (value) => {
+    if (value === '') return 'off';
+    const [, v6, name, digits] = /^(?:(?:\[([\da-f:.]+)\]|([\w.-]+)):)?(\d{1,5})$/i.exec(value) ?? [];
+    const port = Number(digits ?? Number.NaN);
+    return port <= 65_535 ? { host: v6 ?? name ?? '127.0.0.1', port } : undefined;
+  },
+};
 
 interface Setting<T> {
   readonly env: string;
@@ -148,6 +163,12 @@ export const settingsTable = {
     oneOf('on', 'off'),
     'on',
     'Watch IMDS for a spot interruption or a scheduled stop, and drain this node then.',
+  ),
+  metrics: setting(
+    'DVE_METRICS',
+    listenAddress,
+    '',
+    'Where to serve Prometheus metrics over HTTP, on 127.0.0.1 unless a host is given; empty serves none. They name volumes and instances to whoever can reach them.',
   ),
   logLevel: setting(
     'DVE_LOG_LEVEL',

@@ -4,8 +4,9 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { FastifyInstance } from 'fastify';
 import type { Logger } from 'pino';
 import type { Settings } from './config.ts';
+import { listenOnInherited, takeInheritedFd } from './dvdi/inherited.ts';
 import { type Lock, takeLock } from './dvdi/lock.ts';
-import { listenOn } from './dvdi/socket.ts';
+import { listenOn, type OwnedSocket } from './dvdi/socket.ts';
 import { createWire } from './dvdi/wire.ts';
 import { DriverError } from './errors.ts';
 import type { VolumeDriver } from './volumes/types.ts';
@@ -35,24 +36,53 @@ export async function runDaemon(settings: Settings, { openDriver, log }: DaemonP
   drainOnSignal(opened.promise, log);
   const wire = createWire({ driver: opened.promise, log, mountTimeoutMs: settings.mountTimeout * 1000 });
   await wire.ready();
-  const socket = await listenOn(wire.server, settings.socket);
-  log.info({ socket: settings.socket, pid: process.pid }, 'listening');
+  const socket = await listen(wire, settings, log);
   let driver: OpenDriver | undefined;
   let root: Lock | undefined;
+  const metrics = await openMetrics(settings, opened.promise, log);
   try {
     root = await ownRoot(settings.root);
     driver = await Promise.race([openDriver(settings, log), stopped.then(() => undefined)]);
     if (driver !== undefined) opened.resolve(driver);
     log.info({ signal: await stopped }, 'stopping');
   } finally {
-    socket.withdraw();
+    socket?.withdraw();
     // Without a driver nobody can be answered: a closed connection makes dockerd try again, an error makes it forget.
     await finish(wire, log, driver === undefined ? 0 : finishMs);
     if (driver !== undefined) await close(driver, log);
+    await metrics?.close();
     root?.release();
-    socket.release();
+    socket?.release();
   }
   log.info('stopped');
+}
+
+/** Listens on the socket that systemd hands over, else on one of our own, which it gives. */
+async function listen(wire: FastifyInstance, settings: Settings, log: Logger): Promise<OwnedSocket | undefined> {
+  const about = { socket: settings.socket, pid: process.pid };
+  const fd = takeInheritedFd(process.env);
+  if (fd === undefined) {
+    const socket = await listenOn(wire.server, settings.socket);
+    log.info(about, 'listening');
+    return socket;
+  }
+  const given = await listenOnInherited(wire.server, fd);
+  if (given !== settings.socket) {
+    log.warn({ ...about, given }, 'the socket unit has another path than DVE_SOCKET: callers reach this daemon there');
+  }
+  log.info({ ...about, socket: given, by: 'systemd' }, 'listening');
+  return undefined;
+}
+
+/** Loaded only where it is asked for; what goes wrong with it stops nothing else. */
+async function openMetrics({ metrics }: Settings, driver: Promise<OpenDriver>, log: Logger) {
+  if (metrics === 'off') return undefined;
+  try {
+    return (await import('./metrics/metrics.ts')).openMetrics(metrics, driver, log);
+  } catch (error) {
+    log.error({ op: 'metrics', err: error }, 'metrics are not served; volumes are');
+    return undefined;
+  }
 }
 
 /** Two daemons on one journal would each undo what the other does. */

@@ -1,11 +1,13 @@
 import Fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify';
 import type { Logger } from 'pino';
+import { type Outcome, publish } from '../events.ts';
 import type { VolumeDriver } from '../volumes/types.ts';
 import { compilers } from './body.ts';
 import { workFor } from './caller.ts';
 import type { Endpoint } from './endpoint.ts';
 import { endpoints } from './endpoints.ts';
 import { asDriverError, contentType, malformed, noSuchEndpoint, refuseConnection } from './envelope.ts';
+import { addHealth } from './health.ts';
 
 export interface WireOptions {
   /** Calls that need the driver wait for a promised one; Activate and Capabilities do not. */
@@ -53,13 +55,16 @@ export function createWire(options: WireOptions): FastifyInstance {
     reply.header('content-type', contentType);
   });
   app.addHook('onResponse', async (request, reply) => {
-    if (reply.statusCode < 400) options.log.debug(fields(request, reply), 'answered');
+    if (reply.statusCode >= 400) return;
+    options.log.debug(fields(request, reply), 'answered');
+    tell(request, reply, 'ok');
   });
   app.setNotFoundHandler((request) => {
     throw noSuchEndpoint(request.method, request.url);
   });
   app.setErrorHandler((error, request, reply) => fail(options.log, error, request, reply));
   for (const endpoint of endpoints) addEndpoint(app, endpoint, options);
+  addHealth(app, options.driver);
   return app;
 }
 
@@ -119,6 +124,7 @@ function fail(log: Logger, error: unknown, request: FastifyRequest, reply: Fasti
   const endpoint = endpoints.find(({ path }) => path === request.routeOptions.url);
   const failure = asDriverError(error, endpoint?.verb ?? 'answer the request', volumeOf(request));
   reply.code(failure.status);
+  tell(request, reply, failure.code);
   const line = { ...fields(request, reply), code: failure.code };
   if (failure.code === 'INTERNAL') log.error({ ...line, err: failure }, failure.message);
   else log.warn({ ...line, cause: causeText(failure) }, failure.message);
@@ -132,8 +138,16 @@ function volumeOf({ body }: FastifyRequest): string | undefined {
   return typeof body.Name === 'string' && body.Name !== '' ? body.Name : undefined;
 }
 
-/** What every log line about a request says: "/VolumeDriver.Mount" is op "mount". */
+/** "/VolumeDriver.Mount" is "mount"; undefined where there is no such endpoint. */
+const verbOf = ({ routeOptions }: FastifyRequest) => routeOptions.url?.split('.')[1]?.toLowerCase();
+
+function tell(request: FastifyRequest, reply: FastifyReply, outcome: Outcome): void {
+  const verb = verbOf(request);
+  if (verb !== undefined) publish('operation', { verb, outcome, seconds: reply.elapsedTime / 1000 });
+}
+
+/** What every log line about a request says. */
 function fields(request: FastifyRequest, reply: FastifyReply): object {
-  const op = request.routeOptions.url?.split('.')[1]?.toLowerCase() ?? request.url;
+  const op = verbOf(request) ?? request.url;
   return { op, volume: volumeOf(request), status: reply.statusCode, ms: Math.round(reply.elapsedTime) };
 }

@@ -1,8 +1,10 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { DriverError } from '../errors.ts';
+import { type Events, publish, stopwatch } from '../events.ts';
 import type { Call, SendOptions } from './call.ts';
+import { toDriverError } from './errors.ts';
 import type { Pacer } from './pacer.ts';
-import { countAttempts, retryOf } from './retries.ts';
+import { countAttempts, isAnswer, retryOf } from './retries.ts';
 import type { Lane } from './types.ts';
 
 /** Failures for other reasons than the rate after which a call is given up. */
@@ -36,9 +38,10 @@ export async function sendUntilAnswered<T>(
   let failures = 0;
   try {
     for (let attempt = 1; ; attempt += 1) {
+      const waited = stopwatch();
       await pacer.turn(action, entrant, patience.signal);
       if (call.stillValid?.() === false) throw outdated(call);
-      const outcome = await attemptOnce(pacer, action, call, send);
+      const outcome = await attemptOnce(pacer, action, call, send, waited());
       if (outcome.failed === undefined) return outcome.answer;
       const { error, retry } = outcome.failed;
       countAttempts(error, attempt);
@@ -72,15 +75,22 @@ type Outcome<T> =
 async function attemptOnce<T>(
   pacer: Pacer,
   action: string,
-  { signal }: Call,
+  call: Call,
   send: (options: SendOptions) => Promise<T>,
+  waitedSeconds: number,
 ): Promise<Outcome<T>> {
+  const { signal } = call;
   const sentAt = performance.now();
+  const tell = (outcome: Events['ec2-call']['outcome']) =>
+    publish('ec2-call', { action, outcome, seconds: (performance.now() - sentAt) / 1000, waitedSeconds });
   try {
-    return { answer: await send(signal === undefined ? {} : { abortSignal: signal }) };
+    const answer = await send(signal === undefined ? {} : { abortSignal: signal });
+    tell('ok');
+    return { answer };
   } catch (error) {
     const retry = retryOf(error);
     if (retry === 'rate') pacer.refused(action, sentAt);
+    tell(signal?.aborted && !isAnswer(error) ? 'aborted' : toDriverError(error, { action, tried: call.tried }).code);
     return { failed: { error, retry } };
   }
 }

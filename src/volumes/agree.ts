@@ -1,3 +1,4 @@
+import { publish } from '../events.ts';
 import { claim } from './claim.ts';
 import { finishDetach, isOurs, keyOf } from './detach.ts';
 import type { Held } from './held.ts';
@@ -73,6 +74,7 @@ async function compareWithKernel(node: Node, held: Held): Promise<Held | undefin
  */
 async function endGhost(node: Node, held: Held): Promise<undefined> {
   const { name, volume, holders } = held;
+  publish('ghost', { volume: name });
   node.log.error(
     { volume: name, volumeId: volume.id, holders: holders.length },
     'its disk is gone from this machine: taking its mount away; containers that use it get I/O errors and must be restarted',

@@ -2,6 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Attachment, EbsVolume } from '../ebs/types.ts';
 import { waitUntilCreated, waitUntilDetached } from '../ebs/volume-waits.ts';
 import { DriverError, type ErrorCode, isCode } from '../errors.ts';
+import { publish, stopwatch } from '../events.ts';
 import { type Fenced, type Takeover, takeOver } from '../fencing/takeover.ts';
 import { claim } from './claim.ts';
 import { isOurs } from './detach.ts';
@@ -150,6 +151,7 @@ async function attachFree(
   fenced: Fenced | undefined,
 ): Promise<AttachOutcome> {
   const attaching = await reserve(node, name, volume);
+  const seconds = stopwatch();
   try {
     const attachment = await sendAttach(node, attaching);
     if ('volume' in attachment) {
@@ -161,7 +163,10 @@ async function attachFree(
     if (fenced !== undefined) await node.fencing.audit.ended(fenced.subject, `attached to ${node.instanceId}`);
     const disk = waitForDisk(node, held);
     const [givenUp, claimed] = await Promise.all([disk, claim(node, held, fenced, disk)]);
-    if (givenUp === undefined) return { held: await keep(node, { ...held, volume: claimed, phase: 'attached' }) };
+    if (givenUp === undefined) {
+      publish('attach', { seconds: seconds() });
+      return { held: await keep(node, { ...held, volume: claimed, phase: 'attached' }) };
+    }
     await quarantine(node, held, 'EC2 gave up an attachment under it');
     await drop(node, name);
     return { volume: givenUp, givenUp: true };

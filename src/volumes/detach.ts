@@ -2,6 +2,7 @@ import { cleanMark, tagKeys } from '../ebs/tags.ts';
 import type { Attachment, AttachmentKey } from '../ebs/types.ts';
 import { waitUntilDetached } from '../ebs/volume-waits.ts';
 import { DriverError, isCode } from '../errors.ts';
+import { publish, stopwatch } from '../events.ts';
 import type { BlockDevice } from '../host/types.ts';
 import type { Held } from './held.ts';
 import { drop, mountpointOf, type Node, quarantine, waiting } from './node.ts';
@@ -48,8 +49,11 @@ export async function detachIdle(node: Node, held: Held): Promise<void> {
   if (held.instanceId !== node.instanceId) throw new Error(`the attachment of ${held.instanceId} is not ours to end`);
   await waiting(node, name, `EC2 to detach ${volume.id} (${device})`, async () => {
     await tagClean(node, held);
-    if (await sendDetach(node, held)) await waitUntilGone(node, held);
-    else await quarantine(node, held, 'its last attachment was not ended by this node');
+    const seconds = stopwatch();
+    if (await sendDetach(node, held)) {
+      await waitUntilGone(node, held);
+      publish('detach', { seconds: seconds() });
+    } else await quarantine(node, held, 'its last attachment was not ended by this node');
   });
   await drop(node, name);
   node.log.info({ volume: name, volumeId: volume.id, device }, 'released');

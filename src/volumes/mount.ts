@@ -2,6 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { tagKeys } from '../ebs/tags.ts';
 import type { EbsVolume } from '../ebs/types.ts';
 import { DriverError, isCode } from '../errors.ts';
+import { timed } from '../events.ts';
 import { type BlockDevice, type DiskContent, type FilesystemType, filesystemTypes } from '../host/types.ts';
 import type { Held } from './held.ts';
 import { keep, mountpointOf, type Node, waiting } from './node.ts';
@@ -21,7 +22,7 @@ export async function mountHeld(node: Node, held: Held): Promise<Held> {
   const ready = await prepareFilesystem(node, held, disk, plan);
   const type = ready.filesystem ?? plan.fsType;
   const target = mountpointOf(node.settings, held.name);
-  await node.host.mount(disk, target, type, plan.mountOptions);
+  await timed('mount', () => node.host.mount(disk, target, type, plan.mountOptions));
   const directory = await node.host.openSubdirectory(target, plan.subdirectory, plan.owner);
   return keep(node, { ...ready, phase: 'mounted', filesystem: type, directory });
 }
@@ -50,7 +51,7 @@ async function prepareFilesystem(node: Node, held: Held, disk: BlockDevice, plan
   if (existing === 'unfinished') return format(node, held, disk, plan, 'unfinished');
   try {
     await waiting(node, held.name, `the check of its ${existing} filesystem`, () =>
-      node.host.checkFilesystem(disk, existing),
+      timed('fsck', () => node.host.checkFilesystem(disk, existing)),
     );
   } catch (error) {
     if (!isCode(error, 'FILESYSTEM_DAMAGED') || !isBegun(held.volume)) throw error;
@@ -153,7 +154,9 @@ async function format(
 ): Promise<Held> {
   const { fsType, mkfsOptions } = plan;
   const begun = over === 'unfinished' ? held : await tag(node, held, tagKeys.formatting, fsType);
-  await waiting(node, held.name, `mkfs.${fsType}`, () => node.host.makeFilesystem(disk, fsType, mkfsOptions, over));
+  await waiting(node, held.name, `mkfs.${fsType}`, () =>
+    timed('mkfs', () => node.host.makeFilesystem(disk, fsType, mkfsOptions, over)),
+  );
   node.log.info({ volume: held.name, volumeId: held.volume.id, filesystem: fsType, over }, 'formatted');
   return tagFormatted(node, begun, fsType);
 }

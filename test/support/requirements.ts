@@ -37,10 +37,13 @@ const known = {
   },
   dockerd: program('dockerd', 'docker.io'),
   'dpkg-query': program('dpkg-query', 'dpkg'),
+  curl: program('curl', 'curl'),
   ip: program('ip', 'iproute2'),
+  systemd: program('systemctl', 'systemd'),
   'mkfs.xfs': program('mkfs.xfs', 'xfsprogs'),
   'mkfs.btrfs': program('mkfs.btrfs', 'btrfs-progs'),
   aws: program('aws', 'awscli'),
+  promtool: program('promtool', 'prometheus'),
 } as const satisfies Readonly<Record<string, Requirement>>;
 
 export type RequirementName = keyof typeof known;

@@ -1,0 +1,70 @@
+import { channel, hasSubscribers, subscribe } from 'node:diagnostics_channel';
+import type { ErrorCode } from './errors.ts';
+
+/** How something ended: well, or with an error of the catalogue. */
+export type Outcome = 'ok' | ErrorCode;
+
+/** What rooms tell about themselves, and nobody needs to hear: by channel of node:diagnostics_channel, without its prefix. */
+export interface Events {
+  /** A request on the daemon's socket was answered. `verb` in lower case: "mount". */
+  readonly operation: { readonly verb: string; readonly outcome: Outcome; readonly seconds: number };
+  /**
+   * EC2 answered one attempt at a call, or did not: `aborted` when the caller gave up. `waitedSeconds` is what the attempt
+   * waited for its turn, `seconds` what it then took.
+   */
+  readonly 'ec2-call': {
+    readonly action: string;
+    readonly outcome: Outcome | 'aborted';
+    readonly seconds: number;
+    readonly waitedSeconds: number;
+  };
+  /** A volume was attached here and its disk can be used: since AttachVolume was asked for. */
+  readonly attach: Took;
+  /** A disk is gone from this machine: since DetachVolume was asked for. */
+  readonly detach: Took;
+  /** Steps on this machine that succeeded. */
+  readonly mkfs: Took;
+  readonly fsck: Took;
+  readonly mount: Took;
+  /**
+   * A volume that another instance had is free, or cannot be had. `let-go`: the owner gave it back by itself. `fenced`: it
+   * was taken.
+   */
+  readonly takeover: {
+    readonly policy: string;
+    readonly outcome: 'let-go' | 'fenced' | ErrorCode;
+    readonly seconds: number;
+  };
+  /** A disk went from this machine without us, and its mount was taken away. */
+  readonly ghost: { readonly volume: string };
+}
+
+interface Took {
+  readonly seconds: number;
+}
+
+const nameOf = (event: keyof Events) => `docker-volume-ebs:${event}`;
+
+/** Tells those who listen; costs nothing when nobody does. */
+export function publish<E extends keyof Events>(event: E, message: Events[E]): void {
+  if (hasSubscribers(nameOf(event))) channel(nameOf(event)).publish(message);
+}
+
+/** Listens for good. What the listener throws ends the process: Node takes it for an error that nobody handled. */
+export function listen<E extends keyof Events>(event: E, listener: (message: Events[E]) => void): void {
+  subscribe(nameOf(event), (message) => listener(message as Events[E]));
+}
+
+/** Starts to measure. @returns a function that gives the seconds since. */
+export function stopwatch(): () => number {
+  const started = performance.now();
+  return () => (performance.now() - started) / 1000;
+}
+
+/** Does work, and publishes how long it took if it succeeds. */
+export async function timed<T>(event: 'mkfs' | 'fsck' | 'mount', work: () => Promise<T>): Promise<T> {
+  const seconds = stopwatch();
+  const result = await work();
+  publish(event, { seconds: seconds() });
+  return result;
+}
