@@ -115,7 +115,7 @@ interface History {
 }
 
 /** Since the daemon's start. */
-interface Counters {
+export interface Counters {
   /** By policy, evidence (or a dash) and outcome. */
   readonly Decisions: Readonly<Record<string, number>>;
   /** By what spoke against it. */
@@ -142,7 +142,7 @@ async function history(invocation: Invocation, words: readonly string[]): Promis
 }
 
 /** One line: how often what was decided, with the policy and the evidence, what spoke against it, and what was done. */
-function summaryOf({ Decisions, Refusals, Stops, ForcedDetaches, LostRaces, Aborted }: Counters): string {
+export function summaryOf({ Decisions, Refusals, Stops, ForcedDetaches, LostRaces, Aborted }: Counters): string {
   const decisions = listed(Decisions);
   const refusals = listed(Refusals);
   const done = [

@@ -1,9 +1,24 @@
-import type { DrainReport, Explanation, FenceHistory } from '../volumes/types.ts';
+import type { DrainReport, Explanation } from '../volumes/types.ts';
 import { type Endpoint, endpoint } from './endpoint.ts';
 import { Anything, Confirming, Limited, Named, Reasoned } from './messages.ts';
+import { clusterAnswer, countersAnswer, statusAnswer } from './seen.ts';
 
 /** What an operator's commands call, beside the protocol on the same socket and in the same envelope. */
 export const operatorEndpoints: readonly Endpoint[] = [
+  endpoint(
+    '/Ebs.Status',
+    "tell this node's status",
+    Anything,
+    async (driver) => statusAnswer(await (await driver()).operator.status()),
+    { mayBeEmpty: true },
+  ),
+  endpoint(
+    '/Ebs.Volumes',
+    "list the cluster's volumes",
+    Anything,
+    async (driver) => clusterAnswer(await (await driver()).operator.volumes()),
+    { mayBeEmpty: true },
+  ),
   endpoint('/Ebs.Drain', 'drain this node', Reasoned, async (driver, { Reason }) =>
     reported(await (await driver()).operator.drain(Reason)),
   ),
@@ -29,7 +44,7 @@ export const operatorEndpoints: readonly Endpoint[] = [
     const { entries, counters } = await (await driver()).operator.fence.history(Limit);
     return {
       Entries: entries.map(({ at, text, entry }) => ({ At: at, Text: text, Entry: entry })),
-      Counters: counted(counters),
+      Counters: countersAnswer(counters),
     };
   }),
   endpoint(
@@ -69,17 +84,6 @@ function reported({ draining, volumes }: DrainReport): object {
       Holders: holders,
       Why: why ?? '',
     })),
-  };
-}
-
-function counted({ decisions, refusals, stops, forcedDetaches, lostRaces, aborted }: FenceHistory['counters']): object {
-  return {
-    Decisions: decisions,
-    Refusals: refusals,
-    Stops: { Graceful: stops.graceful, Forced: stops.forced },
-    ForcedDetaches: forcedDetaches,
-    LostRaces: lostRaces,
-    Aborted: aborted,
   };
 }
 

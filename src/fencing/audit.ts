@@ -40,9 +40,20 @@ export interface OperatorAct {
   readonly ownerState?: InstanceState | 'not listed';
 }
 
+/** That fencing is paused, as it was seen. */
+export interface SeenPause {
+  readonly reason: string;
+  /** RFC 3339. */
+  readonly seenAt: string;
+}
+
 /** The record of every decision, call and outcome of fencing on this node. */
 export interface Audit {
   readonly counters: FenceCounters;
+  /** Whether fencing was paused in the cluster when this node last saw; undefined when it was not, or none had to look. */
+  paused(): SeenPause | undefined;
+  /** Notes what tags said about it just now: the reason of a pause, or undefined. */
+  sawPause(reason: string | undefined): void;
   /**
    * A decision with what it was made of. A refusal or wait that repeats the one before it is counted, not written.
    * @throws DriverError JOURNAL_FAILED where the decision allows something; a refusal needs no record to stand.
@@ -78,9 +89,16 @@ export function createAudit(chain: Chain, log: Logger): Audit {
     aborted: 0,
   };
   const folded = createFolding();
+  let paused: SeenPause | undefined;
+  const sawPause = (reason: string | undefined) => {
+    paused = reason === undefined ? undefined : { reason, seenAt: new Date().toISOString() };
+  };
   return {
     counters,
+    paused: () => paused,
+    sawPause,
     async decided(subject, policy, observation, decision) {
+      sawPause(observation.paused);
       count(counters, policy, observation, decision);
       const { kind, reason } = decision;
       const stands = kind === 'refuse' || kind === 'wait';

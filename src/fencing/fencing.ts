@@ -1,5 +1,6 @@
 import type { Tags } from '../ebs/types.ts';
 import type { Audit } from './audit.ts';
+import type { UnderWay } from './job.ts';
 import { effectivePolicy } from './policy.ts';
 import { openSchedulers, type SchedulerSettings, type Schedulers } from './schedulers.ts';
 import { createSlots, type Slots } from './slots.ts';
@@ -20,6 +21,8 @@ export interface Fencing {
   readonly audit: Audit;
   readonly schedulers: Schedulers;
   readonly stops: Slots;
+  /** The takeovers that this node has in hand. */
+  readonly underWay: Set<UnderWay>;
   readonly timings: FenceTimings;
   /** The rules for a volume with these tags. */
   rulesOf(tags: Tags): Rules;
@@ -32,6 +35,7 @@ export function openFencing(settings: FenceSettings, audit: Audit): Fencing {
     audit,
     schedulers: openSchedulers(settings),
     stops: createSlots(mostStops),
+    underWay: new Set(),
     timings: fenceTimings,
     rulesOf: (tags) => ({ policy: effectivePolicy(fencePolicy, tags), suspicions, cluster }),
   };

@@ -8,6 +8,12 @@ import type { Slots } from './slots.ts';
 import type { FenceTimings } from './timings.ts';
 import type { Decision, Evidence, Observation } from './types.ts';
 
+/** A takeover that is in hand. */
+export interface UnderWay extends Subject {
+  /** When it began, RFC 3339. */
+  readonly since: string;
+}
+
 export interface TakeoverContext extends ObserveContext {
   readonly ec2: Ec2;
   readonly log: Logger;
@@ -17,6 +23,8 @@ export interface TakeoverContext extends ObserveContext {
   /** Places for takeovers of this node that stop an instance. */
   readonly stops: Slots;
   readonly timings: FenceTimings;
+  /** Where it is listed for as long as it takes. */
+  readonly underWay: Set<UnderWay>;
   /** @throws DriverError NODE_FULL when this node cannot take another volume: nobody is fenced for nothing. */
   room(): Promise<void>;
   /** Asked before an owner is stopped, or loses its disk. @throws DriverError DRAINING when this node takes no mounts any more. */

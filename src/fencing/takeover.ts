@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Attachment, EbsVolume } from '../ebs/types.ts';
-import { DriverError } from '../errors.ts';
+import { DriverError, toDriverError } from '../errors.ts';
+import { type Events, publish, stopwatch } from '../events.ts';
 import type { Subject } from './audit.ts';
 import { detachOwner, detachTerminated, untilDetached } from './detach.ts';
 import { announced, withdraw } from './intents.ts';
@@ -56,22 +57,31 @@ export async function takeOver(context: TakeoverContext, volume: EbsVolume, atta
   await context.room();
   const job = createJob(context);
   const subject = subjectOf(job, attachment);
+  const listed = { ...subject, since: new Date().toISOString() };
+  context.underWay.add(listed);
+  const seconds = stopwatch();
+  const tell = (outcome: Events['takeover']['outcome']) =>
+    publish('takeover', { policy: context.rules.policy, outcome, seconds: seconds() });
   try {
     const { volume: now, evidence } = await untilOver(job, volume, attachment);
     const proof = job.stopped === undefined ? evidence : 'suspected';
     if (proof === undefined) {
       void context.audit.ended(subject, 'the owner let go');
       await withdraw(job, volume.id);
+      tell('let-go');
       return { volume: now, fenced: undefined };
     }
     void context.audit.ended(subject, 'detached');
+    tell('fenced');
     return { volume: now, fenced: { fenceId: job.fenceId, subject, evidence: proof, intent: job.intent?.value } };
   } catch (error) {
+    tell(toDriverError(error, 'take it over').code);
     const failed = `failed: ${error instanceof Error ? error.message : error}`;
     if (job.attempts > 0) await context.audit.ended(subject, failed);
     await withdraw(job, volume.id);
     throw error;
   } finally {
+    context.underWay.delete(listed);
     job.leave?.();
   }
 }

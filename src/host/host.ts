@@ -9,6 +9,7 @@ import { abandonMount, mountDevice, mountedAt, unmountTarget } from './mounts.ts
 import { mountedElsewhereBy } from './namespaces.ts';
 import { hostFailed } from './tools.ts';
 import type { Host } from './types.ts';
+import { filesystemUsage } from './usage.ts';
 import { openWatcher } from './watch.ts';
 
 export interface HostOptions {
@@ -38,6 +39,7 @@ export async function openHost(
     mount: (device, target, type, options) => mountDevice(device, target, type, options, onWarning),
     unmount: unmountTarget,
     mountedAt,
+    filesystemUsage,
     mountedElsewhereBy,
     abandonMount,
     watchDevices: (onChange) => ({ close: openWatcher(settings.deviceRoot, onChange) }),

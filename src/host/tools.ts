@@ -9,6 +9,7 @@ const packages: Readonly<Record<string, string>> = {
   mount: 'mount',
   umount: 'mount',
   unshare: 'util-linux',
+  flock: 'util-linux',
   e2fsck: 'e2fsprogs',
   'mkfs.ext4': 'e2fsprogs',
   resize2fs: 'e2fsprogs',

@@ -54,6 +54,13 @@ export interface DirectoryOwner {
   readonly mode: number | undefined;
 }
 
+/** What a filesystem has room for. One without a fixed number of inodes (btrfs) tells 0 of them. */
+export interface FilesystemUsage {
+  /** `available` is what is left for others than root: it may be less than total without used. */
+  readonly bytes: { readonly total: number; readonly used: number; readonly available: number };
+  readonly inodes: { readonly total: number; readonly used: number };
+}
+
 /**
  * This machine: block devices, filesystems, mounts. Every method throws DriverError (HOST_FAILED, NOT_BLANK,
  * FILESYSTEM_DAMAGED, WRONG_DEVICE, TARGET_BUSY); paths are absolute.
@@ -94,6 +101,8 @@ export interface Host {
   unmount(target: string): Promise<void>;
   /** What is mounted at `target`, compared with a disk. */
   mountedAt(target: string, device: BlockDevice | undefined): Promise<MountedAt>;
+  /** How full the filesystem at `target` is. Does not return while the filesystem does not answer. */
+  filesystemUsage(target: string): Promise<FilesystemUsage>;
   /**
    * A process we can see that has the filesystem `number` mounted in another namespace at a place of its own (a
    * container), `ourMountpoint` and its propagated copies apart; a noun for people. Undefined proves nothing.

@@ -116,7 +116,8 @@ async function forgetOthers({ held, journal, log }: LocalState, instanceId: stri
 async function openNode(local: LocalState, identity: Identity, signal: AbortSignal): Promise<Node> {
   const { settings, log, world, journal, held } = local;
   await forgetOthers(local, identity.instanceId);
-  log.setBindings({ node: identity.instanceId });
+  // Where the settings say it, each line has it already.
+  if (settings.instanceId === '') log.setBindings({ node: identity.instanceId });
   const risk = policyWarning(settings.fencePolicy);
   if (risk !== undefined) log.warn({ op: 'fence' }, risk);
   void warnOfWorker(local, signal);

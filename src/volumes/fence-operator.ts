@@ -58,6 +58,7 @@ async function pause({ ec2, instanceId, fencing, log }: Node, reason: string): P
   const at = `${new Date().toISOString().slice(0, 19)}Z`;
   const value = pauseTag(`${reason.slice(0, longestReason)}, by ${instanceId}`, at);
   const failures = await forAll(untold, (ids) => ec2.createTags(ids, { [tagKeys.paused]: value }, lane));
+  if (failures.length === 0 && volumes.length > 0) fencing.audit.sawPause(reason);
   const volumeIds = failures.flatMap(({ ids }) => ids);
   if (failures[0] === undefined) return volumes.length;
   if (volumeIds.length === volumes.length) throw failures[0].error;
@@ -72,6 +73,7 @@ async function resume({ ec2, fencing }: Node): Promise<number> {
   const failures = await forAll(volumes, (ids) => ec2.deleteTags(ids, { [tagKeys.paused]: undefined }, lane));
   const failure = failures.find(({ error }) => !isCode(error, 'EC2_NO_SUCH_VOLUME'));
   if (failure !== undefined) throw failure.error;
+  fencing.audit.sawPause(undefined);
   return volumes.length - failures.length;
 }
 

@@ -16,6 +16,8 @@ export interface Held {
   /** As EC2 last described it; its attachments are not kept up to date. */
   readonly volume: EbsVolume;
   readonly phase: Phase;
+  /** When the phase began, RFC 3339; absent in records of earlier versions. */
+  readonly since?: string | undefined;
   readonly instanceId: string;
   /** The EC2 device name of our attachment. */
   readonly device: string;
@@ -27,4 +29,10 @@ export interface Held {
   /** The directory callers use; undefined unless mounted. */
   readonly directory: string | undefined;
   readonly holders: readonly Holder[];
+}
+
+/** The record that follows on another, with the time when its phase began: now, unless it was in it already. */
+export function following(before: Held | undefined, held: Held): Held {
+  const goesOn = before?.phase === held.phase;
+  return { ...held, since: goesOn ? before.since : new Date().toISOString() };
 }

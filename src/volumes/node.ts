@@ -5,7 +5,7 @@ import type { AttachmentLimit, EbsVolume, Ec2 } from '../ebs/types.ts';
 import type { Fencing } from '../fencing/fencing.ts';
 import type { Host } from '../host/types.ts';
 import type { DeviceNames } from './devices.ts';
-import type { Held } from './held.ts';
+import { following, type Held } from './held.ts';
 import type { Journal } from './journal.ts';
 import type { Lookup } from './lookup.ts';
 import { encodeName } from './names.ts';
@@ -36,6 +36,7 @@ export interface Node {
   /** Done once EC2 has told what is attached to this instance: before that nothing new is attached. */
   readonly survey: {
     readonly done: Promise<void>;
+    isDone(): boolean;
     /** Why it is not done yet, to follow a sentence: " (reason)", or "". */
     failure(): string;
     /** Asks EC2 once more. @throws DriverError EC2_*. */
@@ -49,7 +50,8 @@ export interface Node {
 }
 
 /** Journals a new state of a held volume, then takes it as true. Nothing is done when the journal cannot be written. */
-export async function keep(node: Pick<Node, 'journal' | 'held'>, held: Held): Promise<Held> {
+export async function keep(node: Pick<Node, 'journal' | 'held'>, next: Held): Promise<Held> {
+  const held = following(node.held.get(next.name), next);
   await node.journal.save(held);
   node.held.set(held.name, held);
   return held;

@@ -1,22 +1,34 @@
 import { toDriverError } from '../errors.ts';
+import type { Notice } from '../host/notices.ts';
+import { clusterVolumes } from './cluster.ts';
 import type { World } from './connect.ts';
 import { createDrain } from './drain.ts';
 import { createFenceOperator } from './fence-operator.ts';
 import { createHeed } from './heed.ts';
 import type { Node } from './node.ts';
+import type { Opened } from './node-status.ts';
 import type { Controls } from './operator.ts';
 import { createPermissionCheck } from './permission-check.ts';
 
 /** What steers this node from outside: operators, and notices of EC2. Ends its timers when the signal is aborted. */
-export function openControls(node: Node, world: World, auditFile: string, signal: AbortSignal): Controls {
+export function openControls(
+  node: Node,
+  world: World,
+  auditFile: string,
+  signal: AbortSignal,
+): Controls & Pick<Opened, 'notices'> {
   const drain = createDrain(node);
   const permissions = createPermissionCheck(node);
   const heed = createHeed(drain, node.log);
+  let announced: readonly Notice[] = [];
   const watch =
     node.settings.notices === 'off'
       ? undefined
       : world.watchNotices?.({
-          onNotices: heed,
+          onNotices(notices) {
+            announced = notices;
+            heed(notices);
+          },
           onFailure(error) {
             const { why } = toDriverError(error, 'read the notices of EC2').parts;
             node.log.warn(
@@ -30,5 +42,10 @@ export function openControls(node: Node, world: World, auditFile: string, signal
     permissions.close();
     watch?.close();
   });
-  return { drain, fence: createFenceOperator(node, { auditFile, permissions }) };
+  return {
+    drain,
+    fence: createFenceOperator(node, { auditFile, permissions }),
+    volumes: () => clusterVolumes(node),
+    notices: () => announced,
+  };
 }

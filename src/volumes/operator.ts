@@ -1,19 +1,24 @@
 import { toDriverError } from '../errors.ts';
 import { operation } from '../log.ts';
 import type { Drain } from './drain.ts';
-import type { FenceOperator, Operator } from './types.ts';
+import type { ClusterVolumes, FenceOperator, NodeStatus, Operator } from './types.ts';
 
 /** What an operator's commands act on; it is there once this node knows who it is. */
 export interface Controls {
   readonly drain: Drain;
   readonly fence: FenceOperator;
+  volumes(): Promise<ClusterVolumes>;
 }
 
 /**
  * The operator's commands.
  * @param controls gives what they act on, or throws DriverError STILL_WORKING when that takes too long.
+ * @param status tells also while they are not there.
  */
-export function createOperator(controls: (tried: string) => Promise<Controls>): Operator {
+export function createOperator(
+  controls: (tried: string) => Promise<Controls>,
+  status: () => Promise<NodeStatus>,
+): Operator {
   const run = <T>(op: string, tried: string, work: (now: Controls) => T | Promise<T>): Promise<T> =>
     operation.run({ op }, async () => {
       try {
@@ -23,6 +28,11 @@ export function createOperator(controls: (tried: string) => Promise<Controls>): 
       }
     });
   return {
+    status: () =>
+      operation.run({ op: 'status' }, status).catch((error: unknown) => {
+        throw toDriverError(error, "tell this node's status");
+      }),
+    volumes: () => run('volumes', "list the cluster's volumes", ({ volumes }) => volumes()),
     drain: (reason) => run('drain', 'drain this node', ({ drain }) => drain.start(reason, 'operator')),
     drainStatus: () => run('drain', 'tell how far the drain is', ({ drain }) => drain.report()),
     cancelDrain: () => run('drain', 'end the drain', ({ drain }) => drain.cancel()),

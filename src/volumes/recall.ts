@@ -1,6 +1,6 @@
 import { unmounted } from './agree.ts';
 import type { LocalState } from './connect.ts';
-import type { Held } from './held.ts';
+import { following, type Held } from './held.ts';
 import { mountpointOf } from './node.ts';
 
 /**
@@ -10,12 +10,13 @@ import { mountpointOf } from './node.ts';
  */
 export async function recall(local: LocalState): Promise<void> {
   for (const held of [...local.held.values()]) {
-    const now = await corrected(local, held).catch((error: unknown) => {
+    const next = await corrected(local, held).catch((error: unknown) => {
       // One volume that cannot be looked at must not keep the others from being served; its next mount looks again.
       local.log.error({ volume: held.name, err: error }, 'this machine cannot tell what became of it');
       return held;
     });
-    if (now === held) continue;
+    if (next === held) continue;
+    const now = following(held, next);
     local.held.set(held.name, now);
     await local.journal.save(now).catch((error: unknown) => {
       local.log.error({ volume: held.name, err: error }, 'the journal cannot be written');

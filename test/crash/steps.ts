@@ -38,6 +38,7 @@ const host: Methods<Required<Host>> = {
   mount: 'changes',
   unmount: 'changes',
   mountedAt: 'reads',
+  filesystemUsage: 'reads',
   mountedElsewhereBy: 'reads',
   abandonMount: 'changes',
   watchDevices: 'reads',

@@ -18,9 +18,11 @@ interface Daemon extends DvdiClient {
 }
 
 async function daemon(env: Record<string, string> = {}, socketPath?: string): Promise<Daemon> {
-  const path = socketPath ?? join(await scratch(), 'plugins/ebs.sock');
+  const directory = await scratch();
+  const path = socketPath ?? join(directory, 'plugins/ebs.sock');
   const script = join(import.meta.dirname, 'exits/daemon.ts');
-  const child = spawn(process.execPath, [script, '--socket', path, '--instance-id', 'i-1'], {
+  const settings = ['--socket', path, '--root', join(directory, 'root'), '--instance-id', 'i-1'];
+  const child = spawn(process.execPath, [script, ...settings], {
     env: { ...process.env, ...env },
     stdio: ['ignore', 'pipe', 'inherit'],
   });

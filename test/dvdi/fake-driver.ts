@@ -26,6 +26,16 @@ export function fakeDriver(own: Partial<VolumeDriver> = {}): FakeDriver {
     ),
     list: noted('list', own.list ?? (async () => [])),
     waitingFor: own.waitingFor ?? (() => undefined),
+    health: noted(
+      'health',
+      own.health ??
+        (async () => ({
+          problems: [],
+          instanceId: 'i-1',
+          draining: undefined,
+          ec2: { answeredAt: undefined, failing: undefined },
+        })),
+    ),
     operator: own.operator ?? idleOperator(noted),
   };
 }
@@ -38,6 +48,19 @@ function idleOperator(noted: Noted): Operator {
   const report = { draining: undefined, volumes: [] };
   const a = { name: 'a', volumeId: 'vol-1', state: 'in-use', holders: ['id-1'], why: 'a container has it' } as const;
   return {
+    status: noted('status', () => ({
+      node: { instanceId: 'i-1', zone: 'eu-west-1a', cluster: 'default', fencePolicy: 'never', version: '1.2.3' },
+      since: draining.since,
+      unready: undefined,
+      draining: undefined,
+      slots: { used: 2, limit: 27 },
+      volumes: [],
+      takeovers: [],
+      paused: undefined,
+      fencesDone: noFences,
+      notices: [],
+    })),
+    volumes: noted('volumes', () => ({ cluster: 'default', volumes: [], paused: undefined, stale: undefined })),
     drain: noted('drain', (reason: string) => ({ draining: { ...draining, reason }, volumes: [a] })),
     drainStatus: noted('drainStatus', () => report),
     cancelDrain: noted('cancelDrain', () => draining),
@@ -77,5 +100,14 @@ function idleOperator(noted: Noted): Operator {
     },
   };
 }
+
+const noFences = {
+  decisions: {},
+  refusals: {},
+  stops: { graceful: 0, forced: 0 },
+  forcedDetaches: 0,
+  lostRaces: 0,
+  aborted: 0,
+};
 
 const isCaller = (value: unknown) => typeof value === 'object' && value !== null && 'signal' in value;

@@ -13,6 +13,8 @@ test('each command reaches the operator in its own words', async () => {
   const driver = fakeDriver();
   const { call } = await serving(driver);
   for (const [endpoint, body] of [
+    ['Status', undefined],
+    ['Volumes', undefined],
     ['Drain', { Reason: 'maintenance' }],
     ['DrainStatus', undefined],
     ['DrainCancel', {}],
@@ -26,6 +28,8 @@ test('each command reaches the operator in its own words', async () => {
     expect(await call(`Ebs.${endpoint}`, body)).toMatchObject({ status: 200, body: { Err: '' } });
   }
   expect(driver.calls).toEqual([
+    ['status'],
+    ['volumes'],
     ['drain', 'maintenance'],
     ['drainStatus'],
     ['cancelDrain'],

@@ -1,5 +1,12 @@
 import { DriverError, type ErrorCode } from '../../src/errors.ts';
-import type { BlockDevice, DiskContent, FilesystemType, Host, MountedAt } from '../../src/host/types.ts';
+import type {
+  BlockDevice,
+  DiskContent,
+  FilesystemType,
+  FilesystemUsage,
+  Host,
+  MountedAt,
+} from '../../src/host/types.ts';
 import { delay } from './clock.ts';
 import type { Cloud } from './cloud.ts';
 
@@ -177,6 +184,10 @@ export class Machine implements Host {
     const there = this.mounted.get(target);
     if (there === undefined) return { what: 'nothing' };
     return { what: there.device.number === device?.number ? 'disk' : 'other', number: there.device.number };
+  }
+
+  async filesystemUsage(): Promise<FilesystemUsage> {
+    return { bytes: { total: 100, used: 40, available: 55 }, inodes: { total: 10, used: 3 } };
   }
 
   async mountedElsewhereBy(number: string): Promise<string | undefined> {

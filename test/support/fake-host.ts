@@ -5,6 +5,7 @@ import type {
   DirectoryOwner,
   DiskContent,
   FilesystemType,
+  FilesystemUsage,
   Host,
   MountedAt,
 } from '../../src/host/types.ts';
@@ -24,6 +25,8 @@ export class FakeHost implements Host {
   readonly hidden = new Set<string>();
   /** Targets that a program has files open on. */
   readonly openTargets = new Set<string>();
+  /** Targets whose filesystems do not answer. */
+  readonly hung = new Set<string>();
   readonly #ec2: FakeEc2;
   readonly #instanceId: string;
   readonly #failures = new Map<keyof Host, DriverError>();
@@ -112,6 +115,12 @@ export class FakeHost implements Host {
     if (there === undefined) return { what: 'nothing' };
     const number = numberOf(there.volumeId);
     return { what: number === device?.number ? 'disk' : 'other', number };
+  }
+
+  async filesystemUsage(target: string): Promise<FilesystemUsage> {
+    this.#note('filesystemUsage', target);
+    if (this.hung.has(target)) return new Promise(() => undefined);
+    return { bytes: { total: 100, used: 40, available: 55 }, inodes: { total: 10, used: 3 } };
   }
 
   async mountedElsewhereBy(number: string, ourMountpoint: string): Promise<string | undefined> {

@@ -165,6 +165,7 @@ describe('fence explain', () => {
   it('names the calls that the policy needs and this role may not make', async () => {
     const { ec2, fence, elsewhere, lines } = await bench({ fencePolicy: 'stonith' });
     await elsewhere();
+    ec2.setInstance('i-1', { tags: { [tagKeys.cluster]: 'default' } });
     ec2.denials.set('StopInstances', 'You are not authorized to perform this operation.');
     const { denied } = await played(fence.explain('a'));
     expect(denied).toEqual([
@@ -231,6 +232,50 @@ describe('the permissions of the role', () => {
     await played(fence.explain('a'));
     const about = ec2.calls.find(({ method }) => method === 'denied')?.args[0];
     expect(about).toMatchObject({ action: 'DeleteTags', resourceId: volume.id });
+  });
+
+  it('are asked for a volume of this zone, rather than one that could not be attached anyway', async () => {
+    const { ec2, fence, elsewhere } = await bench();
+    ec2.addVolume({ zone: 'eu-west-1b', tags: { [tagKeys.cluster]: 'default' } });
+    const { volume } = await elsewhere();
+    await played(fence.explain('a'));
+    expect(ec2.calls.find(({ method }) => method === 'denied')?.args[0]).toMatchObject({ resourceId: volume.id });
+  });
+
+  it('are asked for without a volume as far as that goes, and for all of them once there is one', async () => {
+    const { ec2, lines, elsewhere, fence } = await bench();
+    const asked = () => ec2.calls.flatMap(({ method, args }) => (method === 'denied' ? args : []));
+    ec2.denials.set('CreateVolume', 'You are not authorized to perform this operation.');
+    await pass(15 * 60_000);
+    expect(asked()).toMatchObject([{ action: 'DescribeVolumes' }, { action: 'CreateVolume' }]);
+    expect(lines.filter(({ level }) => level === 50)).toMatchObject([{ action: 'CreateVolume' }]);
+    ec2.denials.clear();
+    await elsewhere();
+    expect(await played(fence.explain('a'))).toMatchObject({ denied: [] });
+    expect(asked().at(-1)).toMatchObject({ action: 'DeleteVolume' });
+  });
+
+  it('are asked for as the daemon will call, with its tags, which a policy may look at', async () => {
+    const { ec2, fence, elsewhere } = await bench({ onRemove: 'snapshot', fencePolicy: 'preempt' });
+    const { volume } = await elsewhere();
+    await played(fence.explain('a'));
+    const asked = ec2.calls.flatMap(({ method, args }) => (method === 'denied' ? args : []));
+    const tags = { [tagKeys.cluster]: 'default' };
+    expect(asked[0]).toEqual({ action: 'DescribeInstanceStatus' });
+    expect(asked).toContainEqual({ action: 'CreateSnapshot', volumeId: volume.id, tags });
+    expect(asked).toContainEqual({ action: 'CreateVolume', spec: expect.objectContaining({ tags }) });
+  });
+
+  it('to stop instances cannot be judged by one without the tag that the others have', async () => {
+    const { ec2, fence, elsewhere, lines } = await bench({ fencePolicy: 'stonith' });
+    await elsewhere();
+    ec2.denials.set('StopInstances', 'You are not authorized to perform this operation.');
+    expect((await played(fence.explain('a'))).denied).toBeUndefined();
+    const [warning] = lines.filter(({ unknown }) => unknown !== undefined);
+    expect(warning?.['unknown']).toEqual([
+      expect.stringContaining('i-1 lacks the tag docker-volume-ebs:cluster = default'),
+    ]);
+    expect(lines.filter(({ level }) => level === 50)).toEqual([]);
   });
 
   it('are not asked for by an endpoint that does not know dry runs', async () => {

@@ -28,6 +28,7 @@ const samples: [option: string, text: string, read: Record<string, unknown>][] =
   ['availabilityZone', 'eu-west-1b', { availabilityZone: 'eu-west-1b' }],
   ['fsType', 'xfs', { fsType: 'xfs' }],
   ['newFsType', 'btrfs', { fsType: 'btrfs' }],
+  ['overwriteFs', 'true', { overwriteFs: true }],
   ['mountOptions', 'noatime,discard', { mountOptions: 'noatime,discard' }],
   ['mkfsOptions', '-i 8192', { mkfsOptions: '-i 8192' }],
   ['subdirectory', 'a/b', { subdirectory: 'a/b' }],

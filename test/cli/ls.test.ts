@@ -1,0 +1,133 @@
+import { execFile } from 'node:child_process';
+import { join } from 'node:path';
+import { describe, expect, it, test } from 'vitest';
+import { type Cluster, type ClusterRow, clusterLines, duplicateTexts } from '../../src/cli/ls-view.ts';
+import { DriverError } from '../../src/errors.ts';
+import type { ClusterVolume, Operator } from '../../src/volumes/types.ts';
+import { fakeDriver } from '../dvdi/fake-driver.ts';
+import { serving } from '../dvdi/serving.ts';
+
+const row = (Name: string, change: Partial<ClusterRow> = {}): ClusterRow => ({
+  Name,
+  Retained: false,
+  Duplicate: false,
+  VolumeId: `vol-${Name}`,
+  Zone: 'eu-west-1a',
+  Type: 'gp3',
+  SizeGiB: 16,
+  State: 'available',
+  Notes: [],
+  ...change,
+});
+const cluster = (...Volumes: ClusterRow[]): Cluster => ({ Cluster: 'shop', Volumes, Paused: '', Stale: '' });
+const owner = { InstanceId: 'i-2', InstanceState: 'stopped', Device: '/dev/xvdba', Since: '2026-01-21T09:00:43.000Z' };
+
+describe("the cluster's volumes for people", () => {
+  it('are a line each, with who has them', () => {
+    const stuck = row('pgdata', { State: 'attached', Owner: owner, Notes: ['i-3 is taking it over (f-1)'] });
+    expect(clusterLines(cluster(row('logs'), stuck), undefined)).toEqual([
+      'NAME    VOLUME      ZONE        TYPE  SIZE    STATE      OWNER          SINCE',
+      'logs    vol-logs    eu-west-1a  gp3   16 GiB  available  -              -',
+      'pgdata  vol-pgdata  eu-west-1a  gp3   16 GiB  attached   i-2 (stopped)  2026-01-21T09:00:43.000Z',
+      '    i-3 is taking it over (f-1)',
+    ]);
+  });
+
+  it('say what leads to no name, whose state is not known, and that fencing is paused', () => {
+    const text = clusterLines(
+      {
+        ...cluster(
+          row('old', { Retained: true }),
+          row('', { VolumeId: 'vol-9' }),
+          row('task', { State: 'attached', Owner: { ...owner, InstanceId: '' } }),
+          row('web', { State: 'attached', Owner: { ...owner, InstanceState: '' } }),
+        ),
+        Paused: 'network',
+      },
+      undefined,
+    ).join('\n');
+    expect(text).toMatch(/^FENCING PAUSED in the whole cluster: network\n/);
+    expect(text).toMatch(/^old .*\n {4}it was removed, and kept/m);
+    expect(text).toMatch(/^- +vol-9 .*\n {4}it has lost its docker-volume-ebs:name tag/m);
+    expect(text).toContain('a resource that AWS manages');
+    expect(text).toContain('i-2 (state not known)');
+  });
+
+  it('keep who has them on a narrow terminal', () => {
+    const text = clusterLines(cluster(row('pgdata', { State: 'attached', Owner: owner })), 50);
+    for (const line of text) expect(line.length).toBeLessThanOrEqual(50);
+    expect(text[1]).toMatch(/^pgdata +vol-pgdata .*attached +i-2 \(stopped\)$/);
+  });
+
+  it('that share a name are shouted about', () => {
+    const twice = [row('a', { Duplicate: true }), row('a', { Duplicate: true, VolumeId: 'vol-2', Zone: 'eu-west-1b' })];
+    expect(duplicateTexts(cluster(row('b'), ...twice))).toEqual([
+      expect.stringMatching(
+        /^DUPLICATE NAME: 2 EBS volumes are called a: vol-a \(eu-west-1a, available\), vol-2 \(eu-west-1b, available\)\. /,
+      ),
+    ]);
+    expect(clusterLines(cluster(...twice), undefined).filter((line) => line === '    DUPLICATE NAME')).toHaveLength(2);
+  });
+});
+
+/** What ls prints with a daemon that tells this. */
+async function ls(volumes: Operator['volumes'], ...argv: string[]) {
+  const { operator } = fakeDriver();
+  const { socketPath } = await serving(fakeDriver({ operator: { ...operator, volumes } }));
+  const main = join(import.meta.dirname, '../../src/cli/main.ts');
+  return new Promise<{ status: number; stdout: string; stderr: string }>((resolve) => {
+    execFile(process.execPath, [main, 'ls', ...argv, '--socket', socketPath], (error, stdout, stderr) => {
+      resolve({ status: typeof error?.code === 'number' ? error.code : 0, stdout, stderr });
+    });
+  });
+}
+
+const volume = (name: string, change: Partial<ClusterVolume> = {}): ClusterVolume => ({
+  name,
+  retained: false,
+  duplicate: false,
+  volumeId: `vol-${name}`,
+  zone: 'eu-west-1a',
+  type: 'gp3',
+  sizeGib: 16,
+  state: 'available',
+  owner: undefined,
+  notes: [],
+  ...change,
+});
+const has = { instanceId: 'i-2', instanceState: 'running', device: '/dev/xvdba', since: owner.Since };
+const answer = {
+  cluster: 'shop',
+  volumes: [
+    volume('a'),
+    volume('b', { owner: has, state: 'attached' }),
+    volume('c', { zone: 'eu-west-1b', duplicate: true }),
+    volume('c', { zone: 'eu-west-1a', duplicate: true, volumeId: 'vol-c2', owner: has }),
+  ],
+  paused: undefined,
+  stale: undefined,
+};
+
+test('ls shows what is asked for, and duplicates whatever is asked for', async () => {
+  const { status, stdout, stderr } = await ls(async () => answer, '--free', '--zone', 'eu-west-1a');
+  expect([status, stderr]).toEqual([0, '']);
+  expect(stdout).toMatch(/^NAME .*\na +vol-a .*\nDUPLICATE NAME: 2 EBS volumes are called c: .*\n$/);
+  const { stdout: json } = await ls(async () => answer, 'b', '--json');
+  expect(JSON.parse(json)).toMatchObject({
+    Volumes: [{ Name: 'b', Owner: { InstanceId: 'i-2', InstanceState: 'running' } }],
+  });
+});
+
+test('ls says how old an earlier answer is, and fails where there is none', async () => {
+  const stale = 'EC2 cannot be asked: no network; this was seen 90 s ago';
+  expect(await ls(async () => ({ ...answer, stale }), 'a')).toMatchObject({
+    status: 0,
+    stderr: `This is an earlier answer: ${stale}.\n`,
+  });
+  const denied = new DriverError('EC2_DENIED', { tried: 'list the volumes', why: 'EC2 says no', todo: 'Allow it' });
+  expect(await ls(() => Promise.reject(denied))).toEqual({
+    status: 1,
+    stdout: '',
+    stderr: 'docker-volume-ebs: cannot list the volumes: EC2 says no. Allow it.\n',
+  });
+});

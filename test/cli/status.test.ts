@@ -1,0 +1,259 @@
+import { execFile, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { join } from 'node:path';
+import { describe, expect, it, onTestFinished, test } from 'vitest';
+import { type Status, type StatusVolume, statusLines } from '../../src/cli/status-view.ts';
+import type { NodeStatus, NodeVolume } from '../../src/volumes/types.ts';
+import { fakeDriver } from '../dvdi/fake-driver.ts';
+import { serving } from '../dvdi/serving.ts';
+
+const main = join(import.meta.dirname, '../../src/cli/main.ts');
+const now = Date.parse('2026-01-21T09:00:00Z');
+const ago = (seconds: number) => new Date(now - seconds * 1000).toISOString();
+const gib = 2 ** 30;
+const esc = '\x1b';
+
+const node: Status = {
+  InstanceId: 'i-1',
+  Zone: 'eu-west-1a',
+  Cluster: 'shop',
+  FencePolicy: 'never',
+  Version: '1.2.3',
+  Since: ago(3 * 86_400),
+  Unready: '',
+  Slots: { Used: 3, Limit: 27 },
+  Volumes: [],
+  Takeovers: [],
+  Fences: {
+    Decisions: {},
+    Refusals: {},
+    Stops: { Graceful: 0, Forced: 0 },
+    ForcedDetaches: 0,
+    LostRaces: 0,
+    Aborted: 0,
+  },
+  Notices: [],
+};
+
+const pgdata: StatusVolume = {
+  Name: 'pgdata',
+  VolumeId: 'vol-1',
+  Phase: 'mounted',
+  Device: '/dev/xvdba',
+  Mountpoint: '/ebs/volumes/pgdata/data',
+  Holders: [{ Id: '3f2a9c0b1d4e5f60718293a4b5c6d7e8', Since: ago(60) }],
+  Since: ago(90_061),
+  WaitingFor: '',
+  Ghost: false,
+  Usage: { Bytes: { Total: 16 * gib, Used: 4 * gib, Available: 11 * gib }, Inodes: { Total: 1000, Used: 10 } },
+};
+const { Usage: _, ...unmounted } = { ...pgdata, Device: '/dev/xvdbb', Mountpoint: '', Holders: [] };
+
+const lines = (change: Partial<Status>, names: readonly string[] = [], width?: number) =>
+  statusLines({ ...node, ...change }, { names, width, now });
+
+describe('the status for people', () => {
+  it('is a line for the node, and one for each volume', () => {
+    const waiting = { ...unmounted, Name: 'logs', VolumeId: '', Phase: 'waiting', Device: '', Since: ago(12) } as const;
+    const wait = 'step 1 of 3 of takeover f-1: a second look (within 5 s)';
+    const Volumes = [
+      { ...waiting, WaitingFor: wait },
+      pgdata,
+      { ...unmounted, Name: 'web', VolumeId: 'vol-3', Phase: 'attached', Since: ago(1) } as const,
+    ];
+    expect(lines({ Volumes })).toEqual([
+      'node i-1 in eu-west-1a, cluster shop, fence policy never, disk slots 3 of 27, daemon 1.2.3 up 3d',
+      '',
+      'NAME    VOLUME  STATE      DEVICE      USED              HOLDERS           FOR',
+      'logs    -       waiting    -           -                 -                 12s',
+      `    waits for ${wait}`,
+      'pgdata  vol-1   mounted    /dev/xvdba  4 / 16 GiB (27%)  1 (3f2a9c0b1d4e)  1d 1h',
+      'web     vol-3   lingering  /dev/xvdbb  -                 -                 1s',
+    ]);
+  });
+
+  it('says what is wrong in capitals', () => {
+    const text = lines({
+      InstanceId: '',
+      Slots: { Used: 1 },
+      Unready: 'IMDS is silent',
+      Draining: { Reason: 'kernel update', By: 'operator', Since: ago(60) },
+      Paused: { Reason: 'network', SeenAt: ago(240) },
+      Notices: ['EC2 will stop this instance'],
+      Volumes: [{ ...pgdata, Ghost: true }],
+    });
+    expect(text).toEqual(
+      expect.arrayContaining([
+        expect.stringMatching(/^node an instance not known yet, .* disk slots 1, /),
+        'NOT READY: IMDS is silent',
+        expect.stringMatching(/^DRAINING since .*: kernel update \(no new mounts; docker-volume-ebs drain --cancel/),
+        'FENCING PAUSED, as seen 4m ago: network',
+        'NOTICE: EC2 will stop this instance',
+        expect.stringMatching(/^pgdata +vol-1 +GHOST /),
+        expect.stringContaining('must be restarted'),
+      ]),
+    );
+  });
+
+  it('does not take for lingering what is held, or cannot be released', () => {
+    const attached = { ...unmounted, Phase: 'attached' } as const;
+    const held = { ...attached, Holders: pgdata.Holders };
+    const stuck = { ...attached, WaitingFor: 'process 42 (postgres) still has it mounted' };
+    for (const volume of [held, stuck]) expect(lines({ Volumes: [volume] })[3]).toMatch(/ attached /);
+  });
+
+  it('tells of full and of silent filesystems', () => {
+    const full = { Bytes: { Total: 100, Used: 95, Available: 0 }, Inodes: { Total: 100, Used: 95 } };
+    const [, , , first, second] = lines({ Volumes: [{ ...pgdata, Usage: full }] });
+    expect(first).toContain('95 / 100 B (100%)');
+    expect(second).toBe('    95% of its inodes are used');
+    const btrfs = { ...full, Inodes: { Total: 0, Used: 0 } };
+    expect(lines({ Volumes: [{ ...pgdata, Usage: btrfs }] })).toHaveLength(4);
+    expect(lines({ Volumes: [{ ...unmounted, Phase: 'mounted' }] })[3]).toContain('not known');
+  });
+
+  it('names two holders, and says how many there are', () => {
+    const Holders = ['a', 'anonymous', 'c'].map((Id) => ({ Id, Since: ago(1) }));
+    expect(lines({ Volumes: [{ ...pgdata, Holders }] })[3]).toContain('3 (a, anonymous, …)');
+  });
+
+  it('ends with takeovers under way and what fencing has done', () => {
+    const Takeovers = [
+      { FenceId: 'f-1', Volume: 'logs', VolumeId: 'vol-2', Owner: 'i-2', Device: '/dev/xvdbq', Since: ago(12) },
+    ];
+    const Fences = { ...node.Fences, Decisions: { 'never - refuse': 2 } };
+    expect(lines({ Takeovers, Fences }).slice(-4)).toEqual([
+      'No volume is held on this node.',
+      '',
+      'takeover f-1 of logs (vol-2 on i-2, /dev/xvdbq), for 12s',
+      expect.stringMatching(/^Fencing since the daemon's start: decisions 2 never - refuse; /),
+    ]);
+  });
+
+  it('shows only the names that are asked for, and says which are not here', () => {
+    const Volumes = [pgdata, { ...pgdata, Name: 'web' }];
+    const text = lines({ Volumes }, ['web', 'other']).join('\n');
+    expect(text).toMatch(/^web /m);
+    expect(text).not.toMatch(/^pgdata /m);
+    expect(text).toContain('other: not held on this node');
+  });
+
+  it('fits a narrow terminal: identifiers and states stay whole', () => {
+    const volume = { ...pgdata, Name: `${'long-'.repeat(12)}17`, VolumeId: 'vol-0123456789abcdef0' };
+    const text = lines({ Volumes: [{ ...volume, WaitingFor: 'another try '.repeat(12) }] }, [], 60);
+    for (const line of text) expect(line.length).toBeLessThanOrEqual(60);
+    expect(text.join('\n')).toMatch(/long-l?.*….*17 +vol-0123456789abcdef0 +mounted/);
+  });
+});
+
+const volume: NodeVolume = {
+  name: 'pgdata',
+  volumeId: 'vol-1',
+  phase: 'mounted',
+  device: '/dev/xvdba',
+  mountpoint: '/ebs/volumes/pgdata/data',
+  holders: [{ id: 'id-1', since: ago(1) }],
+  since: ago(60),
+  waitingFor: undefined,
+  ghost: false,
+  usage: { bytes: { total: 100, used: 40, available: 55 }, inodes: { total: 10, used: 3 } },
+};
+
+/** A daemon that holds these volumes, and commands that ask it. */
+async function daemon(volumes: () => readonly NodeVolume[]) {
+  const driver = fakeDriver();
+  const { operator } = driver;
+  const status = async (): Promise<NodeStatus> => ({ ...(await operator.status()), volumes: volumes() });
+  const { socketPath } = await serving(fakeDriver({ operator: { ...operator, status } }));
+  const args = (argv: readonly string[]) => [main, 'status', ...argv, '--socket', socketPath];
+  return {
+    command: (...argv: string[]) =>
+      new Promise<{ status: number; stdout: string; stderr: string }>((resolve) => {
+        execFile(process.execPath, args(argv), (error, stdout, stderr) => {
+          resolve({ status: typeof error?.code === 'number' ? error.code : 0, stdout, stderr });
+        });
+      }),
+    /** The command as it goes on; what it has printed so far, and a way to wait for more. */
+    begin(program: string, argv: readonly string[]) {
+      const child = spawn(program, argv, { stdio: ['pipe', 'pipe', 'inherit'] });
+      onTestFinished(() => void child.kill('SIGKILL'));
+      let text = '';
+      child.stdout.setEncoding('utf8').on('data', (chunk: string) => {
+        text += chunk;
+      });
+      return {
+        child,
+        text: () => text,
+        async until(enough: (shown: string) => boolean) {
+          while (!enough(text)) await once(child.stdout, 'data');
+        },
+      };
+    },
+    args,
+  };
+}
+
+test('status prints the table, or the answer as JSON, of the names that are asked for', async () => {
+  const { command } = await daemon(() => [volume, { ...volume, name: 'web' }]);
+  const { status, stdout, stderr } = await command('web');
+  expect([status, stderr]).toEqual([0, '']);
+  expect(stdout).toMatch(/^node i-1 in eu-west-1a.*\n\nNAME .*\nweb +vol-1 +mounted .*\n$/);
+  expect(JSON.parse((await command('--json', 'web')).stdout)).toMatchObject({
+    InstanceId: 'i-1',
+    Slots: { Used: 2, Limit: 27 },
+    Volumes: [{ Name: 'web', Phase: 'mounted', Usage: { Bytes: { Used: 40 } } }],
+  });
+});
+
+test('status --watch on a pipe prints a block when something has changed, and ends well when interrupted', async () => {
+  let asked = 0;
+  let seen = [volume];
+  const thrice = Promise.withResolvers<void>();
+  const { begin, args } = await daemon(() => {
+    asked += 1;
+    if (asked === 3) thrice.resolve();
+    const usage = { bytes: { total: 100, used: asked, available: 1 }, inodes: { total: 10, used: asked } };
+    return seen.map((each) => ({ ...each, usage }));
+  });
+  const { child, until, text } = begin(process.execPath, args(['--watch', '0.5']));
+  await until((shown) => shown.includes(' mounted '));
+  await thrice.promise;
+  seen = [{ ...volume, phase: 'detaching' }];
+  await until((shown) => shown.includes(' detaching '));
+  expect(text().match(/^NAME/gm)).toHaveLength(2);
+  expect(text().match(/^2\d{3}-\S+Z$/gm)).toHaveLength(2);
+  child.kill('SIGINT');
+  expect(await once(child, 'exit')).toEqual([0, null]);
+});
+
+test('status --watch --json gives a line for each change, also where no daemon answers', async () => {
+  const { begin } = await daemon(() => []);
+  const { child, until, text } = begin(process.execPath, [
+    main,
+    'status',
+    '--watch',
+    '--json',
+    '--socket',
+    '/nowhere/s',
+  ]);
+  await until((shown) => shown.endsWith('\n'));
+  expect(JSON.parse(text())).toEqual({ Err: expect.stringContaining('/nowhere/s') });
+  child.stdout.destroy();
+  child.kill('SIGTERM');
+  expect(await once(child, 'exit')).toEqual([0, null]);
+});
+
+test('status --watch on a terminal draws in place and gives the terminal back', async () => {
+  const { begin, args } = await daemon(() => [volume]);
+  const command = [process.execPath, ...args(['--watch', '0.5'])].map((word) => `'${word}'`).join(' ');
+  const { child, until, text } = begin('script', ['-qefc', `stty rows 5 cols 80; exec ${command}`, '/dev/null']);
+  const home = `${esc}[H`;
+  await until((shown) => shown.split(home).length > 2);
+  // As a person types it: Ctrl-C.
+  child.stdin.write('\x03');
+  expect(await once(child, 'exit')).toEqual([0, null]);
+  expect(text().startsWith(`${esc}[?1049h${esc}[?25l${home}`)).toBe(true);
+  expect(text().trimEnd().endsWith(`${esc}[?25h${esc}[?1049l`)).toBe(true);
+  // Of five rows the last stays free.
+  expect(text().split(home)[1]).toMatch(/^20.*\r\n.*\r\n.*\r\n… 3 more lines/);
+});
