@@ -115,5 +115,13 @@ export function instanceShape(instance: InstanceRecord, volumes: readonly Volume
     networkInterfaceSet: [],
     ebsOptimized: true,
     hibernationOptions: { configured: instance.hibernationConfigured },
+    metadataOptions: {
+      state: 'applied',
+      httpTokens: 'required',
+      httpPutResponseHopLimit: 2,
+      httpEndpoint: 'enabled',
+      httpProtocolIpv6: 'disabled',
+      instanceMetadataTags: 'disabled',
+    },
   };
 }
