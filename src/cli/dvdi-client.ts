@@ -1,35 +1,50 @@
-import { request } from 'node:http';
+import { type IncomingMessage, request } from 'node:http';
+import { text } from 'node:stream/consumers';
+
+/** Where a volume driver listens. */
+export type Address = { readonly socketPath: string } | { readonly host: string; readonly port: number };
+
+/**
+ * Posts to an endpoint of a volume driver, as "VolumeDriver.Mount", however long its answer takes. Without a message
+ * the body is empty.
+ * @throws Error as the connection has it, with its code (ECONNREFUSED, ECONNRESET…)
+ */
+export async function post(
+  address: Address,
+  endpoint: string,
+  message?: object,
+): Promise<{ readonly status: number; readonly text: string }> {
+  const { promise, resolve, reject } = Promise.withResolvers<IncomingMessage>();
+  const call = request({ ...address, path: `/${endpoint}`, method: 'POST' }, resolve).on('error', reject);
+  call.end(message === undefined ? '' : JSON.stringify(message));
+  const response = await promise;
+  return { status: response.statusCode ?? 0, text: await text(response) };
+}
 
 /**
  * Calls an endpoint of a volume driver on its Unix socket, as "VolumeDriver.Mount".
  * @returns the JSON answer. @throws Error with the driver's own message when it answers with an error.
  */
-export function callDriver(socketPath: string, endpoint: string, body: object = {}): Promise<Record<string, unknown>> {
-  const { promise, resolve, reject } = Promise.withResolvers<Record<string, unknown>>();
-  const call = request({ socketPath, path: `/${endpoint}`, method: 'POST' }, (response) => {
-    let text = '';
-    response.setEncoding('utf8');
-    response.on('data', (chunk: string) => {
-      text += chunk;
-    });
-    response.on('end', () => {
-      try {
-        const answer = JSON.parse(text);
-        if (answer.Err) reject(new Error(answer.Err));
-        else resolve(answer);
-      } catch (error) {
-        reject(new Error(`the driver at ${socketPath} answered ${JSON.stringify(text)}`, { cause: error }));
-      }
-    });
-  });
-  call.on('error', (error) => {
-    reject(
-      new Error(
-        `no daemon answers at ${socketPath} (${error.message}). Start it with docker-volume-ebs serve, or name its socket with --socket or DVE_SOCKET.`,
-        { cause: error },
-      ),
+export async function callDriver(
+  socketPath: string,
+  endpoint: string,
+  body: object = {},
+): Promise<Record<string, unknown>> {
+  const { text: answer } = await post({ socketPath }, endpoint, body).catch((error: Error) => {
+    throw new Error(
+      `no daemon answers at ${socketPath} (${error.message}). Start it with docker-volume-ebs serve, or name its socket with --socket or DVE_SOCKET.`,
+      { cause: error },
     );
   });
-  call.end(JSON.stringify(body));
-  return promise;
+  const parsed = parse(answer, socketPath);
+  if (parsed['Err']) throw new Error(String(parsed['Err']));
+  return parsed;
+}
+
+function parse(answer: string, socketPath: string): Record<string, unknown> {
+  try {
+    return JSON.parse(answer);
+  } catch (error) {
+    throw new Error(`the driver at ${socketPath} answered ${JSON.stringify(answer)}`, { cause: error });
+  }
 }

@@ -36,16 +36,19 @@ const volume = (name: string, change: Partial<DrainedVolume> = {}): DrainedVolum
   ...change,
 });
 
-test.each([['drain'], ['fence']])('%s --help says how it is used, without a daemon', async (command) => {
-  expect(await run([command, '--help'])).toMatchObject({
-    status: 0,
-    stdout: expect.stringMatching(new RegExp(`^Usage: docker-volume-ebs ${command} .*Exit status:`, 's')),
-    stderr: '',
-  });
-});
+test.each([['status'], ['ls'], ['drain'], ['fence']])(
+  '%s --help says how it is used, without a daemon',
+  async (command) => {
+    expect(await run([command, '--help'])).toMatchObject({
+      status: 0,
+      stdout: expect.stringMatching(new RegExp(`^Usage: docker-volume-ebs ${command} .*Exit status:`, 's')),
+      stderr: '',
+    });
+  },
+);
 
 test('without a daemon every command says where it looked, and how to start one', async () => {
-  for (const argv of [['drain'], ['fence', 'explain', 'a']]) {
+  for (const argv of [['status'], ['ls'], ['drain'], ['fence', 'explain', 'a']]) {
     const { status, stderr } = await run(argv, { DVE_SOCKET: '/nowhere/ebs.sock', DVE_SIZE: 'a mistake elsewhere' });
     expect(status).toBe(1);
     expect(stderr).toMatch(/^docker-volume-ebs: no daemon answers at \/nowhere\/ebs\.sock .*serve.*--socket[^\n]*\n$/);
@@ -53,6 +56,7 @@ test('without a daemon every command says where it looked, and how to start one'
 });
 
 test.each([
+  [['status', '--watch', '4000']],
   [['drain', 'data']],
   [['drain', '--timeout', 'soon']],
   [['drain', '--socket', 'relative']],
@@ -178,7 +182,8 @@ test('the commands do without the EC2 client, which takes longer to load than th
       else packages.push(specifier);
     }
   };
-  for (const command of ['cli/drain.ts', 'cli/fence.ts']) follow(join(source, command));
+  for (const command of ['cli/status.ts', 'cli/ls.ts', 'cli/drain.ts', 'cli/fence.ts', 'cli/dvdcli.ts'])
+    follow(join(source, command));
   expect(packages.filter((name) => !name.startsWith('node:'))).toEqual([]);
   expect(seen.size).toBeGreaterThan(4);
 });

@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs';
 import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { StartInstancesCommand, StopInstancesCommand } from '@aws-sdk/client-ec2';
@@ -6,7 +7,7 @@ import { tagKeys } from '../../src/ebs/tags.ts';
 import { readEpoch, readFenceLog, readOwner } from '../../src/fencing/records.ts';
 import { ownDaemon } from '../../src/sandbox/node-daemon.ts';
 import { checkRecords, type Term } from '../support/checker.ts';
-import { Isolator } from '../support/isolator.ts';
+import { Isolator, ModuleIsolator } from '../support/isolator.ts';
 import { type StandInMesos, startMesos } from '../support/mesos.ts';
 import { requires } from '../support/requirements.ts';
 import { eventually, mountedAt, type TestSandbox, tagsOf, testSandbox } from '../support/sandbox.ts';
@@ -200,5 +201,44 @@ describe.skipIf(requires('root', 'loop').skip)('volumes of Mesos tasks', () => {
     await steady.writer.kill();
     await expectWhole((await get(c, 'steady')).Mountpoint, [steady]);
     await isolator.end('steady', 'steady');
+  });
+
+  it.concurrent('by mesos-module-dvdi are mounted for the first container of a volume and unmounted after its last', async () => {
+    const module = new ModuleIsolator(box.node(b));
+    const explicit = { explicit: true };
+    await expect(module.launch('early', 'by-module', explicit)).rejects.toThrow(
+      'has none of this name. Create it: dvdcli',
+    );
+    expect(await box.volumes('by-module')).toEqual([]);
+    const directory = await module.launch('first', 'by-module', { explicit: false });
+    expect(await module.launch('second', 'by-module', explicit)).toBe(directory);
+    const task = await run(b, directory, 1);
+    await module.end('first', 'by-module');
+    await task.writer.goesOn(10);
+    await task.writer.kill();
+    await module.end('second', 'by-module');
+    await box.detached('by-module');
+
+    expect(await module.launch('third', 'by-module', explicit)).toBe(directory);
+    await expectWhole(directory, [task]);
+    await module.end('third', 'by-module');
+    await box.detached('by-module');
+  });
+
+  it('come although the daemon is killed and started again under dvdcli', async () => {
+    const isolator = isolatorOn(c);
+    await box.fault({ kind: 'stuck-attaching', caller: c });
+    const { directory } = isolator.launch('patient', 'interrupted');
+    await eventually(async () => (await attachments('interrupted'))?.[0]?.State === 'attaching');
+    const { pid } = box.node(c);
+    process.kill(pid, 'SIGKILL');
+    await eventually(async () => !existsSync(`/proc/${pid}`));
+    await box.clearFaults();
+    await box.sandbox.startDaemon(c);
+    expect(await directory).toBe(join(target(c, 'interrupted'), 'data'));
+    expect((await get(c, 'interrupted')).Status).toMatchObject({ state: 'mounted', holders: [{ id: 'anonymous' }] });
+    expect(calls('AttachVolume', (await volume('interrupted'))?.VolumeId)).toHaveLength(1);
+    await isolator.end('patient', 'interrupted');
+    await box.detached('interrupted');
   });
 });

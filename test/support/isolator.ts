@@ -1,11 +1,11 @@
-import { spawn } from 'node:child_process';
+import { type ChildProcessByStdio, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { dirname } from 'node:path';
+import type { Readable } from 'node:stream';
 import { text } from 'node:stream/consumers';
 import { fileURLToPath } from 'node:url';
 import type { SandboxNode } from '../../src/sandbox/sandbox.ts';
 
-const program = fileURLToPath(new URL('dvdcli-process.ts', import.meta.url));
+const program = [process.execPath, fileURLToPath(new URL('../../src/cli/main.ts', import.meta.url)), 'dvdcli'];
 
 /** A container that is being prepared. */
 export interface Launch {
@@ -74,20 +74,73 @@ export class Isolator {
   }
 }
 
-/** Gives what it wrote, trimmed. */
-async function dvdcli(node: SandboxNode, args: readonly string[], killing: AbortSignal): Promise<string> {
-  // By DVE_ROOT the sandbox knows the machine's processes, which end with its power.
-  const child = spawn(process.execPath, [program, dirname(node.socket), ...args], {
-    env: { ...process.env, DVE_ROOT: node.root },
+/**
+ * mesos-module-dvdi on a sandbox's node (emccode/mesos-module-dvdi isolator/docker_volume_driver_isolator.cpp): only a
+ * volume's first container mounts it, only the last unmounts it, each through a shell, and an unmount's failure is
+ * nobody's business. With `explicit` its task has DVDI_VOLUME_EXPLICITCREATE.
+ */
+export class ModuleIsolator {
+  readonly #node: SandboxNode;
+  readonly #mounted = new Map<string, { readonly directory: string; readonly containers: Set<string> }>();
+
+  constructor(node: SandboxNode) {
+    this.#node = node;
+  }
+
+  /** What the container is to have. @throws Error where dvdcli fails, or prints nothing */
+  async launch(container: string, volume: string, { explicit }: { readonly explicit: boolean }): Promise<string> {
+    const there = this.#mounted.get(volume);
+    if (there !== undefined) {
+      there.containers.add(container);
+      return there.directory;
+    }
+    const directory = await this.#shell('mount', volume, explicit ? '--explicitCreate=true' : '--volumeopts=size=1');
+    if (directory === '') throw new Error('dvdcli mount returned an empty mountpoint name');
+    this.#mounted.set(volume, { directory, containers: new Set([container]) });
+    return directory;
+  }
+
+  async end(container: string, volume: string): Promise<void> {
+    const containers = this.#mounted.get(volume)?.containers;
+    containers?.delete(container);
+    if (containers?.size !== 0) return;
+    this.#mounted.delete(volume);
+    await this.#shell('unmount', volume).catch(() => {});
+  }
+
+  #shell(command: string, volume: string, options = ''): Promise<string> {
+    const words = [...program, command, '--volumedriver=ebs', `--volumename=${volume}`, options];
+    return outcome(start(this.#node, ['sh', '-c', words.join(' ')]), words);
+  }
+}
+
+type Started = ChildProcessByStdio<null, Readable, Readable>;
+
+/** Runs as on the node's machine. By DVE_ROOT the sandbox knows the processes there, which end with its power. */
+function start(node: SandboxNode, [file = '', ...args]: readonly string[]): Started {
+  return spawn(file, args, {
+    env: { ...process.env, DVE_ROOT: node.root, DVE_SOCKET: node.socket },
+    // A process group, to be killed with all its children.
+    detached: true,
     stdio: ['ignore', 'pipe', 'pipe'],
   });
-  const kill = () => child.kill('SIGKILL');
+}
+
+/** Gives what dvdcli wrote, trimmed. */
+function dvdcli(node: SandboxNode, args: readonly string[], killing: AbortSignal): Promise<string> {
+  const child = start(node, [...program, ...args]);
+  const kill = () => process.kill(-(child.pid ?? 0), 'SIGKILL');
   killing.addEventListener('abort', kill);
+  child.once('exit', () => killing.removeEventListener('abort', kill));
+  return outcome(child, ['dvdcli', ...args]);
+}
+
+async function outcome(child: Started, words: readonly string[]): Promise<string> {
   const [output, complaint, [code, signal]] = await Promise.all([
     text(child.stdout),
     text(child.stderr),
     once(child, 'close'),
   ]);
-  if (code !== 0) throw new Error(`dvdcli ${args.join(' ')} ended with ${code ?? signal}: ${complaint}`);
+  if (code !== 0) throw new Error(`${words.join(' ')} ended with ${code ?? signal}: ${complaint}`);
   return output.trim();
 }
