@@ -1,3 +1,4 @@
+import { rexrayPluginSettings } from '../src/cli/rexray-settings.ts';
 import { type SettingName, settingsTable } from '../src/config.ts';
 
 /** One setting as plugin-config.json has it. */
@@ -21,4 +22,9 @@ export function pluginSettings(): PluginSetting[] {
       const preset = fallback === '' ? '' : ` Default ${fallback}.`;
       return { name: env, description: `${help} Takes ${kind.takes}.${preset}`, settable: ['value'] };
     });
+}
+
+/** REX-Ray's settings for plugin-config.json: Docker refuses to set what is not there. */
+export function rexraySettings(): PluginSetting[] {
+  return rexrayPluginSettings().map((setting) => ({ ...setting, settable: ['value'] }));
 }

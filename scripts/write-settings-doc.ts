@@ -1,9 +1,15 @@
 import { readFileSync, writeFileSync } from 'node:fs';
+import { rexrayMarkdown } from '../src/cli/rexray-settings.ts';
 import { settingsMarkdown } from '../src/config.ts';
 
-/** Writes the table of settings into docs/settings.md, between its markers. */
-const file = new URL('../docs/settings.md', import.meta.url);
-const written = readFileSync(file, 'utf8');
-const [before, after] = [written.split('<!-- settings -->')[0], written.split('<!-- /settings -->')[1]];
-if (before === undefined || after === undefined) throw new Error('docs/settings.md has lost its markers');
-writeFileSync(file, `${before}<!-- settings -->\n${settingsMarkdown()}\n<!-- /settings -->${after}`);
+/** Writes the tables of settings into their pages, between their markers. */
+writeTable('../docs/settings.md', 'settings', settingsMarkdown());
+writeTable('../docs/migrating-from-rexray.md', 'rexray', rexrayMarkdown());
+
+function writeTable(page: string, marker: string, table: string): void {
+  const file = new URL(page, import.meta.url);
+  const written = readFileSync(file, 'utf8');
+  const [before, after] = [written.split(`<!-- ${marker} -->`)[0], written.split(`<!-- /${marker} -->`)[1]];
+  if (before === undefined || after === undefined) throw new Error(`${page} has lost its markers`);
+  writeFileSync(file, `${before}<!-- ${marker} -->\n${table}\n<!-- /${marker} -->${after}`);
+}

@@ -2,6 +2,7 @@ import { setFlagsFromString } from 'node:v8';
 import { loadSettings, settingsHelp } from '../config.ts';
 import { runDaemon } from '../daemon.ts';
 import { createLogger } from '../log.ts';
+import { understandRexRay } from './rexray-settings.ts';
 
 /**
  * Runs the daemon until it is told to stop; gives the exit status.
@@ -12,10 +13,15 @@ export async function serveCommand(argv: readonly string[]): Promise<number> {
     process.stdout.write(help());
     return 0;
   }
+  const rexray = understandRexRay(process.env);
+  // The AWS SDK reads its own variables here.
+  Object.assign(process.env, rexray.env);
   const settings = loadSettings(argv, process.env);
   withoutOptimizers();
+  const log = createLogger(settings);
+  for (const warning of rexray.warnings) log.warn(warning);
   await runDaemon(settings, {
-    log: createLogger(settings),
+    log,
     // Loaded once the socket answers: the EC2 client is most of the time a start takes.
     openDriver: async (...given) => (await import('../volumes/driver.ts')).openDriver(...given),
   });

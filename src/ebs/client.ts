@@ -10,7 +10,7 @@ export interface Ec2ClientOptions {
 }
 
 /**
- * The AWS SDK's EC2 client with bounded times. It makes one attempt, as attempts.ts paces and repeats calls. Credentials
+ * The AWS SDK's EC2 client with bounded times, through the HTTPS proxy that the environment names. It makes one attempt, as attempts.ts paces and repeats calls. Credentials
  * and endpoint come from the SDK's standard chain (it honours AWS_ENDPOINT_URL_EC2); nothing is read or sent before the first
  * call.
  */
@@ -27,6 +27,8 @@ export function openEc2Client(options: Ec2ClientOptions): EC2Client {
       throwOnRequestTimeout: true,
       // requestTimeout ends with the headers; for a body that stalls the EC2 client's own default is 900 s.
       socketTimeout: requestTimeoutMs,
+      // The SDK's own agent knows no proxy; Node's reads HTTPS_PROXY and NO_PROXY from here.
+      httpsAgent: { proxyEnv: process.env },
     },
   });
 }

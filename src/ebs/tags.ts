@@ -31,6 +31,8 @@ export const tagKeys = {
   fencePolicy: 'docker-volume-ebs:fence-policy',
   /** The name of a volume that was removed but kept (onRemove = retain). */
   retained: 'docker-volume-ebs:retained',
+  /** When a volume that was not made here came into the cluster, RFC 3339. */
+  adopted: 'docker-volume-ebs:adopted',
   fsType: 'docker-volume-ebs:fs-type',
   mountOptions: 'docker-volume-ebs:mount-options',
   mkfsOptions: 'docker-volume-ebs:mkfs-options',

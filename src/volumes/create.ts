@@ -24,6 +24,7 @@ const lookMs = 500;
  */
 export async function createVolume(node: Node, name: string, raw: Readonly<Record<string, string>>): Promise<void> {
   const options = parseOptions(name, raw);
+  if (options.overwriteFs) node.log.warn({ volume: name }, 'overwriteFs has no effect: only a blank disk is formatted');
   const spec = planVolume(name, options, node.settings, node.zone);
   const existing = node.held.get(name)?.volume ?? (await whatIsShown(node, name));
   if (existing !== undefined) return refuseDifferent(node, name, options, existing);

@@ -17,6 +17,8 @@ export interface CreateOptions {
   readonly snapshotId?: string;
   readonly availabilityZone?: string;
   readonly fsType?: FilesystemType;
+  /** REX-Ray's, as its users' definitions carry it: without effect, as a new disk is formatted and another never. */
+  readonly overwriteFs?: boolean;
   readonly mountOptions?: string;
   readonly mkfsOptions?: string;
   readonly subdirectory?: string;
@@ -156,6 +158,7 @@ const table: {
   snapshotId: { read: snapshot, aliases: ['snapshot'] },
   availabilityZone: { read: matching(/^[a-z0-9-]{1,64}$/, 'takes a zone name, as eu-west-1a') },
   fsType: { read: among(filesystemTypes), aliases: ['newFsType'] },
+  overwriteFs: { read: truth },
   mountOptions: { read: mountOptionList },
   mkfsOptions: { read: mkfsOptionList },
   subdirectory: { read: relativeDirectory },
@@ -214,7 +217,6 @@ function readValue(volume: string, name: OptionName, spelled: string, text: stri
 
 /** Options of REX-Ray that have no meaning here, by lower case: what its users must know instead. */
 const foreign = new Map([
-  ['overwritefs', 'the driver formats blank disks only, and never over something'],
   ['volumename', 'to copy a volume, take a snapshot of it and give snapshotId'],
   ['volumeid', 'to copy a volume, take a snapshot of it and give snapshotId'],
   ['snapshotname', 'snapshots are given by id: snapshotId'],

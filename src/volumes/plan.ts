@@ -172,7 +172,7 @@ export function differences(options: CreateOptions, volume: EbsVolume): string[]
     ['KMS key', options.kmsKeyId, sameKey(options.kmsKeyId, volume.kmsKeyId)],
     ['snapshot', options.snapshotId, volume.snapshotId],
     ['availability zone', options.availabilityZone, volume.zone],
-    ['filesystem', options.fsType, tags[tagKeys.formatted] ?? tags[tagKeys.fsType]],
+    ['filesystem', options.fsType, filesystemOf(tags) ?? (tags[tagKeys.adopted] && options.fsType)],
     ['mount options', options.mountOptions, tags[tagKeys.mountOptions]],
     ['mkfs options', options.mkfsOptions, tags[tagKeys.mkfsOptions]],
     ['subdirectory', options.subdirectory, tags[tagKeys.subdirectory]],
@@ -190,6 +190,9 @@ export function differences(options: CreateOptions, volume: EbsVolume): string[]
     .filter(([, asked, is]) => asked !== undefined && asked !== is)
     .map(([what, asked, is]) => `${what} is ${is === undefined ? 'unset' : is}, asked ${asked}`);
 }
+
+/** What is on the disk, or will be; undefined for an adopted one until its first mount has looked. */
+const filesystemOf = (tags: Tags): string | undefined => tags[tagKeys.formatted] ?? tags[tagKeys.fsType];
 
 /** EC2 reports a key's ARN whatever form it was asked in: the asked form, where the ARN may be that key. */
 function sameKey(asked: string | undefined, is: string | undefined): string | undefined {

@@ -1,5 +1,6 @@
 import { createServer, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { DescribeVolumesCommand } from '@aws-sdk/client-ec2';
 import nock from 'nock';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { caller } from '../../src/ebs/call.ts';
@@ -145,5 +146,28 @@ describe('a server that does not do its part', () => {
     await expect(ec2().describeVolume('vol-1')).rejects.toThrow('Region is missing');
     vi.stubEnv('AWS_REGION', 'eu-west-1');
     expect(await ec2().describeVolume('vol-1')).toBeUndefined();
+  });
+});
+
+describe('a proxy that the environment names', () => {
+  afterEach(() => vi.unstubAllEnvs());
+
+  it('is asked for EC2, but not for the hosts that are excepted', async () => {
+    const asked: string[] = [];
+    const proxy = createServer().on('connect', ({ url }, socket) => {
+      asked.push(url ?? '');
+      socket.end('HTTP/1.1 403 Forbidden\r\n\r\n');
+    });
+    await new Promise<void>((resolve) => proxy.listen(0, '127.0.0.1', resolve));
+    const problem = async (host: string) => {
+      stubAwsEnv(`https://${host}`);
+      vi.stubEnv('HTTPS_PROXY', `http://127.0.0.1:${(proxy.address() as AddressInfo).port}`);
+      vi.stubEnv('NO_PROXY', 'excepted.invalid');
+      return openEc2Client({ region: 'eu-west-1' }).send(new DescribeVolumesCommand({})).then(String, String);
+    };
+    expect(await problem('ec2.invalid')).toMatch(/403/);
+    expect(await problem('excepted.invalid')).toMatch(/ENOTFOUND|EAI_AGAIN/);
+    expect(asked).toEqual(['ec2.invalid:443']);
+    proxy.close();
   });
 });

@@ -1,0 +1,149 @@
+import { tagKeys, tagPrefix } from '../ebs/tags.ts';
+import type { EbsVolume, Tags } from '../ebs/types.ts';
+import { encodeName } from '../volumes/names.ts';
+import { type Candidate, isGone, isOurs, judge, judgeAs, ownerOf, type Region } from './adopt-judge.ts';
+
+/** What is to be done with one volume, or why nothing is. */
+export type Step =
+  | { readonly kind: 'adopt'; readonly candidate: Candidate; readonly tags: Tags; readonly clear: readonly string[] }
+  | { readonly kind: 'give-back'; readonly volume: EbsVolume; readonly name: string; readonly clear: readonly string[] }
+  | { readonly kind: 'done'; readonly volume: EbsVolume; readonly name: string }
+  | { readonly kind: 'refused'; readonly word: string; readonly why: string; readonly todo: string };
+
+export interface Wishes {
+  /** Names and ids of volumes. */
+  readonly words: readonly string[];
+  /** Every volume that is free; `words` is empty then. */
+  readonly all: boolean;
+  /** The name to adopt under, of the only volume among `words`. */
+  readonly as: string | undefined;
+  readonly zone: string | undefined;
+  /** The directory that containers get; written down, so that every node gives the same. */
+  readonly subdirectory: string;
+  /** RFC 3339. */
+  readonly now: string;
+}
+
+const isId = (word: string): boolean => /^vol-[0-9a-f]{8,17}$/.test(word);
+
+/** The volumes that could be adopted, in the zone that is asked for. */
+export function candidatesOf(region: Region, { zone }: Pick<Wishes, 'zone'>): Candidate[] {
+  return judge(region).filter(({ volume }) => zone === undefined || volume.zone === zone);
+}
+
+/** What adopting these volumes takes, a step for each; nothing is sent. */
+export function planAdoption(region: Region, wishes: Wishes): Step[] {
+  const candidates = candidatesOf(region, wishes);
+  const chosen = wishes.all
+    ? candidates
+        .filter(({ verdict }) => verdict === 'free')
+        .map((candidate) => adopting(candidate, wishes, region.cluster))
+    : wishes.words.map((word) => stepFor(region, candidates, word, wishes));
+  const ids = new Set<string>();
+  return refuseNamesakes(chosen).filter((step) => {
+    const id = step.kind === 'adopt' ? step.candidate.volume.id : undefined;
+    return id === undefined || (!ids.has(id) && ids.add(id));
+  });
+}
+
+function stepFor(region: Region, candidates: readonly Candidate[], word: string, wishes: Wishes): Step {
+  const found = candidates.filter(({ volume, name }) => (isId(word) ? volume.id === word : name === word));
+  const [only, ...others] = found;
+  if (only === undefined) return unknown(region, candidates, word);
+  if (others.length > 0) {
+    const ids = found.map(({ volume: { id, zone } }) => `${id} (${zone})`);
+    return refused(word, `several volumes have this name: ${ids.join(', ')}`, 'Choose one by its id');
+  }
+  const candidate = wishes.as === undefined ? only : judgeAs(region, only.volume, wishes.as);
+  return refusal(word, candidate) ?? adopting(candidate, wishes, region.cluster);
+}
+
+function refusal(word: string, { volume, verdict, remarks }: Candidate): Step | undefined {
+  const why = remarks.join('; ');
+  if (verdict === 'never') return refused(word, why, 'Leave it, or change that first');
+  if (verdict === 'rename')
+    return refused(word, why, `Choose another name: docker-volume-ebs adopt ${volume.id} --as NAME`);
+  if (verdict === 'by-id' && !isId(word)) {
+    return refused(word, why, `If it is the one, choose it by its id: docker-volume-ebs adopt ${volume.id}`);
+  }
+  return undefined;
+}
+
+function unknown({ cluster, ours }: Region, candidates: readonly Candidate[], word: string): Step {
+  const named = (volume: EbsVolume) =>
+    isId(word) ? volume.id === word : volume.tags[tagKeys.name] === encodedOr(word) && !isGone(volume);
+  const volume = ours.find((each) => isOurs(cluster, each) && named(each));
+  if (volume !== undefined) return { kind: 'done', volume, name: word };
+  const similar = candidates.find(({ name }) => name.toLowerCase() === word.toLowerCase());
+  return refused(
+    word,
+    isId(word) ? 'there is no such volume with a Name tag' : 'no volume has this in its Name tag',
+    similar === undefined
+      ? 'Run docker-volume-ebs adopt to see them all, and check the region'
+      : `Names have upper and lower case here, unlike REX-Ray's: did you mean ${similar.name}`,
+  );
+}
+
+function encodedOr(name: string): string | undefined {
+  try {
+    return encodeName(name);
+  } catch {
+    return undefined;
+  }
+}
+
+const refused = (word: string, why: string, todo: string): Step => ({ kind: 'refused', word, why, todo });
+
+/** Tags of a volume that was ours before: they say that nobody has written to its disk since we made it, which may not be so. */
+const outdated = [tagKeys.retained, tagKeys.generation, tagKeys.formatting];
+
+function adopting(candidate: Candidate, { subdirectory, now }: Wishes, cluster: string): Step {
+  const tags = {
+    [tagKeys.cluster]: cluster,
+    [tagKeys.name]: encodeName(candidate.name),
+    [tagKeys.subdirectory]: subdirectory,
+    [tagKeys.adopted]: now,
+  };
+  return { kind: 'adopt', candidate, tags, clear: outdated.filter((key) => key in candidate.volume.tags) };
+}
+
+/** Two of the chosen with one name: neither is adopted. */
+function refuseNamesakes(steps: readonly Step[]): Step[] {
+  const byName = Map.groupBy(steps, (step) => (step.kind === 'adopt' ? step.candidate.name : undefined));
+  return steps.map((step) => {
+    if (step.kind !== 'adopt') return step;
+    const { volume, name } = step.candidate;
+    const others = (byName.get(name) ?? []).filter((each) => each.kind === 'adopt' && each.candidate.volume !== volume);
+    return others.length === 0
+      ? step
+      : refused(volume.id, `more than one of the chosen would be ${JSON.stringify(name)}`, 'Choose one of them');
+  });
+}
+
+/** What giving adopted volumes back takes: they keep their Name tag, and none of the driver's. */
+export function planGivingBack(region: Region, words: readonly string[]): Step[] {
+  return words.map((word) => {
+    const named = ({ id, tags }: EbsVolume) => (isId(word) ? id === word : tags[tagKeys.name] === encodedOr(word));
+    const volume = region.ours.find((each) => !isGone(each) && isOurs(region.cluster, each) && named(each));
+    if (volume === undefined)
+      return refused(word, 'the cluster has no such volume', 'Look for it with docker-volume-ebs ls');
+    const owner = ownerOf(volume);
+    if (volume.tags[tagKeys.adopted] === undefined) {
+      return refused(
+        word,
+        `${volume.id} was made by this driver, not adopted`,
+        'Keep it, or remove it with docker volume rm',
+      );
+    }
+    if (owner !== undefined) {
+      const who = owner.instanceId ?? 'a resource that AWS manages';
+      return refused(
+        word,
+        `${who} has ${volume.id} attached`,
+        'Stop the containers that use it, and wait until it is detached',
+      );
+    }
+    const clear = Object.keys(volume.tags).filter((key) => key.startsWith(tagPrefix));
+    return { kind: 'give-back', volume, name: word, clear };
+  });
+}
