@@ -56,7 +56,7 @@ function helpOf(command: string): string {
 
 function exists(command: string): boolean {
   const [program, name = '', ...rest] = command.split(/\s+/);
-  if (program === 'npm') return Object.hasOwn(scripts, name);
+  if (program === 'npm') return Object.hasOwn(scripts, rest.find((word) => !word.startsWith('-')) ?? '');
   if (/^[A-Z]+$/.test(name)) return true;
   const help = helpOf(name);
   return (

@@ -1,0 +1,68 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { expect, it, onTestFinished } from 'vitest';
+import { requires } from '../support/requirements.ts';
+import { blocksOf, openPage, projectRoot } from './page.ts';
+
+const page = openPage('README.md');
+const textOf = (file: string) => readFile(join(projectRoot, file), 'utf8');
+/** In this checkout, where npm ci was run. */
+const shell = (command: string, env: Record<string, string> = {}) =>
+  spawn('bash', ['-euo', 'pipefail', '-c', command.replace('npm ci && ', '')], {
+    cwd: projectRoot,
+    env: { ...process.env, ...env },
+    stdio: ['ignore', 'pipe', 'inherit'],
+    // A signal goes to all of it, as from a terminal.
+    detached: true,
+  });
+
+it.skipIf(requires('root', 'loop').skip)('the demo carries the bytes from one instance to another', async () => {
+  const demo = shell(page.take('npm ci && npm run demo'));
+  const [output, [code]] = await Promise.all([demo.stdout.setEncoding('utf8').toArray(), once(demo, 'close')]);
+  expect(output.join('')).toMatch(/sha256/i);
+  expect(code, output.join('')).toBe(0);
+});
+
+it.skipIf(requires('root', 'loop').skip)('the sandbox says what to type next, and ends with Ctrl-C', async () => {
+  const dir = await mkdtemp(join(tmpdir(), 'docker-volume-ebs-readme-'));
+  onTestFinished(() => rm(dir, { recursive: true, force: true }));
+  const sandbox = shell(`${page.take('npm run sandbox').trim()} -- --no-docker --dir ${dir}`);
+  let output = '';
+  let asked = false;
+  for await (const text of sandbox.stdout.setEncoding('utf8')) {
+    output += text;
+    if (asked || !output.includes('aws ec2') || sandbox.pid === undefined) continue;
+    asked = true;
+    process.kill(-sandbox.pid, 'SIGINT');
+  }
+  expect(output).toContain('aws ec2');
+});
+
+it('its tests are what continuous integration runs', async () => {
+  const command = page.take('npm ci && npm test').trim();
+  const ci = (await textOf('.ci/run')).split('\n');
+  for (const part of command.split(' && '))
+    expect(
+      ci.some((line) => line.startsWith(part)),
+      part,
+    ).toBe(true);
+});
+
+it('installs and uses as the pages do whose commands are run', async () => {
+  const readme = await textOf('README.md');
+  const commands = async (file: string) =>
+    blocksOf(await textOf(file))
+      .filter(({ kind }) => kind === 'sh')
+      .flatMap(({ text }) => text.split('\n'));
+  const [, install = ''] = /`(docker plugin install [^`]*)`/.exec(readme) ?? [];
+  const plugin = await commands('docs/plugin.md');
+  expect(plugin).toContain(install);
+  expect(plugin).toContain(page.take('docker run').trim());
+  const host = await commands('docs/install.md');
+  const lines = [...readme.matchAll(/`(\.\/docker-volume-ebs-\S+ install [^`]*)`/g)].map(([, line]) => line);
+  expect(lines).toHaveLength(2);
+  for (const line of lines) expect(host).toContain(line);
+});
