@@ -1,4 +1,4 @@
-import type { EC2Client } from '@aws-sdk/client-ec2';
+import { DescribeInstanceStatusCommand, DescribeVolumesCommand, type EC2Client } from '@aws-sdk/client-ec2';
 import { DriverError } from '../errors.ts';
 import type { Caller } from './call.ts';
 import * as commands from './commands.ts';
@@ -39,6 +39,10 @@ type SendOptions = Parameters<Parameters<Caller>[2]>[0];
 
 function dryRun(client: EC2Client, permission: Permission, options: SendOptions): Promise<unknown> {
   switch (permission.action) {
+    case 'DescribeVolumes':
+      return client.send(new DescribeVolumesCommand({ DryRun: true }), options);
+    case 'DescribeInstanceStatus':
+      return client.send(new DescribeInstanceStatusCommand({ DryRun: true }), options);
     case 'CreateVolume':
       return client.send(commands.createVolume(permission.spec, true), options);
     case 'AttachVolume':
@@ -52,7 +56,7 @@ function dryRun(client: EC2Client, permission: Permission, options: SendOptions)
     case 'DeleteVolume':
       return client.send(commands.deleteVolume(permission.volumeId, true), options);
     case 'CreateSnapshot':
-      return client.send(commands.createSnapshot(permission.volumeId, '', {}, true), options);
+      return client.send(commands.createSnapshot(permission.volumeId, '', permission.tags, true), options);
     case 'StopInstances':
       return client.send(commands.stopInstance(permission.instanceId, { dryRun: true }), options);
   }

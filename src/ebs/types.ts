@@ -93,7 +93,9 @@ export type Permission =
   | { readonly action: 'CreateVolume'; readonly spec: CreateVolumeSpec }
   | { readonly action: 'AttachVolume' | 'DetachVolume'; readonly key: AttachmentKey }
   | { readonly action: 'CreateTags' | 'DeleteTags'; readonly resourceId: string; readonly key: string }
-  | { readonly action: 'DeleteVolume' | 'CreateSnapshot'; readonly volumeId: string }
+  | { readonly action: 'DeleteVolume'; readonly volumeId: string }
+  | { readonly action: 'CreateSnapshot'; readonly volumeId: string; readonly tags: Tags }
+  | { readonly action: 'DescribeVolumes' | 'DescribeInstanceStatus' }
   | { readonly action: 'StopInstances'; readonly instanceId: string };
 
 /** Who is served first when EC2's budget is short. */

@@ -6,6 +6,8 @@ import type { FencePolicy } from './types.ts';
 export interface Need {
   readonly permission: Permission;
   readonly without: string;
+  /** A tag that a policy may ask of the instance in question: where it is lacking, a denial says nothing about others. */
+  readonly tag?: { readonly key: string; readonly value: string };
 }
 
 /** A call that this node's role may not make. */
@@ -35,31 +37,65 @@ export interface PermissionContext {
 const noDevice = '/dev/xvdzz';
 
 /**
- * What the settings need, the most harmless call first. StopInstances is asked for this instance itself: its role and
- * its tags are those of the others.
- * @param volume any of the cluster's.
+ * What the settings need, the most harmless call first. Each question is what the daemon will really ask for: a policy may
+ * look at the tags of the volume and at those that a call gives. StopInstances is asked for this instance itself: its role
+ * and its tags are those of the others.
+ * @param volume any of the cluster's; without one, only what needs none can be asked.
  */
-export function needsOf({ policy, onRemove, cluster, instanceId, zone }: PermissionContext, { id }: EbsVolume): Need[] {
+export function needsOf(context: PermissionContext, volume: EbsVolume | undefined): Need[] {
+  const { policy, cluster, instanceId, zone } = context;
+  const tag = { key: tagKeys.cluster, value: cluster };
+  const create = need(
+    { action: 'CreateVolume', spec: smallest(zone, { [tag.key]: tag.value }) },
+    'no volume can be created',
+  );
+  const stop = need({ action: 'StopInstances', instanceId }, 'no suspect owner is stopped: its volumes are refused');
+  return [
+    ...looking(policy, volume),
+    ...(volume === undefined ? [] : tagging(volume)),
+    ...(volume === undefined ? [] : moving(context, volume)),
+    create,
+    ...(volume === undefined ? [] : removing(context, volume)),
+    ...(policy === 'stonith' ? [{ ...stop, tag }] : []),
+  ];
+}
+
+/** Reads: with a volume at hand, that volumes may be read is known. */
+function looking(policy: FencePolicy, volume: EbsVolume | undefined): Need[] {
+  const volumes = need({ action: 'DescribeVolumes' }, 'no volume is found');
+  const health = need({ action: 'DescribeInstanceStatus' }, 'no volume is taken from an owner that runs');
+  return [
+    ...(volume === undefined ? [volumes] : []),
+    ...(policy === 'stonith' || policy === 'preempt' ? [health] : []),
+  ];
+}
+
+const tagging = ({ id }: EbsVolume): Need[] => [
+  need(
+    { action: 'DeleteTags', resourceId: id, key: `${tagPrefix}none` },
+    'announced takeovers and pauses are never cleared',
+  ),
+  need(
+    { action: 'CreateTags', resourceId: id, key: tagKeys.clean },
+    'no node can say that it is finished with a volume',
+  ),
+];
+
+function moving({ instanceId }: PermissionContext, { id }: EbsVolume): Need[] {
   const key = { volumeId: id, instanceId, device: noDevice };
-  const needs = [
-    need(
-      { action: 'DeleteTags', resourceId: id, key: `${tagPrefix}none` },
-      'announced takeovers and pauses are never cleared',
-    ),
-    need(
-      { action: 'CreateTags', resourceId: id, key: tagKeys.clean },
-      'no node can say that it is finished with a volume',
-    ),
+  return [
     need({ action: 'DetachVolume', key }, 'no volume leaves a node, and none is taken over'),
     need({ action: 'AttachVolume', key }, 'no volume can be mounted'),
-    need({ action: 'CreateVolume', spec: smallest(zone, { [tagKeys.cluster]: cluster }) }, 'no volume can be created'),
   ];
-  if (onRemove === 'snapshot') needs.push(need({ action: 'CreateSnapshot', volumeId: id }, 'no volume can be removed'));
-  if (onRemove !== 'retain') needs.push(need({ action: 'DeleteVolume', volumeId: id }, 'no volume can be removed'));
-  if (policy === 'stonith') {
-    needs.push(need({ action: 'StopInstances', instanceId }, 'no suspect owner is stopped: its volumes are refused'));
-  }
-  return needs;
+}
+
+function removing({ onRemove, cluster }: PermissionContext, { id: volumeId }: EbsVolume): Need[] {
+  const without = 'no volume can be removed';
+  const snapshot = need({ action: 'CreateSnapshot', volumeId, tags: { [tagKeys.cluster]: cluster } }, without);
+  return [
+    ...(onRemove === 'snapshot' ? [snapshot] : []),
+    ...(onRemove === 'retain' ? [] : [need({ action: 'DeleteVolume', volumeId }, without)]),
+  ];
 }
 
 const need = (permission: Permission, without: string): Need => ({ permission, without });
@@ -77,22 +113,35 @@ const smallest = (zone: string, tags: Readonly<Record<string, string>>) => ({
   clientToken: 'dry-run',
 });
 
+type Asked = Pick<Ec2, 'denied' | 'describeInstance'>;
+const lane = { lane: 'list' } as const;
+
 /**
  * Asks EC2 by dry runs, one after another and behind all other work. Where the first gets no clear answer, no more is
  * asked: an endpoint that does not know dry runs would make the calls.
  */
-export async function askFor(ec2: Pick<Ec2, 'denied'>, needs: readonly Need[]): Promise<PermissionFindings> {
+export async function askFor(ec2: Asked, needs: readonly Need[]): Promise<PermissionFindings> {
   const missing: Missing[] = [];
   const unknown: string[] = [];
-  for (const [index, { permission, without }] of needs.entries()) {
-    const { action } = permission;
+  for (const [index, need] of needs.entries()) {
+    const { action } = need.permission;
     try {
-      const why = await ec2.denied(permission, { lane: 'list' });
-      if (why !== undefined) missing.push({ action, why, without });
+      const why = await ec2.denied(need.permission, lane);
+      const reason = why === undefined ? undefined : await notJudged(ec2, need);
+      if (reason !== undefined) unknown.push(`${action}: ${reason}`);
+      else if (why !== undefined) missing.push({ action, why, without: need.without });
     } catch (error) {
       unknown.push(`${action}: ${error instanceof Error ? error.message : String(error)}`);
       if (index === 0) break;
     }
   }
   return { missing, unknown };
+}
+
+/** Why a denial proves nothing; undefined when it does. */
+async function notJudged(ec2: Asked, { permission, tag }: Need): Promise<string | undefined> {
+  if (permission.action !== 'StopInstances' || tag === undefined) return undefined;
+  const self = await ec2.describeInstance(permission.instanceId, lane);
+  if (self === undefined || self.tags[tag.key] === tag.value) return undefined;
+  return `${self.id} lacks the tag ${tag.key} = ${tag.value}, without which none may stop it: tag it, as every instance of the cluster`;
 }

@@ -113,7 +113,7 @@ export class Ec2Server {
 
   /** Throws what stands between a call and its action: set faults, token buckets, permissions, DryRun. */
   #refuse(query: Query, target: FaultTarget): void {
-    const { faults, timing } = this.#world;
+    const { faults, timing, iam, store } = this.#world;
     const throttled = timing.throttled && !this.#throttle.take(target.action, query, performance.now());
     if (throttled || faults.take('throttle', target) !== undefined) {
       throw new Ec2Error('RequestLimitExceeded', 'Request limit exceeded.', 503);
@@ -130,6 +130,7 @@ export class Ec2Server {
       const message = `You are not authorized to perform this operation: ec2:${target.action}`;
       throw new Ec2Error('UnauthorizedOperation', message, 403);
     }
+    iam.check(target.action, query, target.caller, store.state);
     if (flag(query, 'DryRun')) {
       throw new Ec2Error('DryRunOperation', 'Request would have succeeded, but DryRun flag is set.', 412);
     }

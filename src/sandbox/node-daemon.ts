@@ -4,6 +4,7 @@ import { existsSync } from 'node:fs';
 import { open, readFile } from 'node:fs/promises';
 import { connect } from 'node:net';
 import { join } from 'node:path';
+import { isSea } from 'node:sea';
 import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { enterNode } from './mounts.ts';
@@ -16,8 +17,9 @@ export interface DaemonSettings {
   readonly environment: Readonly<Record<string, string>>;
 }
 
-/** The project's own daemon: from its sources, or the bundle that runs now. */
+/** The project's own daemon: from its sources, or the bundle or executable that runs now. */
 export function ownDaemon(): string[] {
+  if (isSea()) return [process.execPath, 'serve'];
   const source = fileURLToPath(new URL('../cli/main.ts', import.meta.url));
   return [process.execPath, existsSync(source) ? source : (process.argv[1] ?? ''), 'serve'];
 }

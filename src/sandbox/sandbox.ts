@@ -8,6 +8,8 @@ import { Exclusive } from './exclusive.ts';
 import { Faults } from './faults.ts';
 import { answerFaults } from './faults-api.ts';
 import { listenOnLoopback } from './http.ts';
+import { Iam, type IamPolicy } from './iam.ts';
+import type { IamRequest } from './iam-requests.ts';
 import { instanceTypes } from './instance-types.ts';
 import { adopt, clearLeftovers } from './leftovers.ts';
 import { Machines } from './machines.ts';
@@ -44,6 +46,8 @@ export interface SandboxOptions {
   readonly nodeTags?: Readonly<Record<string, string>>;
   /** Volumes each instance type may have attached. */
   readonly attachmentLimits?: Readonly<Record<string, number>>;
+  /** What the role of the instances may do; everything without. Other credentials always may. */
+  readonly policy?: IamPolicy;
   /** The daemon to run on every node instead of the project's own. */
   readonly daemonCommand?: readonly string[];
   readonly log?: (line: string) => void;
@@ -72,6 +76,8 @@ export interface Sandbox {
   /** The same calls one by one, in order. */
   callList(): readonly CallRecord[];
   resetCalls(): void;
+  /** What the role's policy was asked for each call, in order; nothing without one, or for dry runs. */
+  iamRequests(): readonly (readonly IamRequest[])[];
   /** When what was asked of EC2 had happened, since the start. */
   moments(): readonly Moment[];
   /** Starts the daemon of a running instance whose daemon has ended, and waits until it accepts. */
@@ -152,6 +158,7 @@ async function open(
     tasks,
     moments: new Moments(),
     faults,
+    iam: new Iam(options.policy, region),
     order: new Exclusive(),
   };
   ec2 = new Ec2Server(world, calls, log);
@@ -216,6 +223,7 @@ function describeSandbox(
     calls: () => calls.counts(),
     callList: () => calls.list(),
     resetCalls: () => calls.reset(),
+    iamRequests: () => world.iam.asked,
     moments: () => world.moments.list(),
     startDaemon: async (instanceId) => {
       await world.order.run(instanceId, async () => world.machines.find(instanceId)?.startDaemon());

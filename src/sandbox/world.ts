@@ -1,5 +1,6 @@
 import type { Exclusive } from './exclusive.ts';
 import type { Fault, FaultKind, Faults } from './faults.ts';
+import type { Iam } from './iam.ts';
 import type { InstanceTypeRules } from './instance-types.ts';
 import type { Machines } from './machines.ts';
 import type { CloudState } from './model.ts';
@@ -23,6 +24,7 @@ export interface World {
   readonly tasks: Tasks;
   readonly moments: Moments;
   readonly faults: Faults;
+  readonly iam: Iam;
   /** Orders work on machines and files by instance and volume id; who needs both takes the instance first. */
   readonly order: Exclusive;
 }

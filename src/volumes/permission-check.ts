@@ -15,14 +15,14 @@ const missingMs = 3 * 60_000;
 export interface PermissionCheck {
   /**
    * As EC2 says: that nothing is missing, today; what is, within the last minutes; undefined where it does not tell, or the
-   * cluster has no volume to ask about.
+   * cluster has no volume to ask about and nothing else is missing.
    */
   missing(): Promise<readonly Missing[] | undefined>;
   close(): void;
 }
 
 /**
- * Checks the permissions of this node some minutes after its start, in up to ten EC2 calls. Once nothing is missing it is
+ * Checks the permissions of this node some minutes after its start, in up to eleven EC2 calls. Once nothing is missing it is
  * not asked again that day, whatever restarts. What is missing becomes an error in the log.
  */
 export function createPermissionCheck(node: Node): PermissionCheck {
@@ -38,11 +38,8 @@ export function createPermissionCheck(node: Node): PermissionCheck {
     if (found !== undefined && performance.now() - found.at < missingMs) return found.missing;
     if (holds(await journal.loadAllowance())) return [];
     const listed = await ec2.listVolumes({ lane: 'list' });
-    const volume = listed.find(({ state }) => state !== 'deleting' && state !== 'deleted');
-    if (volume === undefined) {
-      log.info('whether this role may do what the settings need is asked once the cluster has a volume');
-      return undefined;
-    }
+    const present = listed.filter(({ state }) => state !== 'deleting' && state !== 'deleted');
+    const volume = present.find((each) => each.zone === zone) ?? present[0];
     const findings = await askFor(ec2, needsOf({ policy, onRemove, cluster, instanceId, zone }, volume));
     for (const missing of findings.missing) {
       log.error(
@@ -56,6 +53,10 @@ export function createPermissionCheck(node: Node): PermissionCheck {
     }
     if (findings.unknown.length > 0) {
       log.warn({ unknown: findings.unknown }, 'EC2 did not tell whether this role may make these calls');
+      return undefined;
+    }
+    if (volume === undefined) {
+      log.info('whether this role may do all that the settings need is asked once the cluster has a volume');
       return undefined;
     }
     await journal.saveAllowance({ bootId: host.bootId, asked, at: new Date().toISOString() }).catch(() => undefined);

@@ -43,7 +43,12 @@ describe('asking for a permission', () => {
       { 'ResourceId.1': 'vol-1', 'Tag.1.Key': 'a' },
     ],
     [{ action: 'DeleteVolume', volumeId: 'vol-1' }, { VolumeId: 'vol-1' }],
-    [{ action: 'CreateSnapshot', volumeId: 'vol-1' }, { VolumeId: 'vol-1' }],
+    [
+      { action: 'CreateSnapshot', volumeId: 'vol-1', tags: { a: '1' } },
+      { VolumeId: 'vol-1', 'TagSpecification.1.ResourceType': 'snapshot', 'TagSpecification.1.Tag.1.Key': 'a' },
+    ],
+    [{ action: 'DescribeVolumes' }, {}],
+    [{ action: 'DescribeInstanceStatus' }, {}],
     [{ action: 'StopInstances', instanceId: 'i-1' }, { 'InstanceId.1': 'i-1' }],
   ])('sends %o as a dry run', async (permission, fields) => {
     const { form } = wouldSucceed();
