@@ -1,4 +1,4 @@
-import { builtinModules } from 'node:module';
+import { isBuiltin } from 'node:module';
 import { defineConfig, type Plugin } from 'rolldown';
 
 export default defineConfig({
@@ -33,7 +33,7 @@ function lazyBuiltins(): Plugin {
   /** Fastify requires them at once, for options that are not used here. The SDK needs TLS, but only once the socket answers. */
   const unusedByFastify = new Set(['http2', 'https']);
   const namesOf = (name: string) => {
-    const names = Object.keys(process.getBuiltinModule(name) ?? {});
+    const names = Object.keys(process.getBuiltinModule(`node:${name}`) ?? {});
     return names.filter((each) => each !== 'default' && !heavy.has(each));
   };
   return {
@@ -41,8 +41,8 @@ function lazyBuiltins(): Plugin {
     resolveId: {
       order: 'pre',
       handler(id, _importer, { kind }) {
+        if (!isBuiltin(id)) return null;
         const name = id.replace(/^node:/, '');
-        if (!builtinModules.includes(name)) return null;
         if (kind !== 'require-call') return { id: `${imported}${name}`, moduleSideEffects: false };
         return unusedByFastify.has(name) ? `${required}${name}` : null;
       },
@@ -56,7 +56,7 @@ function lazyBuiltins(): Plugin {
 
 function exportsOf(name: string, namesOf: (name: string) => readonly string[]): string {
   return [
-    `const builtin = process.getBuiltinModule(${JSON.stringify(name)});`,
+    `const builtin = process.getBuiltinModule(${JSON.stringify(`node:${name}`)});`,
     'export default builtin;',
     // A property may be a getter: only one that is used is read.
     ...namesOf(name).map(
@@ -66,7 +66,7 @@ function exportsOf(name: string, namesOf: (name: string) => readonly string[]): 
 }
 
 function lazyExportsOf(name: string, namesOf: (name: string) => readonly string[]): string {
-  const get = `(key) => ({ enumerable: true, get: () => process.getBuiltinModule(${JSON.stringify(name)})[key] })`;
+  const get = `(key) => ({ enumerable: true, get: () => process.getBuiltinModule(${JSON.stringify(`node:${name}`)})[key] })`;
   const entries = `${JSON.stringify(namesOf(name))}.map((key) => [key, (${get})(key)])`;
   return `Object.defineProperties(exports, Object.fromEntries(${entries}));`;
 }
@@ -82,6 +82,9 @@ function withoutUnused(): Plugin {
     '@fastify/fast-json-stringify-compiler': 'fast-json-stringify',
     // For tests within a process.
     'light-my-request': 'inject()',
+    // Of prom-client, the default metrics and the summaries.
+    '@opentelemetry/api': 'collectDefaultMetrics()',
+    tdigest: 'Summary',
   };
   return {
     name: 'without-unused',

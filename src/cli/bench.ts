@@ -1,12 +1,12 @@
 import { constants } from 'node:os';
 import { parseArgs } from 'node:util';
 import { DriverError } from '../errors.ts';
-import { bundle } from './bench/bundle.ts';
 import type { Case } from './bench/cases/case.ts';
 import { cases } from './bench/cases/index.ts';
 import { type Conditions, conditions } from './bench/conditions.ts';
 import { type Lab, openLab } from './bench/lab.ts';
 import { page } from './bench/page.ts';
+import { program } from './bench/program.ts';
 import { isMet, jsonReport, textTable } from './bench/report.ts';
 import { failedRow, type Row } from './bench/row.ts';
 
@@ -40,7 +40,7 @@ export async function benchCommand(argv: readonly string[]): Promise<number> {
     process.stdout.write(usage);
     return 0;
   }
-  bundle();
+  program();
   const about = await conditions();
   const lab = openLab();
   try {

@@ -13,6 +13,14 @@ const commands: Readonly<Record<string, Entry>> = {
     summary: 'Run the volume driver daemon',
     load: async () => (await import('./serve.ts')).serveCommand,
   },
+  status: {
+    summary: 'Show the volumes of this node, what holds them and what they wait for',
+    load: async () => (await import('./status.ts')).statusCommand,
+  },
+  ls: {
+    summary: "List the cluster's volumes and who has them",
+    load: async () => (await import('./ls.ts')).lsCommand,
+  },
   drain: {
     summary: 'Release the volumes of this node that nobody uses, and take no new mounts',
     load: async () => (await import('./drain.ts')).drainCommand,
@@ -20,6 +28,22 @@ const commands: Readonly<Record<string, Entry>> = {
   fence: {
     summary: 'See and steer when volumes are taken over from other nodes',
     load: async () => (await import('./fence.ts')).fenceCommand,
+  },
+  dvdcli: {
+    summary: 'Mount and unmount volumes for Mesos, as the program of this name does',
+    load: async () => (await import('./dvdcli.ts')).dvdcliCommand,
+  },
+  doctor: {
+    summary: 'Check whether this node can do its work, and say what to do where it cannot',
+    load: async () => (await import('./doctor.ts')).doctorCommand,
+  },
+  health: {
+    summary: 'Tell whether the daemon of this node is in health, by the exit status',
+    load: async () => (await import('./health.ts')).healthCommand,
+  },
+  adopt: {
+    summary: 'Take EBS volumes that something else has made, as REX-Ray, into the cluster',
+    load: async () => (await import('./adopt.ts')).adoptCommand,
   },
   sandbox: {
     summary: 'Run an EC2 and a metadata service on this machine, with loop devices for disks',
@@ -33,6 +57,14 @@ const commands: Readonly<Record<string, Entry>> = {
     summary: 'Measure the driver in a sandbox against its budgets',
     load: async () => (await import('./bench.ts')).benchCommand,
   },
+  install: {
+    summary: 'Install this executable as a systemd service, or upgrade the one that is there',
+    load: async () => (await import('./install.ts')).installCommand,
+  },
+  uninstall: {
+    summary: 'Remove the systemd service, its units and this executable',
+    load: async () => (await import('./uninstall.ts')).uninstallCommand,
+  },
   help: { summary: 'Show this text', load: async () => help },
   version: { summary: 'Show the version', load: async () => version },
 };
@@ -45,7 +77,7 @@ const aliases = new Map([
 ]);
 
 async function help(): Promise<number> {
-  const lines = Object.entries(commands).map(([name, { summary }]) => `  ${name.padEnd(9)}${summary}`);
+  const lines = Object.entries(commands).map(([name, { summary }]) => `  ${name.padEnd(11)}${summary}`);
   process.stdout.write(
     `Usage: docker-volume-ebs COMMAND [OPTIONS]\n\n${lines.join('\n')}\n\nA command says more with --help.\n`,
   );
@@ -83,4 +115,7 @@ function complain(message: string, status: number): number {
   return status;
 }
 
-process.exit(await main(process.argv.slice(2)));
+/** As it was called, also by a link: Node resolves none here, neither for the bundle nor in a single executable. */
+const [, calledAs = '', ...words] = process.argv;
+
+process.exit(await main(/(^|\/)dvdcli$/.test(calledAs) ? ['dvdcli', ...words] : words));

@@ -23,8 +23,17 @@ async function importNode(engine: Dockerd, root: string): Promise<void> {
 }
 
 async function importBase(engine: Dockerd, root: string): Promise<void> {
-  const names = await withDependencies(['dash', 'coreutils', ...(await installed())]);
-  await mkdir(join(root, 'usr/bin'), { recursive: true });
+  await makeDebian(root, ['dash', 'coreutils', ...(await installed())]);
+  await importImage(engine, root, 'plugin-base');
+}
+
+/**
+ * Makes a root directory that has these packages and what they depend on, as Debian has them here, and an apt-get that
+ * checks that what it is to install is there.
+ */
+export async function makeDebian(root: string, packages: readonly string[]): Promise<void> {
+  const names = await withDependencies(packages);
+  for (const path of ['usr/bin', 'usr/local/bin']) await mkdir(join(root, path), { recursive: true });
   for (const name of ['bin', 'lib', 'lib64', 'sbin']) {
     await mkdir(join(root, 'usr', name), { recursive: true });
     await symlink(`usr/${name}`, join(root, name));
@@ -33,7 +42,6 @@ async function importBase(engine: Dockerd, root: string): Promise<void> {
   await must('sh', '-c', `tar -C / -c --no-recursion -T '${root}.files' | tar -x -C '${root}'`);
   await writeFile(join(root, 'usr/bin/packages'), `${names.join('\n')}\n`);
   await writeFile(join(root, 'usr/bin/apt-get'), aptGet, { mode: 0o755 });
-  await importImage(engine, root, 'plugin-base');
 }
 
 const aptGet = `#!/bin/sh

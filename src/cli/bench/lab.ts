@@ -2,7 +2,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type SandboxOptions, startSandbox } from '../../sandbox/sandbox.ts';
 import { type Bed, bedIn } from './bed.ts';
-import { bundle } from './bundle.ts';
+import { program } from './program.ts';
 import { type Seed, sow } from './seed.ts';
 
 export interface BedOptions extends Partial<Pick<SandboxOptions, 'nodes' | 'times' | 'nodeEnv' | 'attachmentLimits'>> {
@@ -62,7 +62,7 @@ export function openLab(): Lab {
           async () => undefined,
         );
       }
-      const daemonCommand = [process.execPath, bundle(), 'serve'];
+      const daemonCommand = [...program(), 'serve'];
       const start = () => startSandbox({ dir, nodes: 1, zones: 1, timing: 'bench', daemonCommand, ...options });
       const bed = bedIn(await begin(start, (sandbox) => sandbox.close()));
       await bed.quiet();

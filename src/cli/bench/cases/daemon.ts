@@ -4,8 +4,8 @@ import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { accepts } from '../../../sandbox/node-daemon.ts';
-import { bundle } from '../bundle.ts';
 import type { Lab } from '../lab.ts';
+import { program } from '../program.ts';
 import { memoryRow, type Row, rowOf } from '../row.ts';
 import { seedName } from '../seed.ts';
 import { type Case, rounds } from './case.ts';
@@ -44,7 +44,8 @@ async function timeToListen(lab: Lab): Promise<number> {
     AWS_EC2_METADATA_DISABLED: 'true',
   };
   const start = performance.now();
-  const child = spawn(process.execPath, [bundle(), 'serve'], { env, stdio: 'ignore' });
+  const [command, ...args] = program();
+  const child = spawn(command, [...args, 'serve'], { env, stdio: 'ignore' });
   const exit = once(child, 'exit');
   lab.onEnd(async () => child.kill('SIGKILL'));
   while (!(await accepts(socket))) {

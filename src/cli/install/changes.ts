@@ -1,0 +1,104 @@
+import { createHash } from 'node:crypto';
+import { createReadStream } from 'node:fs';
+import {
+  chmod,
+  copyFile,
+  lstat,
+  mkdir,
+  open,
+  readFile,
+  readlink,
+  rename,
+  rm,
+  symlink,
+  writeFile,
+} from 'node:fs/promises';
+import { dirname } from 'node:path';
+import { pipeline } from 'node:stream/promises';
+
+/** Something of the machine that is not yet as it should be. */
+export interface Change {
+  /** As "write /etc/x", without a full stop. */
+  readonly what: string;
+  readonly path: string;
+  /** The text to be written. */
+  readonly text?: string;
+  make(): Promise<void>;
+}
+
+/** A file with this text and mode. Undefined where it is so already. */
+export async function fileChange(path: string, text: string, mode: number): Promise<Change | undefined> {
+  const now = await textOf(path);
+  if (now === text) return undefined;
+  return {
+    what: `${now === undefined ? 'write' : 'change'} ${path}`,
+    path,
+    text,
+    make: () => replace(path, mode, (to) => writeFile(to, text, { mode })),
+  };
+}
+
+/** A file that is a copy of another, executable. Undefined where it is so already. */
+export async function copyChange(from: string, path: string): Promise<Change | undefined> {
+  const there = await lstat(path).catch(() => undefined);
+  if (there?.isFile() && (await digestOf(from)) === (await digestOf(path))) return undefined;
+  return {
+    what: `${there === undefined ? 'copy this program to' : 'replace'} ${path}`,
+    path,
+    make: () => replace(path, 0o755, (to) => copyFile(from, to)),
+  };
+}
+
+/** A symbolic link. Undefined where it is so already. */
+export async function linkChange(path: string, to: string): Promise<Change | undefined> {
+  if ((await readlink(path).catch(() => undefined)) === to) return undefined;
+  return {
+    what: `link ${path} to ${to}`,
+    path,
+    make: () => replace(path, undefined, (temporary) => symlink(to, temporary)),
+  };
+}
+
+/** That nothing is there. Undefined where it is so already. */
+export async function removalChange(path: string): Promise<Change | undefined> {
+  if (!(await isThere(path))) return undefined;
+  return { what: `remove ${path}`, path, make: () => rm(path, { recursive: true }) };
+}
+
+/** A link that leads nowhere is there too. */
+export const isThere = async (path: string): Promise<boolean> =>
+  (await lstat(path).catch(() => undefined)) !== undefined;
+
+/** Undefined where there is no such file. */
+export async function textOf(path: string): Promise<string | undefined> {
+  try {
+    return await readFile(path, 'utf8');
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
+    throw error;
+  }
+}
+
+/** Whoever opens or runs it meanwhile has the old one or the new one, whole. */
+async function replace(path: string, mode: number | undefined, make: (to: string) => Promise<void>): Promise<void> {
+  const temporary = `${path}.new`;
+  await mkdir(dirname(path), { recursive: true });
+  await rm(temporary, { force: true });
+  await make(temporary);
+  if (mode !== undefined) {
+    await chmod(temporary, mode);
+    await sync(temporary);
+  }
+  await rename(temporary, path);
+}
+
+async function sync(path: string): Promise<void> {
+  const file = await open(path, 'r');
+  await file.sync().finally(() => file.close());
+}
+
+async function digestOf(path: string): Promise<string> {
+  const hash = createHash('sha256');
+  await pipeline(createReadStream(path), hash);
+  return hash.digest('hex');
+}

@@ -1,0 +1,68 @@
+import { parseEnv } from 'node:util';
+import { loadSettings, type Settings, settingsTable } from '../../config.ts';
+import { DriverError } from '../../errors.ts';
+import { parseDefaultTags } from '../../volumes/options.ts';
+import { UsageError } from '../operator-client.ts';
+
+const ours = new Set<string>(Object.values(settingsTable).map(({ env }) => env));
+
+/**
+ * Settings as words of a command line: DVE_SIZE=20, AWS_REGION=eu-west-1.
+ * @throws UsageError for a word that is none; DriverError INVALID_OPTION for a setting that does not exist.
+ */
+export function readGiven(words: readonly string[]): ReadonlyMap<string, string> {
+  return new Map(words.map(readWord));
+}
+
+function readWord(word: string): [string, string] {
+  const [, name = '', value = ''] = /^([A-Z][A-Z0-9_]*)=(.*)$/s.exec(word) ?? [];
+  if (name === '') throw new UsageError(`install takes settings as NAME=value, not ${JSON.stringify(word)}.`);
+  if (!ours.has(name) && !name.startsWith('AWS_')) {
+    throw invalid(name, 'there is no such setting', 'See docker-volume-ebs serve --help for those that are');
+  }
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: those are what a line of a file cannot hold.
+  if (/[\0-\x1f\x7f]/.test(value)) throw invalid(name, 'its value has a control character', 'Give it without');
+  return [name, value];
+}
+
+const invalid = (name: string, why: string, todo: string) =>
+  new DriverError('INVALID_OPTION', { tried: `set ${name}`, why, todo });
+
+/** The settings that a file's text has. @throws DriverError INVALID_OPTION for one that is wrong. */
+export function settingsIn(text: string): Settings {
+  const settings = loadSettings([], parseEnv(text));
+  parseDefaultTags(settings.tags);
+  return settings;
+}
+
+/** The text of a new file: every setting with its default, commented out. */
+export function newEnvFile(): string {
+  const settings = Object.values(settingsTable).map(
+    ({ env, kind, fallback, help }) => `# ${help} Takes ${kind.takes}.\n#${env}=${fallback}\n`,
+  );
+  return `# Settings of docker-volume-ebs (EnvironmentFile= of systemd). After a change: systemctl restart docker-volume-ebs,
+# or, after one of DVE_SOCKET or DVE_ROOT, which the units hold too: docker-volume-ebs install.
+# AWS_REGION and the like may be given as for any AWS tool; on EC2 none is needed.
+
+${settings.join('\n')}`;
+}
+
+/** A file's text with these settings in it: each where it is, or else where it is commented out, or else at the end. */
+export function withSettings(text: string, given: ReadonlyMap<string, string>): string {
+  const lines = text.replace(/\n$/, '').split('\n');
+  for (const [name, value] of given) {
+    const line = `${name}=${quoted(value)}`;
+    // Of several the last counts.
+    const set = lines.findLastIndex((each) => each.trimStart().startsWith(`${name}=`));
+    const place = set < 0 ? lines.findIndex((each) => each.startsWith(`#${name}=`)) : set;
+    if (place < 0) lines.push(line);
+    else lines[place] = line;
+  }
+  return `${lines.join('\n')}\n`;
+}
+
+/** As systemd reads it (systemd.exec(5), EnvironmentFile=). */
+function quoted(value: string): string {
+  if (/^[\w@%+=:,./-]*$/.test(value)) return value;
+  return value.includes("'") ? `"${value.replaceAll(/["\\`$]/g, '\\$&')}"` : `'${value}'`;
+}

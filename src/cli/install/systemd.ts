@@ -1,0 +1,32 @@
+import { existsSync } from 'node:fs';
+import { DriverError } from '../../errors.ts';
+import { run } from '../../host/run.ts';
+
+/** True where systemd is this machine's init (sd_booted(3)). */
+export const systemdRuns = (): boolean => existsSync('/run/systemd/system');
+
+/** Runs systemctl. @throws DriverError HOST_FAILED with what it said. */
+export async function systemctl(...args: readonly string[]): Promise<void> {
+  const { code, stderr } = await run('systemctl', args);
+  if (code === 0) return;
+  throw new DriverError('HOST_FAILED', {
+    tried: `run systemctl ${args.join(' ')}`,
+    why: stderr.trim().replaceAll('\n', ' ').replace(/\.$/, '') || `it ended with ${code}`,
+    todo: 'See journalctl -u docker-volume-ebs -u docker-volume-ebs.socket',
+  });
+}
+
+/** Whether a unit is running, or listening. */
+export const isActive = async (unit: string): Promise<boolean> =>
+  (await run('systemctl', ['is-active', '--quiet', unit])).code === 0;
+
+/** @throws DriverError HOST_FAILED for anybody but root, and where systemd is not this machine's init. */
+export function requireRootAndSystemd(command: string): void {
+  if (process.getuid?.() !== 0) throw refusal(command, 'this is not root', 'Run it as root');
+  if (systemdRuns()) return;
+  const todo = 'Run docker-volume-ebs serve under the init that there is, or give --root to write into another root';
+  throw refusal(command, 'systemd does not run here', todo);
+}
+
+export const refusal = (command: string, why: string, todo: string): DriverError =>
+  new DriverError('HOST_FAILED', { tried: command, why, todo });

@@ -1,0 +1,77 @@
+import { envFile, serviceName, socketName } from './places.ts';
+
+/** What the units say about this installation. All are absolute paths that need no quoting. */
+export interface UnitFacts {
+  readonly program: string;
+  /** DVE_ROOT and DVE_SOCKET. */
+  readonly root: string;
+  readonly socket: string;
+}
+
+/** Whoever mounts volumes starts after us and ends before us: Docker, Mesos agents under their usual names, Nomad, ECS. */
+const users =
+  'docker.service mesos-slave.service mesos-agent.service dcos-mesos-slave.service nomad.service ecs.service';
+
+/**
+ * The service's unit. Mounts that are made in a mount namespace of its own would not reach containers, so it has none of
+ * the directives that imply one (systemd.exec(5): Private…, most of Protect…, ReadOnlyPaths and the like).
+ */
+export function serviceUnit({ program, root }: UnitFacts): string {
+  return `[Unit]
+Description=EBS volumes for containers
+Requires=${socketName}
+After=${socketName} network.target
+Before=${users}
+RequiresMountsFor=${root}
+# A daemon that cannot start is tried for ever: calls wait in the socket meanwhile.
+StartLimitIntervalSec=0
+
+[Service]
+Type=exec
+ExecStart=${program} serve
+EnvironmentFile=-${envFile}
+Restart=always
+RestartSec=1
+# It ends within 10 s. What it started and left (mkfs, fsck) is then killed: the next start begins it anew.
+TimeoutStopSec=15
+KillMode=mixed
+OOMScoreAdjust=-500
+
+# Mounts, filesystem ioctls; whose mount it is, in /proc; growing a mounted ext4; any owner's files.
+CapabilityBoundingSet=CAP_SYS_ADMIN CAP_SYS_PTRACE CAP_SYS_RESOURCE CAP_CHOWN CAP_DAC_OVERRIDE CAP_DAC_READ_SEARCH CAP_FOWNER
+NoNewPrivileges=yes
+RestrictAddressFamilies=AF_UNIX AF_INET AF_INET6 AF_NETLINK
+# A filesystem is first tried in a mount namespace of its own.
+RestrictNamespaces=mnt
+RestrictRealtime=yes
+RestrictSUIDSGID=yes
+LockPersonality=yes
+SystemCallArchitectures=native
+SystemCallFilter=@system-service @mount
+SystemCallErrorNumber=EPERM
+
+[Install]
+WantedBy=multi-user.target
+`;
+}
+
+/** The socket's unit: it accepts from early boot on, also while the service starts, restarts or is replaced. */
+export function socketUnit({ socket }: UnitFacts): string {
+  return `[Unit]
+Description=EBS volumes for containers: socket of the volume plugin
+Before=${users}
+
+[Socket]
+ListenStream=${socket}
+SocketMode=0600
+DirectoryMode=0755
+RemoveOnStop=yes
+Service=${serviceName}
+
+[Install]
+WantedBy=sockets.target
+`;
+}
+
+/** The program that a service unit of ours starts; undefined where the text is none. */
+export const programOf = (unit: string): string | undefined => /^ExecStart=(\/\S+) serve$/m.exec(unit)?.[1];

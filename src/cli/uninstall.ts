@@ -1,0 +1,133 @@
+import { readdir, readFile, readlink, rmdir } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import { parseArgs, parseEnv } from 'node:util';
+import { loadSettings } from '../config.ts';
+import { DriverError } from '../errors.ts';
+import { parseMountinfo } from '../host/mountinfo.ts';
+import { decodeName } from '../volumes/names.ts';
+import { type Change, removalChange, textOf } from './install/changes.ts';
+import { dvdcliLinks, envFile, type Places, placesIn, serviceName, socketName } from './install/places.ts';
+import { requireRootAndSystemd, systemctl } from './install/systemd.ts';
+import { programOf } from './install/units.ts';
+import { print } from './operator-client.ts';
+
+const usage = `Usage: docker-volume-ebs uninstall [OPTIONS]
+
+Stops the service that install has made, and removes its units, the executable and its links. ${envFile}
+and the journal in DVE_ROOT stay: an install later goes on with them. Refused while this node holds volumes: drain it first.
+
+  --purge     Remove the settings and the journal as well
+  --force     Also while volumes are held: they stay attached and mounted, and nobody looks after them
+  --root DIR  Uninstall from the root directory of an image
+  --dry-run   Print what would be removed, and change nothing
+  --help      Show this text
+`;
+
+/** Removes what install has made; gives the exit status. @throws DriverError */
+export async function uninstallCommand(argv: readonly string[]): Promise<number> {
+  const { values } = parseArgs({
+    args: [...argv],
+    options: {
+      purge: { type: 'boolean', default: false },
+      force: { type: 'boolean', default: false },
+      root: { type: 'string', default: '' },
+      'dry-run': { type: 'boolean', default: false },
+      help: { type: 'boolean', short: 'h' },
+    },
+  });
+  if (values.help) {
+    print(usage);
+    return 0;
+  }
+  const { root, purge } = values;
+  const places = placesIn(root, '/');
+  const data = join(root, await dataDirectory(places));
+  const changes = [...(await removals(places)), ...(purge ? await purges(places, data) : [])];
+  if (!values.force) await refuseHeld(data);
+  if (purge) await refuseMounted(data);
+  if (values['dry-run']) {
+    for (const { what } of changes) print(`would ${what}\n`);
+  } else if (changes.length > 0) {
+    await remove(places, changes);
+    if (purge) await removeEmpty(dirname(places.env), data);
+  }
+  if (changes.length === 0) print('Nothing is installed here.\n');
+  return 0;
+}
+
+/** DVE_ROOT. Of the settings only this one concerns us: a mistake in another must not be in the way. */
+async function dataDirectory({ env }: Places): Promise<string> {
+  const { DVE_ROOT } = parseEnv((await textOf(env)) ?? '');
+  return loadSettings([], { DVE_ROOT }).root;
+}
+
+/** The executable is where the unit has it, whatever the prefix was. */
+async function removals({ root, service, socket, wants }: Places): Promise<Change[]> {
+  const program = programOf((await textOf(service)) ?? '');
+  const links = dvdcliLinks.map((link) => join(root, link));
+  const ours = await Promise.all(links.map(async (link) => (await target(link)) === program));
+  const paths = [
+    ...wants.map(({ link }) => link),
+    socket,
+    service,
+    ...(program === undefined ? [] : [...links.filter((_, n) => ours[n]), join(root, program)]),
+  ];
+  return present(paths);
+}
+
+const target = (link: string): Promise<string | undefined> => readlink(link).catch(() => undefined);
+
+/** What the daemon has made in DVE_ROOT, by name: the directory itself may be anybody's. */
+const purges = ({ env }: Places, data: string): Promise<Change[]> =>
+  present([env, ...['state', 'volumes', 'lock'].map((name) => join(data, name))]);
+
+async function present(paths: readonly string[]): Promise<Change[]> {
+  return (await Promise.all(paths.map(removalChange))).filter((change) => change !== undefined);
+}
+
+async function remove({ root, service, socket }: Places, changes: readonly Change[]): Promise<void> {
+  if (root === '') {
+    requireRootAndSystemd('uninstall');
+    if (changes.some(({ path }) => path === service || path === socket))
+      await systemctl('stop', serviceName, socketName);
+  }
+  for (const change of changes) {
+    await change.make();
+    print(`${change.what}\n`);
+  }
+  if (root === '') await systemctl('daemon-reload');
+}
+
+/** The journal has a record of each volume that is held, or not yet given back. @throws DriverError IN_USE_HERE */
+async function refuseHeld(root: string): Promise<void> {
+  const entries = await readdir(join(root, 'state/volumes')).catch((error: NodeJS.ErrnoException) => {
+    if (error.code === 'ENOENT') return [];
+    throw error;
+  });
+  const held = entries
+    .filter((entry) => entry.endsWith('.json'))
+    .map((entry) => decodeName(entry.slice(0, -5)) ?? entry);
+  if (held.length === 0) return;
+  throw new DriverError('IN_USE_HERE', {
+    tried: 'uninstall',
+    why: `this node holds ${held.sort().join(', ')}`,
+    todo: 'Run docker-volume-ebs drain first, or give --force to leave them attached as they are',
+  });
+}
+
+/** Removing a directory would go on into what is mounted there. @throws DriverError IN_USE_HERE */
+async function refuseMounted(root: string): Promise<void> {
+  const mounts = parseMountinfo(await readFile('/proc/self/mountinfo', 'utf8'));
+  const below = mounts.find(({ mountpoint }) => mountpoint.startsWith(`${root}/`));
+  if (below === undefined) return;
+  throw new DriverError('IN_USE_HERE', {
+    tried: 'remove the journal',
+    why: `something is mounted at ${below.mountpoint}`,
+    todo: 'Run docker-volume-ebs drain first, or leave out --purge',
+  });
+}
+
+/** Directories that hold something else stay. */
+async function removeEmpty(...directories: readonly string[]): Promise<void> {
+  for (const directory of directories) await rmdir(directory).catch(() => undefined);
+}

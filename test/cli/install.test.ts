@@ -1,0 +1,195 @@
+import { spawnSync } from 'node:child_process';
+import { existsSync } from 'node:fs';
+import { lstat, mkdir, mkdtemp, readFile, readlink, rm, symlink, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { parseEnv } from 'node:util';
+import { expect, onTestFinished, test } from 'vitest';
+import { readGiven } from '../../src/cli/install/env-file.ts';
+import { type Installation, planInstall } from '../../src/cli/install.ts';
+import { uninstallCommand } from '../../src/cli/uninstall.ts';
+import { settingsTable } from '../../src/config.ts';
+
+const service = 'etc/systemd/system/docker-volume-ebs.service';
+const socket = 'etc/systemd/system/docker-volume-ebs.socket';
+const env = 'etc/docker-volume-ebs/env';
+
+/** The root directory of an image, and a program to install there. */
+async function image() {
+  const dir = await mkdtemp(join(tmpdir(), 'install-'));
+  onTestFinished(() => rm(dir, { recursive: true, force: true }));
+  const root = join(dir, 'root');
+  const program = join(dir, 'program');
+  await mkdir(root);
+  await writeFile(program, 'version 1');
+  const plan = (words: string[] = [], options: Partial<Installation> = {}) =>
+    planInstall(program, { prefix: '/usr/local', root, dvdcli: false, given: readGiven(words), ...options });
+  return {
+    root,
+    program,
+    plan,
+    /** Installs it; gives what was done, and the notes. */
+    async install(words: string[] = [], options: Partial<Installation> = {}): Promise<string[]> {
+      const { changes, notes } = await plan(words, options);
+      for (const change of changes) await change.make();
+      return [
+        ...changes.map(({ what }) => what.replaceAll(root, '')),
+        ...notes.map((note) => note.replaceAll(root, '')),
+      ];
+    },
+    uninstall: (...argv: string[]) => uninstallCommand(['--root', root, ...argv]),
+    read: (path: string) => readFile(join(root, path), 'utf8'),
+    has: (path: string) => existsSync(join(root, path)),
+  };
+}
+
+test('the first time makes all of it, the second nothing, a new program replaces the old one', async () => {
+  const { install, root, program, read } = await image();
+  const links = ['multi-user.target.wants/docker-volume-ebs.service', 'sockets.target.wants/docker-volume-ebs.socket'];
+  expect(await install()).toEqual([
+    'copy this program to /usr/local/bin/docker-volume-ebs',
+    `write /${env}`,
+    `write /${service}`,
+    `write /${socket}`,
+    ...links.map((link) => `link /etc/systemd/system/${link} to /etc/systemd/system/${link.split('/')[1]}`),
+  ]);
+  const modes = await Promise.all(
+    ['usr/local/bin/docker-volume-ebs', env, service].map(async (path) => (await lstat(join(root, path))).mode & 0o777),
+  );
+  expect(modes).toEqual([0o755, 0o600, 0o644]);
+  expect(await install()).toEqual([]);
+  await writeFile(program, 'version 2');
+  expect(await install()).toEqual(['replace /usr/local/bin/docker-volume-ebs']);
+  expect(await read('usr/local/bin/docker-volume-ebs')).toBe('version 2');
+});
+
+test('a plan changes nothing', async () => {
+  const { plan, root } = await image();
+  expect((await plan()).changes).not.toEqual([]);
+  expect(await readFile(join(root, 'etc'), 'utf8').catch(({ code }) => code)).toBe('ENOENT');
+});
+
+test('a new file of settings has every one of them, with its default, and sets none', async () => {
+  const { install, read } = await image();
+  await install();
+  const text = await read(env);
+  expect(parseEnv(text)).toEqual({});
+  const asDefaults = parseEnv(text.replaceAll(/^#(?=DVE_)/gm, ''));
+  expect(asDefaults).toEqual(Object.fromEntries(Object.values(settingsTable).map((each) => [each.env, each.fallback])));
+});
+
+test('settings that are given are set where they are, and everything else stays', async () => {
+  const { install, read } = await image();
+  await install(['DVE_SIZE=20', 'AWS_REGION=eu-west-1']);
+  const first = await read(env);
+  expect(parseEnv(first)).toEqual({ DVE_SIZE: '20', AWS_REGION: 'eu-west-1' });
+  expect(first.split('\n').length).toBe((await read(env)).split('\n').length);
+  expect(await install(['DVE_SIZE=30', 'DVE_TAGS=team=a b'])).toEqual([`change /${env}`]);
+  const second = await read(env);
+  expect(second).toBe(first.replace('DVE_SIZE=20', 'DVE_SIZE=30').replace(/^#DVE_TAGS=.*$/m, "DVE_TAGS='team=a b'"));
+  expect(await install(['DVE_SIZE=30'])).toEqual([]);
+});
+
+test('of a setting that is there twice the one that counts is changed', async () => {
+  const { install, read, root } = await image();
+  await mkdir(join(root, 'etc/docker-volume-ebs'), { recursive: true });
+  await writeFile(join(root, env), '# mine\nDVE_SIZE=1\nDVE_SIZE=2');
+  await install(['DVE_SIZE=3']);
+  expect(await read(env)).toBe('# mine\nDVE_SIZE=1\nDVE_SIZE=3\n');
+});
+
+test.each([
+  ['DVE_NONSENSE=1', 'cannot set DVE_NONSENSE: there is no such setting'],
+  ['PATH=/bin', 'cannot set PATH: there is no such setting'],
+  ['size=1', 'install takes settings as NAME=value, not "size=1"'],
+  ['DVE_SIZE', 'install takes settings as NAME=value'],
+  ['DVE_SIZE=ten', 'cannot use DVE_SIZE="ten": it takes a whole number of GiB'],
+  ['DVE_TAGS=nonsense', 'cannot use DVE_TAGS="nonsense": it takes key=value'],
+  ['DVE_TAGS=a=b\nDVE_SIZE=1', 'cannot set DVE_TAGS: its value has a control character'],
+  ['DVE_ROOT=/data/my volumes', 'cannot use DVE_ROOT "/data/my volumes": it takes an absolute path of letters'],
+  ['DVE_SOCKET=/run/%i.sock', 'cannot use DVE_SOCKET'],
+])('%j is refused', async (word, message) => {
+  const { plan } = await image();
+  await expect(Promise.resolve().then(() => plan([word]))).rejects.toThrow(message);
+  await expect(Promise.resolve().then(() => plan([word]))).rejects.toMatchObject({ code: 'INVALID_OPTION' });
+});
+
+test('a setting in the file that is wrong is refused too', async () => {
+  const { plan, root } = await image();
+  await mkdir(join(root, 'etc/docker-volume-ebs'), { recursive: true });
+  await writeFile(join(root, env), 'DVE_LINGER=soon\n');
+  await expect(plan()).rejects.toThrow('cannot use DVE_LINGER="soon"');
+});
+
+test('the units know the program, the socket and the root directory', async () => {
+  const { install, read } = await image();
+  await install(['DVE_SOCKET=/run/x.sock', 'DVE_ROOT=/data/dve'], { prefix: '/usr' });
+  expect(await read(socket)).toContain('\nListenStream=/run/x.sock\n');
+  expect(await read(service)).toContain('\nRequiresMountsFor=/data/dve\n');
+  expect(await read(service)).toContain('\nExecStart=/usr/bin/docker-volume-ebs serve\n');
+});
+
+test('the service has no directive that gives it a mount namespace', async () => {
+  const { install, read } = await image();
+  await install();
+  // systemd.exec(5); those of Protect… that imply none are not used either.
+  expect(await read(service)).not.toMatch(
+    /^(Private|Protect|Root|Bind|Temporary|ReadOnly|ReadWrite|Inaccessible|Exec(Paths)?=|NoExec|Mount|DynamicUser|DevicePolicy|DeviceAllow)/m,
+  );
+});
+
+test('dvdcli is linked where there is none; that of somebody else is left alone', async () => {
+  const { install, uninstall, root, has } = await image();
+  await mkdir(join(root, 'usr/bin'), { recursive: true });
+  await writeFile(join(root, 'usr/bin/dvdcli'), 'another');
+  const said = await install([], { dvdcli: true });
+  expect(said).toContain('link /usr/local/bin/dvdcli to /usr/local/bin/docker-volume-ebs');
+  expect(said).toContain('/usr/bin/dvdcli is another program: left alone');
+  expect(await readlink(join(root, 'usr/local/bin/dvdcli'))).toBe('/usr/local/bin/docker-volume-ebs');
+  await uninstall();
+  expect([has('usr/bin/dvdcli'), has('usr/local/bin/dvdcli')]).toEqual([true, false]);
+});
+
+test('uninstall removes what install has made, wherever, and with --purge what the daemon has', async () => {
+  const { install, uninstall, root, has } = await image();
+  await install(['DVE_ROOT=/data'], { prefix: '/opt/dve' });
+  await mkdir(join(root, 'data/state/volumes'), { recursive: true });
+  await mkdir(join(root, 'data/theirs'), { recursive: true });
+  expect(await uninstall('--dry-run')).toBe(0);
+  expect(has('opt/dve/bin/docker-volume-ebs')).toBe(true);
+  expect(await uninstall()).toBe(0);
+  expect([service, socket, 'opt/dve/bin/docker-volume-ebs'].map(has)).toEqual([false, false, false]);
+  expect([env, 'data/state/volumes'].map(has)).toEqual([true, true]);
+  expect(await uninstall('--purge')).toBe(0);
+  expect(['etc/docker-volume-ebs', 'data/state', 'data/theirs'].map(has)).toEqual([false, false, true]);
+  expect(await uninstall()).toBe(0);
+});
+
+test('uninstall refuses while the journal has volumes, unless it is forced', async () => {
+  const { install, uninstall, root, has } = await image();
+  await install(['DVE_ROOT=/data']);
+  await mkdir(join(root, 'data/state/volumes'), { recursive: true });
+  await writeFile(join(root, 'data/state/volumes/a=20b.json'), '{}');
+  await expect(uninstall()).rejects.toThrow('cannot uninstall: this node holds a b. Run docker-volume-ebs drain first');
+  expect(has(service)).toBe(true);
+  expect(await uninstall('--force')).toBe(0);
+  expect([service, 'data/state/volumes/a=20b.json'].map(has)).toEqual([false, true]);
+});
+
+test('a journal that cannot be read is not taken for an empty one', async () => {
+  const { install, uninstall, root, has } = await image();
+  await install(['DVE_ROOT=/data']);
+  await mkdir(join(root, 'data/state'), { recursive: true });
+  await symlink('volumes', join(root, 'data/state/volumes'));
+  await expect(uninstall()).rejects.toThrow('ELOOP');
+  expect(has(service)).toBe(true);
+});
+
+test('what Node runs from a script is not installed', () => {
+  const main = join(import.meta.dirname, '../../src/cli/main.ts');
+  const { status, stderr } = spawnSync(process.execPath, [main, 'install', '--dry-run'], { encoding: 'utf8' });
+  expect(status).toBe(1);
+  expect(stderr).toBe(
+    'docker-volume-ebs: cannot install: this is a script that Node runs, and what is installed is one executable file. Run the install of docker-volume-ebs-linux-amd64 or -arm64, which npm run executable builds.\n',
+  );
+});
