@@ -3,7 +3,6 @@ import { once } from 'node:events';
 import { copyFile, mkdir, mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { pipeline } from 'node:stream/promises';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 
@@ -40,9 +39,10 @@ async function createPlugin(): Promise<void> {
   const name = await fullName(values.name, arch);
   const dir = await mkdtemp(join(tmpdir(), 'docker-volume-ebs-plugin-'));
   try {
-    const image = await buildImage(join(dir, 'image'), arch === ownArch ? [] : ['--platform', `linux/${arch}`]);
+    const platform = arch === ownArch ? [] : ['--platform', `linux/${arch}`];
+    const image = await buildImage(join(dir, 'image'), platform);
     await copyFile(values.config, join(dir, 'config.json'));
-    await unpack(image, join(dir, 'rootfs'));
+    await unpack(image, platform, join(dir, 'rootfs'));
     await output('docker', ['plugin', 'create', name, dir]);
   } finally {
     await rm(dir, { recursive: true, force: true });
@@ -71,13 +71,15 @@ async function buildImage(idFile: string, platform: readonly string[]): Promise<
 }
 
 /** Writes an image's files below a directory. */
-async function unpack(image: string, directory: string): Promise<void> {
+async function unpack(image: string, platform: readonly string[], directory: string): Promise<void> {
   await mkdir(directory);
-  const container = await output('docker', ['create', image]);
+  // Without its platform, docker warns of an image that is not for this machine.
+  const container = await output('docker', ['create', ...platform, image]);
+  const archive = `${directory}.tar`;
   try {
-    const files = spawn('docker', ['export', container], { stdio: ['ignore', 'pipe', 'inherit'] });
-    const tar = spawn('tar', ['-x', '-C', directory], { stdio: ['pipe', 'inherit', 'inherit'] });
-    await Promise.all([pipeline(files.stdout, tar.stdin), ended(files, 'docker export'), ended(tar, 'tar')]);
+    await output('docker', ['export', '--output', archive, container]);
+    await output('tar', ['-x', '-f', archive, '-C', directory]);
+    await rm(archive);
   } finally {
     await output('docker', ['rm', container]);
   }

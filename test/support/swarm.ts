@@ -26,21 +26,30 @@ import {
   pluginAt,
   untilAnswers,
 } from './dockerd.ts';
+import { relayInto } from './relay.ts';
 import { eventually } from './sandbox.ts';
 
-/** A machine whose engine is a node of the Swarm. */
-export interface Member extends Engine {
+/** A machine with an engine. */
+export interface Host extends Engine {
   /** Its host name, by which Swarm lists it; a worker's is its instance's id. */
   readonly name: string;
+  /** For DOCKER_HOST. */
+  readonly host: string;
+}
+
+/** A machine whose engine is a node of the Swarm. */
+export interface Member extends Host {
   /** Starts it again after its power was cut, its data kept, and waits until Swarm calls it ready. */
   boot(): Promise<void>;
+  /** Cuts its power, without a word to EC2. */
+  powerOff(): Promise<void>;
   /** Pulls its network cable, or plugs it in. */
   cable(to: 'up' | 'down'): Promise<void>;
 }
 
 export interface Swarm {
   /** On no instance. It runs no tasks, and calls a member down that is silent for six seconds. */
-  readonly manager: Engine;
+  readonly manager: Host;
   /** One on each instance: when EC2 cuts that one's power, its engine and containers die with the driver. */
   readonly workers: readonly Member[];
   /**
@@ -54,22 +63,32 @@ export interface Swarm {
   close(): Promise<void>;
 }
 
+export interface SwarmOptions {
+  /** Whether an engine finds its instance's daemon as its volume plugin "ebs", or none [true]. */
+  readonly drivers?: boolean;
+  /** Ports of this machine's loopback that answer on the loopback of every machine too. */
+  readonly ports?: readonly number[];
+  /** What is done on the machines before they join: Swarm learns only some time later of a plugin that comes afterwards. */
+  readonly beforeJoin?: (manager: Host, workers: readonly Host[]) => Promise<void>;
+}
+
 /** A manager, and a worker on each of these running nodes of a sandbox, all with an image "busybox". */
-export async function startSwarm(nodes: readonly SandboxNode[]): Promise<Swarm> {
+export async function startSwarm(nodes: readonly SandboxNode[], options: SwarmOptions = {}): Promise<Swarm> {
   const dir = await mkdtemp(join(tmpdir(), 'dve-swarm-'));
-  const network = await startSwitch();
-  const manager = newMachine(dir, network, 1);
-  const workers = nodes.map((node, index) => newMachine(dir, network, index + 2, node));
+  const lan = { network: await startSwitch(), ports: options.ports ?? [] };
+  const manager = newMachine(dir, lan, 1);
+  const workers = nodes.map((node, index) => newMachine(dir, lan, index + 2, node, options.drivers));
   const machines = [manager, ...workers];
   const close = async () => {
     const ends = await Promise.allSettled(machines.map((machine) => machine.end()));
-    await network.end();
+    await lan.network.end();
     await removeControlGroups(basename(dir));
     await rm(dir, { recursive: true, force: true });
     for (const end of ends) if (end.status === 'rejected') throw end.reason;
   };
   try {
     await Promise.all(machines.map((machine) => machine.boot().then(() => importBusybox(machine.dir, machine))));
+    await options.beforeJoin?.(manager, workers);
     await joinAll(manager, workers);
   } catch (error) {
     await close().catch(() => {});
@@ -78,6 +97,7 @@ export async function startSwarm(nodes: readonly SandboxNode[]): Promise<Swarm> 
   const stateOf = (name: string) => manager.ok('node', 'inspect', '-f', '{{.Status.State}}', name);
   const memberOf = (machine: Machine): Member => ({
     ...machine,
+    powerOff: () => machine.end(),
     async boot() {
       await machine.boot();
       await eventually(async () => (await stateOf(machine.name)) === 'ready');
@@ -109,8 +129,7 @@ async function joinAll(manager: Machine, workers: readonly Machine[]): Promise<v
   }
 }
 
-interface Machine extends Engine {
-  readonly name: string;
+interface Machine extends Host {
   readonly dir: string;
   readonly address: string;
   /** Starts it and waits until its engine answers. */
@@ -120,15 +139,23 @@ interface Machine extends Engine {
   end(): Promise<void>;
 }
 
-/** @param port of the switch, from 1 up. @param node the sandbox's node that it is, if it is one. */
-function newMachine(swarmDir: string, network: Switch, port: number, node?: SandboxNode): Machine {
+interface Lan {
+  readonly network: Switch;
+  readonly ports: readonly number[];
+}
+
+/**
+ * @param port of the switch, from 1 up.
+ * @param node the sandbox's node that it is, if it is one. @param driver whether its daemon is the engine's plugin.
+ */
+function newMachine(swarmDir: string, lan: Lan, port: number, node?: SandboxNode, driver = true): Machine {
   const name = node?.instanceId ?? 'manager';
   const dir = join(swarmDir, name);
   const address = `192.0.2.${port}`;
   const engine = engineIn(dir);
   const script = [
     ownDirectories,
-    node === undefined ? 'true' : pluginAt(node.socket),
+    node !== undefined && driver ? pluginAt(node.socket) : 'true',
     `hostname ${name}`,
     'echo ready && read -r plugged',
     `ip link set lo up && ip address add ${address}/24 dev eth0 && ip link set eth0 up`,
@@ -137,9 +164,10 @@ function newMachine(swarmDir: string, network: Switch, port: number, node?: Sand
   const groups = ['--exec-opt', 'native.cgroupdriver=cgroupfs', '--cgroup-parent', `/${basename(swarmDir)}`];
   const dockerd = ['dockerd', ...engineArguments(dir), ...groups];
   let running: Namespaced | undefined;
+  let unplug = () => {};
   return {
     ...engine,
-    ...{ name, dir, address },
+    ...{ name, dir, address, host: `unix://${dir}/docker.sock` },
     async boot() {
       await mkdir(dir, { recursive: true });
       // A real machine has these in /run.
@@ -148,16 +176,20 @@ function newMachine(swarmDir: string, network: Switch, port: number, node?: Sand
       const own = ['--pid', '--fork', '--kill-child', '--mount-proc', '--mount', '--propagation', 'slave', '--uts'];
       const { child, log } = await inNamespaces(own, ['sh', '-c', script, 'sh', ...dockerd], environment);
       running = { child, log };
-      await network.plug(port, child.pid ?? 0);
+      await lan.network.plug(port, child.pid ?? 0);
       child.stdin?.end('plugged\n');
       await untilAnswers(engine, child, log);
+      unplug();
+      if (lan.ports.length > 0) unplug = await relayInto(child.pid ?? 0, lan.ports);
       // Docker knows a plugin, and Swarm places tasks that need it, only once it has been asked of.
       await engine.ok('volume', 'ls');
     },
-    cable: (to) => network.set(port, to),
+    cable: (to) => lan.network.set(port, to),
     async end() {
+      unplug();
       if (running === undefined) return;
       const { child, log } = running;
+      running = undefined;
       if (hasEnded(child)) {
         if (node !== undefined && child.signalCode === 'SIGKILL') return;
         throw new Error(`${name} had ended (${child.exitCode ?? child.signalCode}): ${log().slice(-2000)}`);
