@@ -155,6 +155,15 @@ describe.skipIf(skip)('the managed plugin in a real dockerd', () => {
     expect(await inside('-e', connects)).toMatchObject({ code: 7 });
   });
 
+  it('says what it is made of', async () => {
+    const names =
+      'for (const { name } of require("/usr/local/share/docker-volume-ebs/docker-volume-ebs.cdx.json").components)';
+    const { stdout } = await inside('-e', `${names} console.log(name)`);
+    expect(stdout.split('\n')).toEqual(
+      expect.arrayContaining(['fastify', 'pino', 'prom-client', '@aws-sdk/client-ec2']),
+    );
+  });
+
   it('sees which container keeps a disk in use whose last holder has left, though another user runs in it', async () => {
     const id = await runOn('first', '-u', '1000', ...withVolume('data'));
     await engine.ok('cp', 'first:/v/first', '-');
