@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { tagKeys } from '../ebs/tags.ts';
-import type { EbsVolume, Ec2, Tags } from '../ebs/types.ts';
+import type { Attachment, EbsVolume, Ec2, Tags } from '../ebs/types.ts';
 import { DriverError } from '../errors.ts';
 import { isGone, ownerOf } from './adopt-judge.ts';
 import type { Step } from './adopt-plan.ts';
@@ -10,7 +10,7 @@ type Calls = Pick<Ec2, 'createTags' | 'deleteTags' | 'describeVolume' | 'findVol
 const lookMs = 500;
 /** EC2's reads may lag a change by this much. */
 const visibilityMs = 20_000;
-/** A node that looked the name up just before it was written asks for a volume of its own well within this. */
+/** A node that looked the name up just before a change of tags makes or attaches a volume well within this. */
 const rivalMs = 2_000;
 
 /**
@@ -23,7 +23,7 @@ export async function adoptVolume(ec2: Calls, step: Extract<Step, { kind: 'adopt
   const { tags, clear } = step;
   await ec2.deleteTags(volume.id, Object.fromEntries(clear.map((key) => [key, undefined])));
   await ec2.createTags(volume.id, tags);
-  await untilShown(ec2, volume, tags);
+  await untilFound(ec2, volume, tags);
   for (let waited = 0; ; waited += lookMs) {
     await refuseRivals(ec2, volume, name, tags);
     if (waited >= rivalMs) return;
@@ -31,9 +31,11 @@ export async function adoptVolume(ec2: Calls, step: Extract<Step, { kind: 'adopt
   }
 }
 
-async function untilShown(ec2: Calls, { id }: EbsVolume, tags: Tags): Promise<void> {
+/** Looks as a node does, which would make a volume of the name as long as it finds none. */
+async function untilFound(ec2: Calls, { id }: EbsVolume, tags: Tags): Promise<void> {
   for (let waited = 0; ; waited += lookMs) {
-    const seen = (await ec2.describeVolume(id))?.tags ?? {};
+    const found = await ec2.findVolumes(tags[tagKeys.name] ?? '');
+    const seen = found.find((volume) => volume.id === id)?.tags ?? {};
     if (Object.entries(tags).every(([key, value]) => seen[key] === value)) return;
     if (waited >= visibilityMs) {
       throw new DriverError('EC2_UNAVAILABLE', {
@@ -62,7 +64,36 @@ async function refuseRivals(ec2: Calls, volume: EbsVolume, name: string, tags: T
   });
 }
 
-/** Takes every tag of the driver off a volume. @throws DriverError EC2_* */
-export async function giveBack(ec2: Calls, { volume, clear }: Extract<Step, { kind: 'give-back' }>): Promise<void> {
+/**
+ * Takes every tag of the driver off a volume: its name first, so that no node finds it any more; the others once nobody
+ * has attached it who looked before that. Done again it comes to the same.
+ * @throws DriverError EC2_*; ATTACHED_ELSEWHERE when somebody has: it keeps its name and its tags then.
+ */
+export async function giveBack(ec2: Calls, step: Extract<Step, { kind: 'give-back' }>): Promise<void> {
+  const { volume, name, clear } = step;
+  await ec2.deleteTags(volume.id, { [tagKeys.name]: undefined });
+  for (let waited = 0; ; waited += lookMs) {
+    const now = await ec2.describeVolume(volume.id);
+    const owner = now === undefined ? undefined : ownerOf(now);
+    if (owner !== undefined) {
+      // The cluster is there still: a role that may adopt may write both together only.
+      await ec2.createTags(volume.id, pick(volume.tags, [tagKeys.cluster, tagKeys.name]));
+      throw attachedMeanwhile(name, volume, owner);
+    }
+    if (waited >= rivalMs) break;
+    await sleep(lookMs);
+  }
   await ec2.deleteTags(volume.id, Object.fromEntries(clear.map((key) => [key, undefined])));
+}
+
+const pick = (tags: Tags, keys: readonly string[]): Tags =>
+  Object.fromEntries(Object.entries(tags).filter(([key]) => keys.includes(key)));
+
+function attachedMeanwhile(name: string, { id }: EbsVolume, { instanceId, device }: Attachment): DriverError {
+  return new DriverError('ATTACHED_ELSEWHERE', {
+    volume: name,
+    tried: `give ${id} back`,
+    why: `${instanceId ?? 'a resource that AWS manages'} has attached it as ${device} at the same moment`,
+    todo: 'Stop the containers that use it, wait until it is detached, and give it back then',
+  });
 }

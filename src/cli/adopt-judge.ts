@@ -108,8 +108,10 @@ function attached(
   roots: ReadonlyMap<string, string>,
 ): Finding {
   if (instanceId === undefined) return ['never', 'a resource that AWS manages has it'];
-  if (roots.get(instanceId) === device) return ['never', `it is the root disk of ${instanceId}`];
+  const root = roots.get(instanceId);
+  if (root === device) return ['never', `it is the root disk of ${instanceId}`];
   if (deleteOnTermination) return ['never', `EC2 deletes it with ${instanceId} (DeleteOnTermination)`];
+  if (root === undefined) return ['by-id', `${instanceId} has it, and EC2 does not tell which is that one's root disk`];
   return ['free', `${instanceId} has it, and keeps it until it detaches it or EC2 proves it gone`];
 }
 

@@ -1,6 +1,6 @@
 import { tagKeys, tagPrefix } from '../ebs/tags.ts';
 import type { EbsVolume, Tags } from '../ebs/types.ts';
-import { encodeName } from '../volumes/names.ts';
+import { decodeName, encodeName } from '../volumes/names.ts';
 import { type Candidate, isGone, isOurs, judge, judgeAs, ownerOf, type Region } from './adopt-judge.ts';
 
 /** What is to be done with one volume, or why nothing is. */
@@ -9,6 +9,7 @@ export type Step =
   | { readonly kind: 'give-back'; readonly volume: EbsVolume; readonly name: string; readonly clear: readonly string[] }
   | { readonly kind: 'done'; readonly volume: EbsVolume; readonly name: string }
   | { readonly kind: 'refused'; readonly word: string; readonly why: string; readonly todo: string };
+type Refused = Extract<Step, { kind: 'refused' }>;
 
 export interface Wishes {
   /** Names and ids of volumes. */
@@ -20,6 +21,8 @@ export interface Wishes {
   readonly zone: string | undefined;
   /** The directory that containers get; written down, so that every node gives the same. */
   readonly subdirectory: string;
+  /** Whether that was said for these volumes, and is not only the setting. */
+  readonly insists: boolean;
   /** RFC 3339. */
   readonly now: string;
 }
@@ -49,7 +52,7 @@ export function planAdoption(region: Region, wishes: Wishes): Step[] {
 function stepFor(region: Region, candidates: readonly Candidate[], word: string, wishes: Wishes): Step {
   const found = candidates.filter(({ volume, name }) => (isId(word) ? volume.id === word : name === word));
   const [only, ...others] = found;
-  if (only === undefined) return unknown(region, candidates, word);
+  if (only === undefined) return settled(region, word, wishes) ?? unknown(candidates, word);
   if (others.length > 0) {
     const ids = found.map(({ volume: { id, zone } }) => `${id} (${zone})`);
     return refused(word, `several volumes have this name: ${ids.join(', ')}`, 'Choose one by its id');
@@ -62,18 +65,54 @@ function refusal(word: string, { volume, verdict, remarks }: Candidate): Step | 
   const why = remarks.join('; ');
   if (verdict === 'never') return refused(word, why, 'Leave it, or change that first');
   if (verdict === 'rename')
-    return refused(word, why, `Choose another name: docker-volume-ebs adopt ${volume.id} --as NAME`);
+    return refused(word, why, `Choose another name: the same command with ${volume.id} --as NAME`);
   if (verdict === 'by-id' && !isId(word)) {
-    return refused(word, why, `If it is the one, choose it by its id: docker-volume-ebs adopt ${volume.id}`);
+    return refused(word, why, `If it is the one, choose it by its id: the same command with ${volume.id}`);
   }
   return undefined;
 }
 
-function unknown({ cluster, ours }: Region, candidates: readonly Candidate[], word: string): Step {
-  const named = (volume: EbsVolume) =>
-    isId(word) ? volume.id === word : volume.tags[tagKeys.name] === encodedOr(word) && !isGone(volume);
-  const volume = ours.find((each) => isOurs(cluster, each) && named(each));
-  if (volume !== undefined) return { kind: 'done', volume, name: word };
+/** What is in the cluster already: nothing is to be done, or something else is wished than what it is. */
+function settled(region: Region, word: string, { as, subdirectory, insists }: Wishes): Step | undefined {
+  const members = membersOf(region);
+  const volume = members.find(meant(word));
+  if (volume === undefined) return undefined;
+  const { [tagKeys.name]: encoded = '', [tagKeys.subdirectory]: directory } = volume.tags;
+  const namesakes = members.filter(({ tags }) => tags[tagKeys.name] === encoded);
+  if (namesakes.length > 1) return severalIn(word, namesakes);
+  const name = decodeName(encoded) ?? encoded;
+  const again = 'To change that give it back first (--undo), then adopt it again';
+  if (as !== undefined && as !== name) {
+    return refused(word, `${volume.id} is in the cluster already, as ${JSON.stringify(name)}`, again);
+  }
+  if (insists && directory !== subdirectory) {
+    const is = `containers get its directory ${directory ?? 'that is set on their node'}`;
+    return refused(word, `${volume.id} is in the cluster already, and ${is}`, again);
+  }
+  return { kind: 'done', volume, name };
+}
+
+/** The volumes that have a name in the cluster. */
+const membersOf = ({ cluster, ours }: Region): EbsVolume[] =>
+  ours.filter((volume) => isOurs(cluster, volume) && !isGone(volume));
+
+const meant =
+  (word: string) =>
+  ({ id, tags }: EbsVolume): boolean =>
+    isId(word) ? id === word : tags[tagKeys.name] === encodedOr(word);
+
+function severalIn(word: string, volumes: readonly EbsVolume[]): Refused {
+  const ids = volumes.map(
+    ({ id, zone, tags }) => `${id} (${zone}, ${tags[tagKeys.adopted] ? 'adopted' : 'made here'})`,
+  );
+  return refused(
+    word,
+    `several volumes of the cluster have this name: ${ids.join(', ')}`,
+    'Keep one: give an adopted one back by its id (--undo), or delete one that is empty',
+  );
+}
+
+function unknown(candidates: readonly Candidate[], word: string): Step {
   const similar = candidates.find(({ name }) => name.toLowerCase() === word.toLowerCase());
   return refused(
     word,
@@ -92,7 +131,7 @@ function encodedOr(name: string): string | undefined {
   }
 }
 
-const refused = (word: string, why: string, todo: string): Step => ({ kind: 'refused', word, why, todo });
+const refused = (word: string, why: string, todo: string): Refused => ({ kind: 'refused', word, why, todo });
 
 /** Tags of a volume that was ours before: they say that nobody has written to its disk since we made it, which may not be so. */
 const outdated = [tagKeys.retained, tagKeys.generation, tagKeys.formatting];
@@ -123,10 +162,11 @@ function refuseNamesakes(steps: readonly Step[]): Step[] {
 /** What giving adopted volumes back takes: they keep their Name tag, and none of the driver's. */
 export function planGivingBack(region: Region, words: readonly string[]): Step[] {
   return words.map((word) => {
-    const named = ({ id, tags }: EbsVolume) => (isId(word) ? id === word : tags[tagKeys.name] === encodedOr(word));
-    const volume = region.ours.find((each) => !isGone(each) && isOurs(region.cluster, each) && named(each));
+    const named = membersOf(region).filter(meant(word));
+    const [volume, ...others] = named.length > 0 ? named : region.ours.filter(isHalfGiven(word));
     if (volume === undefined)
       return refused(word, 'the cluster has no such volume', 'Look for it with docker-volume-ebs ls');
+    if (others.length > 0) return severalIn(word, [volume, ...others]);
     const owner = ownerOf(volume);
     if (volume.tags[tagKeys.adopted] === undefined) {
       return refused(
@@ -147,3 +187,12 @@ export function planGivingBack(region: Region, words: readonly string[]): Step[]
     return { kind: 'give-back', volume, name: word, clear };
   });
 }
+
+/** True for an adopted volume whose giving back has ended after its first step. */
+const isHalfGiven =
+  (word: string) =>
+  (volume: EbsVolume): boolean =>
+    volume.tags[tagKeys.name] === undefined &&
+    volume.tags[tagKeys.adopted] !== undefined &&
+    !isGone(volume) &&
+    (isId(word) ? volume.id === word : volume.tags[tagKeys.displayName] === word);

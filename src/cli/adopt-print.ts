@@ -42,7 +42,7 @@ export function stepText(
   if (failure !== undefined) return `${failure}\n`;
   switch (step.kind) {
     case 'refused':
-      return `${step.word}: not adopted: ${step.why}. ${step.todo}.\n`;
+      return `${visible(step.word)}: left as it is: ${step.why}. ${step.todo}.\n`;
     case 'done':
       return `${visible(step.name)}: nothing to do: ${step.volume.id} is in the cluster already\n`;
     case 'give-back':

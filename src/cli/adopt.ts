@@ -10,7 +10,7 @@ import { ownerOf, type Region } from './adopt-judge.ts';
 import { candidatesOf, planAdoption, planGivingBack, type Step, type Wishes } from './adopt-plan.ts';
 import { candidateJson, inventoryText, stepJson, stepText } from './adopt-print.ts';
 import { print, UsageError } from './operator-client.ts';
-import { understandRexRay } from './rexray-settings.ts';
+import { directoryInside, understandRexRay } from './rexray-settings.ts';
 
 const usage = `Usage: docker-volume-ebs adopt [OPTIONS] [VOLUME…]
 
@@ -59,7 +59,8 @@ export async function adoptCommand(argv: readonly string[]): Promise<number> {
   const ec2 = openEc2({ cluster, region: undefined, client });
   const region = await look(openSurvey(client), ec2, cluster);
   const { zone, as, all, json } = values;
-  const wishes: Wishes = { words, all, as, zone, subdirectory, now: new Date().toISOString() };
+  const insists = values.subdirectory !== undefined;
+  const wishes: Wishes = { words, all, as, zone, subdirectory, insists, now: new Date().toISOString() };
   if (words.length === 0 && !all) {
     const candidates = candidatesOf(region, wishes);
     print(
@@ -75,7 +76,7 @@ type Flags = { readonly [K in 'apply' | 'all' | 'undo' | 'json']: boolean } & {
   readonly [K in 'zone' | 'as' | 'cluster' | 'subdirectory']?: string | undefined;
 };
 
-function checkUsage({ apply, all, undo, as }: Flags, words: readonly string[]): void {
+function checkUsage({ apply, all, undo, as, ...named }: Flags, words: readonly string[]): void {
   const complain = (problem: string) => {
     throw new UsageError(`${problem}. See docker-volume-ebs adopt --help.`);
   };
@@ -83,6 +84,10 @@ function checkUsage({ apply, all, undo, as }: Flags, words: readonly string[]): 
   if (all && undo) complain('--undo takes each VOLUME by its name or id, not --all');
   if ((apply || undo) && !all && words.length === 0) complain('say which VOLUME, or --all');
   if (as !== undefined && (words.length !== 1 || undo)) complain('--as is for adopting one VOLUME');
+  // As a script gives them whose variable is not set: no daemon is in a cluster without a name.
+  if (named.cluster === '') complain('--cluster is empty');
+  if (named.subdirectory === '') complain('--subdirectory is empty; / is all of the volume');
+  if (named.zone === '') complain('--zone is empty');
 }
 
 /** Of the daemon's settings only these concern us: a mistake in another must not be in the way. */
@@ -90,7 +95,10 @@ function settingsOf({ cluster, subdirectory }: Flags) {
   const { DVE_CLUSTER, DVE_SUBDIRECTORY } = process.env;
   const given = { cluster, subdirectory };
   const flags = Object.entries(given).flatMap(([name, value]) => (value === undefined ? [] : [`--${name}=${value}`]));
-  return loadSettings(flags, { DVE_CLUSTER, DVE_SUBDIRECTORY });
+  const settings = loadSettings(flags, { DVE_CLUSTER, DVE_SUBDIRECTORY });
+  const inside = directoryInside(settings.subdirectory);
+  if (inside !== undefined) return { cluster: settings.cluster, subdirectory: inside };
+  throw new UsageError(`the subdirectory ${JSON.stringify(settings.subdirectory)} is not inside the volume.`);
 }
 
 /** Undefined where the SDK finds one; else that of this instance, if it is one. */

@@ -11,6 +11,8 @@ interface RexRaySetting {
   readonly read?: (value: string) => string | undefined;
   /** What `read` takes; unless told, what ours does. */
   readonly takes?: string;
+  /** True where the value may hold a password: it is not said. */
+  readonly secret?: true;
   /** Any of these set wins over it; unless told, `ours`. */
   readonly unless?: readonly string[];
   /** What is different here, or what to do instead: a sentence. */
@@ -47,8 +49,8 @@ const url =
     return URL.canParse(whole) && /^https?:$/.test(new URL(whole).protocol) ? whole : undefined;
   };
 
-/** "/data" is the directory "data" of the volume, "/" its root. */
-function directory(value: string): string | undefined {
+/** "/data" is the directory "data" of the volume, "/" its root; undefined for one outside of it. */
+export function directoryInside(value: string): string | undefined {
   const parts = value.split('/').filter((part) => part !== '' && part !== '.');
   if (parts.includes('..')) return undefined;
   return parts.join('/') || '/';
@@ -81,20 +83,21 @@ const table: readonly RexRaySetting[] = [
     unless: ['AWS_ENDPOINT_URL_EC2', 'AWS_ENDPOINT_URL'],
     read: url('https'),
     takes: 'a host name or a URL',
+    secret: true,
     plugin: true,
   },
   { names: ebs('KMSKEYID'), ours: 'DVE_KMS_KEY_ID', note: 'Used for encrypted volumes only, as there.', plugin: true },
   {
     names: ['LINUX_VOLUME_ROOTPATH'],
     ours: 'DVE_SUBDIRECTORY',
-    read: directory,
+    read: directoryInside,
     takes: 'a path inside the volume',
     plugin: true,
   },
   {
     names: operations('MOUNT_ROOTPATH'),
     ours: 'DVE_SUBDIRECTORY',
-    read: directory,
+    read: directoryInside,
     takes: 'a path inside the volume',
     plugin: true,
   },
@@ -121,6 +124,7 @@ const table: readonly RexRaySetting[] = [
     unless: ['HTTPS_PROXY', 'https_proxy'],
     read: url('http'),
     takes: 'a host name or a URL',
+    secret: true,
     note: 'EC2 is asked through it, as there, but for the hosts of NO_PROXY. The metadata service never is.',
     plugin: true,
   },
@@ -218,12 +222,17 @@ function warning(name: string, { ours, note = '' }: RexRaySetting): string {
   return `${name} of REX-Ray ${heard}. ${note.replaceAll('`', '')}`;
 }
 
-function readValue({ read = (text) => text, takes }: RexRaySetting, ours: string, name: string, value: string): string {
+function readValue(
+  { read = (text) => text, takes, secret }: RexRaySetting,
+  ours: string,
+  name: string,
+  value: string,
+): string {
   const kind = Object.values(settingsTable).find((setting) => setting.env === ours)?.kind;
   const text = read(value);
   if (text !== undefined && (kind === undefined || kind.read(text) !== undefined)) return text;
   throw new DriverError('INVALID_OPTION', {
-    tried: `use REX-Ray's ${name}=${JSON.stringify(value)} as ${ours}`,
+    tried: `use REX-Ray's ${name}${secret ? '' : `=${JSON.stringify(value)}`} as ${ours}`,
     why: `it takes ${takes ?? kind?.takes}`,
     todo: `Correct it, or set ${ours} instead`,
   });
@@ -246,6 +255,9 @@ function dropHalfKey(set: Record<string, string>, from: ReadonlyMap<string, stri
 }
 
 const known = new Set(table.flatMap(({ names }) => names));
+
+/** True for a variable of REX-Ray's, whether it has a meaning here or not. */
+export const isRexRays = (name: string): boolean => known.has(name);
 
 /** Variables by which only REX-Ray can be meant. */
 function unknown(env: NodeJS.ProcessEnv): string[] {

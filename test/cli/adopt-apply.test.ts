@@ -12,7 +12,15 @@ vi.mock('node:timers/promises', () => import('../support/virtual-time.ts'));
 
 beforeEach(useVirtualTime);
 
-const wishes = { words: ['data'], all: false, as: undefined, zone: undefined, subdirectory: 'data', now: 'then' };
+const wishes = {
+  words: ['data'],
+  all: false,
+  as: undefined,
+  zone: undefined,
+  subdirectory: 'data',
+  insists: false,
+  now: 'then',
+};
 
 const lookedAt = async (ec2: FakeEc2): Promise<Region> => ({
   cluster: 'default',
@@ -103,6 +111,17 @@ it('takes an unreadable answer for no answer', async () => {
   expect(await played(failure(adoptVolume(ec2, plan)))).toMatchObject({ code: 'EC2_UNAVAILABLE' });
 });
 
+it('is not called done before the look-up of the nodes finds it', async () => {
+  const ec2 = new FakeEc2();
+  ec2.addVolume({ tags: { Name: 'data' } });
+  const plan = await adoption(ec2);
+  const find = vi.spyOn(ec2, 'findVolumes').mockResolvedValue([]);
+  const outcome = await played(failure(adoptVolume(ec2, plan)));
+  expect(outcome).toMatchObject({ code: 'EC2_UNAVAILABLE', message: expect.stringMatching(/does not show them/) });
+  find.mockRestore();
+  await played(adoptVolume(ec2, plan));
+});
+
 it('can be given back, and then REX-Ray and everybody else has it as it was', async () => {
   const ec2 = new FakeEc2();
   const { tags } = ec2.addVolume({ tags: { Name: 'data', team: 'db' } });
@@ -111,4 +130,38 @@ it('can be given back, and then REX-Ray and everybody else has it as it was', as
   await played(giveBack(ec2, step(planGivingBack(await lookedAt(ec2), ['data']), 'give-back')));
   expect(tags).toEqual({ Name: 'data', team: 'db' });
   expect(planAdoption(await lookedAt(ec2), wishes)).toMatchObject([{ kind: 'adopt' }]);
+});
+
+it('is not given back from under a node that attaches it at that moment', async () => {
+  const ec2 = new FakeEc2();
+  const volume = ec2.addVolume({ tags: { Name: 'data' } });
+  await played(adoptVolume(ec2, await adoption(ec2)));
+  volume.tags[tagKeys.formatted] = 'ext4';
+  const tags = { ...volume.tags };
+  const plan = step(planGivingBack(await lookedAt(ec2), ['data']), 'give-back');
+  const deleteTags = ec2.deleteTags.bind(ec2);
+  vi.spyOn(ec2, 'deleteTags').mockImplementation(async (...given) => {
+    await deleteTags(...given);
+    setTimeout(() => ec2.addAttachment(volume, 'i-2'), 1000);
+  });
+  const outcome = await played(failure(giveBack(ec2, plan)));
+  expect(outcome).toMatchObject({ code: 'ATTACHED_ELSEWHERE', message: expect.stringContaining('i-2 has attached') });
+  expect(volume.tags).toEqual(tags);
+});
+
+it.each([1, 2])('is given back by the same command again, after an end at change %i', async (last) => {
+  const ec2 = new FakeEc2();
+  const { tags } = ec2.addVolume({ tags: { Name: 'data' } });
+  await played(adoptVolume(ec2, await adoption(ec2)));
+  const plan = async () => step(planGivingBack(await lookedAt(ec2), ['data']), 'give-back');
+  const deleteTags = ec2.deleteTags.bind(ec2);
+  let changes = 0;
+  const killed = vi.spyOn(ec2, 'deleteTags').mockImplementation(async (...given) => {
+    if (++changes === last) throw ec2Error('EC2_UNAVAILABLE');
+    await deleteTags(...given);
+  });
+  expect(await played(failure(giveBack(ec2, await plan())))).toMatchObject({ code: 'EC2_UNAVAILABLE' });
+  killed.mockRestore();
+  await played(giveBack(ec2, await plan()));
+  expect(tags).toEqual({ Name: 'data' });
 });

@@ -66,6 +66,13 @@ const only = (named: EbsVolume[], ours?: EbsVolume[]): Candidate => {
 describe('a volume with a Name tag', () => {
   it.each<[verdict: string, what: string, tags: Tags, change: Partial<EbsVolume>, remark: RegExp]>([
     ['free', 'that an instance has', { Name: 'data' }, attached(), /i-1 has it, and keeps it until/],
+    [
+      'by-id',
+      'of an instance whose root disk nobody knows',
+      { Name: 'web' },
+      attached({ instanceId: 'i-2' }),
+      /i-2 has it, .* root disk/,
+    ],
     ['never', 'that is a root disk', { Name: 'web' }, attached({ device: '/dev/xvda' }), /root disk of i-1/],
     [
       'never',
@@ -133,6 +140,7 @@ const wishes = (change: Partial<Wishes> = {}): Wishes => ({
   as: undefined,
   zone: undefined,
   subdirectory: 'data',
+  insists: false,
   now: '2026-11-22T10:00:00.000Z',
   ...change,
 });
@@ -182,7 +190,9 @@ describe('adopting', () => {
     expect(refusal(twins, { words: ['data'] })).toMatch(
       /several.*vol-00000001 \(eu-west-1a\), vol-00000002.*by its id/,
     );
-    expect(refusal(twins, { words: ['data'], zone: 'eu-west-1b' })).toMatch(/shares its name.*adopt vol-00000002/);
+    expect(refusal(twins, { words: ['data'], zone: 'eu-west-1b' })).toMatch(
+      /shares its name.*by its id: .* vol-00000002/,
+    );
     expect(planned(twins, { words: [idOf(2)] })).toEqual([`adopt ${idOf(2)} as data`]);
     expect(planned(twins, { words: [idOf(1), idOf(2), 'logs'] })).toEqual([
       'refused',
@@ -216,6 +226,23 @@ describe('adopting', () => {
     expect(refusal(world, { words: ['data'] })).toMatch(/no volume.*did you mean Data/);
     expect(refusal(world, { words: ['nothing'] })).toMatch(/no volume.*see them all/);
     expect(refusal(world, { words: ['vol-99999999'] })).toMatch(/no such volume/);
+  });
+
+  it('does not call that done which is not as it is wished', () => {
+    const world = region([], [volume(3, ourTags('logs', { [tagKeys.subdirectory]: 'data' }))]);
+    expect(refusal(world, { words: [idOf(3)], as: 'other' })).toMatch(/already, as "logs".*--undo/);
+    expect(planned(world, { words: [idOf(3)], as: 'logs' })).toEqual(['done']);
+    expect(refusal(world, { words: ['logs'], subdirectory: '/', insists: true })).toMatch(/directory data.*--undo/);
+    expect(planned(world, { words: ['logs'], subdirectory: '/' })).toEqual(['done']);
+  });
+
+  it('does not call a name done that two volumes of the cluster have', () => {
+    const world = region([], [volume(3, ourTags('logs', { [tagKeys.adopted]: 'then' })), volume(4, ourTags('logs'))]);
+    for (const word of ['logs', idOf(3), idOf(4)]) {
+      expect(refusal(world, { words: [word] })).toMatch(
+        /several.*vol-00000003 \(eu-west-1a, adopted\), vol-00000004 \(eu-west-1a, made here\)/,
+      );
+    }
   });
 
   it('whatever is wished, no two volumes get one name, and no taken name is given', () => {
@@ -263,5 +290,14 @@ describe('giving back', () => {
       why: expect.stringMatching(/i-1 has/),
     });
     expect(back()).toMatchObject({ kind: 'refused', why: expect.stringMatching(/no such volume/) });
+  });
+
+  it('by a name that two have is refused, and by the id is that one', () => {
+    const adopted = ourTags('data', { [tagKeys.adopted]: 'then' });
+    const both = region([], [volume(2, ourTags('data')), volume(1, adopted)]);
+    expect(planGivingBack(both, ['data', idOf(1)])).toMatchObject([
+      { kind: 'refused', why: expect.stringMatching(/several/) },
+      { kind: 'give-back', volume: { id: idOf(1) } },
+    ]);
   });
 });

@@ -30,6 +30,10 @@ test('a wrong command line is status 2 and one line, before anything is asked', 
     [['--all', '--undo'], /not --all/],
     [['--as', 'b', 'a', 'c'], /--as is for adopting one VOLUME/],
     [['--nonsense'], /--nonsense/],
+    [['--cluster=', 'data'], /--cluster is empty/],
+    [['--subdirectory=', 'data'], /--subdirectory is empty/],
+    [['--zone=', '--all'], /--zone is empty/],
+    [['--subdirectory=../etc', 'data'], /"..\/etc" is not inside the volume/],
     [[], /which region\? Set AWS_REGION/],
   ];
   const outcomes = await Promise.all(wrong.map(([argv]) => adopt(argv)));
@@ -79,10 +83,14 @@ describe.skipIf(skip)('adopt, in a region without any daemon', () => {
   it('adopts all that is free, and of the rest what is named, once', async () => {
     expect(await json('--all')).toMatchObject({ status: 0, said: [{ kind: 'adopt', name: 'data', done: false }] });
     expect((await box.volumes('data')).map((volume) => Object.keys(tagsOf(volume)))).toEqual([['Name']]);
-    const applied = await json('--all', '--apply', '--cluster', 'blue', '--subdirectory', '/');
+    const applied = await json('--all', '--apply', '--cluster', 'blue', '--subdirectory', '/data/');
     expect(applied).toMatchObject({ status: 0, said: [{ kind: 'adopt', name: 'data', done: true }] });
     expect((await box.volumes('data')).map(tagsOf)).toMatchObject([
-      { 'docker-volume-ebs:cluster': 'blue', 'docker-volume-ebs:name': 'data', 'docker-volume-ebs:subdirectory': '/' },
+      {
+        'docker-volume-ebs:cluster': 'blue',
+        'docker-volume-ebs:name': 'data',
+        'docker-volume-ebs:subdirectory': 'data',
+      },
     ]);
     expect(await json('--all', '--apply', '--cluster', 'blue')).toEqual({ status: 0, said: [] });
     expect(await json('data', 'logs', '--apply', '--cluster', 'blue')).toMatchObject({

@@ -103,6 +103,12 @@ describe('a setting of REX-Ray', () => {
     );
   });
 
+  it.each(['HTTP_PROXY', 'EBS_ENDPOINT'])('%s, which may hold a password, is refused without it', (name) => {
+    const said = saidOf({ [name]: 'http://user:pass/word@host:port' });
+    expect(said).toMatch(new RegExp(`use REX-Ray's ${name} as .*a host name or a URL`));
+    expect(said).not.toContain('word');
+  });
+
   it('is a pair of keys when both are there', () => {
     expect(understandRexRay({ EBS_ACCESSKEY: 'a', AWS_SECRETKEY: 'b' })).toEqual({
       env: { AWS_ACCESS_KEY_ID: 'a', AWS_SECRET_ACCESS_KEY: 'b' },

@@ -13,7 +13,7 @@ export interface CommandLine {
   readonly options: Readonly<Record<string, string>>;
   /** Whether a mount may not create the volume. */
   readonly explicitCreate: boolean;
-  /** How long to go on trying while the driver does not answer. */
+  /** How long to go on trying while the driver is not there. */
   readonly waitMs: number;
 }
 
