@@ -14,6 +14,10 @@ variable "cluster" {
   description = "Volumes are shared by the instances of a cluster, and touched by no other."
   type        = string
   default     = "default"
+  validation {
+    condition     = can(regex("^[A-Za-z0-9._-]+$", var.cluster))
+    error_message = "It has letters, digits, dots, underscores and dashes."
+  }
 }
 
 variable "fence_policy" {
@@ -34,6 +38,12 @@ variable "plugin" {
 variable "image_id" {
   description = "An image with Docker."
   type        = string
+}
+
+variable "instance_type" {
+  description = "Of the architecture of the image and of the plugin."
+  type        = string
+  default     = "t3.medium"
 }
 
 variable "kms_key_arn" {
@@ -81,8 +91,9 @@ resource "aws_iam_instance_profile" "instance" {
 }
 
 resource "aws_launch_template" "instance" {
-  name_prefix = "docker-volume-ebs-"
-  image_id    = var.image_id
+  name_prefix   = "docker-volume-ebs-"
+  image_id      = var.image_id
+  instance_type = var.instance_type
 
   iam_instance_profile {
     arn = aws_iam_instance_profile.instance.arn

@@ -35,7 +35,14 @@ describe('the CloudFormation template', () => {
   function made(FencePolicy: string, KmsKeyArn = '') {
     const parameters: Record<string, string> = {
       'AWS::Partition': 'aws',
-      ...{ Cluster: 'blue', FencePolicy, KmsKeyArn, Plugin: 'r/ebs:1-amd64', ImageId: 'ami-1' },
+      ...{
+        Cluster: 'blue',
+        FencePolicy,
+        KmsKeyArn,
+        Plugin: 'r/ebs:1-amd64',
+        ImageId: 'ami-1',
+        InstanceType: 'm6i.large',
+      },
     };
     // biome-ignore lint/suspicious/noExplicitAny: the parts of a template have every shape.
     const solve = (value: any): any => {
@@ -76,7 +83,10 @@ describe('the CloudFormation template', () => {
 
   it('makes instances that have the role and the tag, keep the role to themselves, and install the driver', () => {
     const { LaunchTemplateData } = made('stonith').LaunchTemplate.Properties;
+    // Without a type an Auto Scaling group refuses the template.
     expect(LaunchTemplateData).toMatchObject({
+      ImageId: 'ami-1',
+      InstanceType: 'm6i.large',
       IamInstanceProfile: { Arn: 'Profile.Arn' },
       MetadataOptions: { HttpTokens: 'required', HttpPutResponseHopLimit: 1 },
       TagSpecifications: [{ ResourceType: 'instance', Tags: [{ Key: tagKeys.cluster, Value: 'blue' }] }],
@@ -105,6 +115,7 @@ describe('the Terraform module', () => {
   it('makes the same instances', () => {
     const script = /<<-EOT\n([\s\S]*?)\n +EOT/.exec(module)?.[1]?.replaceAll(/^ {4}/gm, '');
     expect(`${script}\n`).toBe(install(`\${var.cluster}`, `\${var.fence_policy}`, `\${var.plugin}`));
+    expect(module).toMatch(/instance_type = var\.instance_type\n/);
     expect(module).toMatch(/http_tokens +=/);
     expect(module).toMatch(/http_put_response_hop_limit = 1\n/);
     expect(module).toContain(`{ "${tagKeys.cluster}" = var.cluster }`);
