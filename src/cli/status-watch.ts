@@ -47,10 +47,13 @@ function openScreen(): Display {
   const { stdout } = process;
   let last: Sight | undefined;
   const draw = () => {
-    const lines = last?.lines(stdout.columns) ?? [];
-    const fit = lines.length < stdout.rows ? lines : lines.slice(0, stdout.rows - 2);
+    // A serial console does not tell its size (0): it is taken for the smallest there was.
+    const { columns = 0, rows = 0 } = stdout;
+    const [width, height] = [columns || 80, rows || 24];
+    const lines = last?.lines(width) ?? [];
+    const fit = lines.length < height ? lines : lines.slice(0, height - 2);
     const more = lines.length > fit.length ? [`… ${lines.length - fit.length} more lines`] : [];
-    print(`\x1b[H${[...fit, ...more].map((line) => `${cut(line, stdout.columns)}\x1b[K\n`).join('')}\x1b[J`);
+    print(`\x1b[H${[...fit, ...more].map((line) => `${cut(line, width)}\x1b[K\n`).join('')}\x1b[J`);
   };
   print('\x1b[?1049h\x1b[?25l');
   stdout.on('resize', draw);

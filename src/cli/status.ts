@@ -44,8 +44,9 @@ export async function statusCommand(argv: readonly string[]): Promise<number> {
   return 0;
 }
 
-/** Of a terminal; undefined where the output goes elsewhere. */
-export const terminalWidth = (): number | undefined => (process.stdout.isTTY ? process.stdout.columns : undefined);
+/** Of a terminal; undefined where the output goes elsewhere, or to one that does not know its size (a serial console: 0). */
+export const terminalWidth = (): number | undefined =>
+  process.stdout.isTTY ? process.stdout.columns || undefined : undefined;
 
 /** parseArgs knows no option whose value may be left out. */
 function withSeconds(argv: readonly string[]): string[] {

@@ -13,7 +13,7 @@ const firstDelayMs = 100;
 /**
  * How long a call that EC2 refuses for its rate is tried again, in milliseconds. A mount's caller is answered earlier,
  * with what it waits for, and the next one joins. A takeover tries again by itself, and says so; whoever asks for a list
- * waits himself, dockerd for 60 s.
+ * waits himself, dockerd for 60 s: there the time counts from the start, since a mount that is refused goes before it.
  */
 const patienceMs: Readonly<Record<Lane, number>> = { takeover: 60_000, mount: 600_000, list: 45_000 };
 
@@ -68,6 +68,14 @@ function outdated({ tried }: Call): DriverError {
   });
 }
 
+function neverSent(tried: string, afterMs: number): DriverError {
+  return new DriverError('EC2_THROTTLED', {
+    tried,
+    why: `its turn has not come for ${afterMs / 1000} s: calls that go before it use up the rate that EC2 allows`,
+    todo: 'Try again in a minute',
+  });
+}
+
 type Outcome<T> =
   | { readonly failed?: undefined; readonly answer: T }
   | { readonly failed: { readonly error: unknown; readonly retry: ReturnType<typeof retryOf> } };
@@ -112,6 +120,7 @@ class Patience {
   constructor(call: Call) {
     this.#call = call;
     this.#signal = call.signal;
+    if (call.lane === 'list') this.#start();
   }
 
   get signal(): AbortSignal | undefined {
@@ -120,13 +129,20 @@ class Patience {
 
   /** EC2 refused an attempt for its rate. @returns true when that is the first. */
   begin(refusal: unknown): boolean {
+    const isFirst = this.#refusal === undefined;
     this.#refusal = refusal;
-    if (this.#timer !== undefined) return false;
-    const { signal, lane = 'mount' } = this.#call;
+    if (this.#timer === undefined) this.#start();
+    return isFirst;
+  }
+
+  #start(): void {
+    const { signal, lane = 'mount', tried } = this.#call;
     const deadline = new AbortController();
-    this.#timer = setTimeout(() => deadline.abort(this.#lost ?? this.#refusal), patienceMs[lane]);
+    this.#timer = setTimeout(
+      () => deadline.abort(this.#lost ?? this.#refusal ?? neverSent(tried, patienceMs[lane])),
+      patienceMs[lane],
+    );
     this.#signal = signal === undefined ? deadline.signal : AbortSignal.any([signal, deadline.signal]);
-    return true;
   }
 
   /** An attempt failed otherwise: it may have taken effect. */

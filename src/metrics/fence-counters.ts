@@ -14,7 +14,7 @@ export const fenceCounters: readonly Measure[] = [
   },
   {
     name: 'fence_refusals_total',
-    help: 'Refusals to take a volume, by what spoke against it.',
+    help: 'Looks that ended in a refusal to take a volume, by what spoke against it; an owner that then lets go counts, too.',
     labels: ['reason'],
     read: ({ fencesDone }) => Object.entries(fencesDone.refusals).map(([reason, count]) => [count, { reason }]),
   },

@@ -74,13 +74,15 @@ async function compareWithKernel(node: Node, held: Held): Promise<Held | undefin
  */
 async function endGhost(node: Node, held: Held): Promise<undefined> {
   const { name, volume, holders } = held;
-  publish('ghost', { volume: name });
   node.log.error(
     { volume: name, volumeId: volume.id, holders: holders.length },
     'its disk is gone from this machine: taking its mount away; containers that use it get I/O errors and must be restarted',
   );
   await node.host.abandonMount(mountpointOf(node.settings, name));
-  await finishDetach(node, await keep(node, { ...unmounted(held), phase: 'detaching', holders: [] }));
+  const ended = await keep(node, { ...unmounted(held), phase: 'detaching', holders: [] });
+  // Once it is journalled, that is once for each: what fails before is tried again.
+  publish('ghost', { volume: name });
+  await finishDetach(node, ended);
   return undefined;
 }
 

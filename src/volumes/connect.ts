@@ -86,7 +86,8 @@ async function untilDone<T>(
       return await work();
     } catch (error) {
       signal.throwIfAborted();
-      onFailure(error instanceof Error ? error.message : String(error));
+      // A clause of other sentences.
+      onFailure((error instanceof Error ? error.message : String(error)).replace(/\.$/, ''));
       log.warn({ op: 'connect', err: error, retryMs: delay }, 'not ready yet');
       await sleep(delay, undefined, { signal });
     }

@@ -28,6 +28,8 @@ export function createNodeStatus({ local, opened, reason }: StatusSources): () =
   const { settings, held, waits, fencing } = local;
   return async () => {
     const { node, notices = () => [] } = opened() ?? {};
+    // Both at one moment: what is held or given up while disks are looked at must be neither missing nor there twice.
+    const waiting = node === undefined ? [] : waitingVolumes(node);
     const here = await Promise.all(
       [...held.values()].map(async (each) =>
         heldVolume(each, waits.get(each.name), await look(local, readUsage, each)),
@@ -49,7 +51,7 @@ export function createNodeStatus({ local, opened, reason }: StatusSources): () =
         used: node?.devices.inUse() ?? held.size,
         limit: node?.survey.capacity.limit?.maximum,
       },
-      volumes: [...here, ...(node === undefined ? [] : waitingVolumes(node))].sort(byName),
+      volumes: [...here, ...waiting].sort(byName),
       takeovers: [...fencing.underWay],
       paused: fencing.audit.paused(),
       fencesDone: structuredClone(fencing.audit.counters),

@@ -9,10 +9,15 @@ const patienceMs = 1000;
 /** How full the filesystem at a directory is; undefined when it cannot be told, or not within a second. */
 export type UsageReader = (target: string) => Promise<FilesystemUsage | undefined>;
 
-/** Reads few filesystems at once, and none that has not answered yet a second time. */
+interface Reading {
+  readonly answer: Promise<FilesystemUsage | undefined>;
+  isLate: boolean;
+}
+
+/** Reads few filesystems at once, and none that has not answered yet a second time: after the first, nobody waits for it. */
 export function createUsageReader(host: Pick<Host, 'filesystemUsage'>): UsageReader {
   const slots = createSlots(mostAtOnce);
-  const underWay = new Map<string, Promise<FilesystemUsage | undefined>>();
+  const underWay = new Map<string, Reading>();
   const place = async (): Promise<() => void> => {
     for (;;) {
       const leave = slots.take();
@@ -32,10 +37,18 @@ export function createUsageReader(host: Pick<Host, 'filesystemUsage'>): UsageRea
     }
   };
   return async (target) => {
-    const reading = underWay.get(target) ?? read(target);
+    const reading = underWay.get(target) ?? { answer: read(target), isLate: false };
     underWay.set(target, reading);
+    // Each who waits leaves something in memory until it answers, and scrapes come for days.
+    if (reading.isLate) return undefined;
     const answered = new AbortController();
-    const late = sleep(patienceMs, undefined, { signal: answered.signal, ref: false }).catch(() => undefined);
-    return Promise.race([reading, late]).finally(() => answered.abort());
+    const late = sleep(patienceMs, undefined, { signal: answered.signal, ref: false }).then(
+      () => {
+        reading.isLate = true;
+        return undefined;
+      },
+      () => undefined,
+    );
+    return Promise.race([reading.answer, late]).finally(() => answered.abort());
   };
 }

@@ -257,3 +257,17 @@ test('status --watch on a terminal draws in place and gives the terminal back', 
   // Of five rows the last stays free.
   expect(text().split(home)[1]).toMatch(/^20.*\r\n.*\r\n.*\r\n… 3 more lines/);
 });
+
+test('a terminal that does not know its size is taken for one of 80 columns when it is redrawn, and for a wide one else', async () => {
+  const { begin, args } = await daemon(() => [volume]);
+  const shell = (argv: readonly string[]) => [process.execPath, ...argv].map((word) => `'${word}'`).join(' ');
+  const commands = `stty rows 0 cols 0; ${shell(args([]))}; exec ${shell(args(['--watch', '0.5']))}`;
+  const { child, until, text } = begin('script', ['-qefc', commands, '/dev/null']);
+  const home = `${esc}[H`;
+  await until((shown) => shown.split(home).length > 2);
+  child.stdin.write('\x03');
+  expect(await once(child, 'exit')).toEqual([0, null]);
+  const [plain = '', redrawn = ''] = text().split(home);
+  for (const shown of [plain, redrawn]) expect(shown).toMatch(/NAME +VOLUME .*FOR/);
+  expect(plain).toMatch(/^node i-1 .* up /m);
+});

@@ -95,6 +95,20 @@ describe('a call that EC2 refuses for its rate', () => {
     expect(error).toMatchObject({ code: 'EC2_THROTTLED', message: expect.stringContaining('attempts)') });
   });
 
+  it('keeps nobody waiting for a list behind it longer than for one that is refused itself', async () => {
+    const { ask } = bench(...Array.from({ length: 1000 }, throttled));
+    ask().catch(() => undefined);
+    await pass(0);
+    let error: unknown;
+    ask(undefined, 'AttachVolume', 'list').catch((reason: unknown) => {
+      error = reason;
+    });
+    await pass(44_000);
+    expect(error).toBeUndefined();
+    await pass(2000);
+    expect(error).toMatchObject({ code: 'EC2_THROTTLED', parts: { tried: 'attach vol-1' } });
+  });
+
   it('is given up as one that may have taken effect when the answer to an attempt was lost', async () => {
     const lost = Object.assign(new Error('socket hang up'), { code: 'ECONNRESET' });
     const { ask } = bench(throttled(), lost, ...Array.from({ length: 1000 }, throttled));

@@ -1,5 +1,6 @@
 import { beforeEach, describe, expect, it, vi } from 'vitest';
 import type { CallOptions } from '../../src/ebs/types.ts';
+import { listen } from '../../src/events.ts';
 import { FakeEc2 } from '../support/fake-ec2.ts';
 import { fakeNode, verbs } from '../support/fake-node.ts';
 import { pass, useVirtualTime } from '../support/virtual-time.ts';
@@ -188,6 +189,18 @@ describe('a disk that goes without us', () => {
     await pass(1000);
     expect(host.count('abandonMount')).toBe(1);
     expect([host.mounted.size, node.held.size, node.journal.records.size]).toEqual([0, 0, 0]);
+  });
+
+  it('is told of once, however often it takes to take its mount away', async () => {
+    const { ec2, host, node, volume, attachment } = await bench();
+    const told: string[] = [];
+    listen('ghost', ({ volume: name }) => told.push(name));
+    host.failNext('abandonMount', 'HOST_FAILED');
+    ec2.endAttachment(volume, attachment);
+    await pass(120_000);
+    expect(host.count('abandonMount')).toBeGreaterThan(1);
+    expect(node.held.size).toBe(0);
+    expect(told).toHaveLength(1);
   });
 
   it('and is another node’s now is not taken back', async () => {

@@ -197,6 +197,29 @@ describe('the status of a node', () => {
     expect(Date.now() - begun).toBeLessThanOrEqual(2000);
   });
 
+  it('does not miss a volume that comes while a filesystem is waited for', async () => {
+    const { ec2, host, mounted, driver } = await bench();
+    await mounted('a', 'id-1');
+    host.hung.add('/ebs/volumes/a');
+    await played(driver.create('b', {}));
+    const looking = Promise.withResolvers<void>();
+    const find = ec2.findVolumes.bind(ec2);
+    ec2.findVolumes = async (...given) => {
+      await looking.promise;
+      return find(...given);
+    };
+    const mounting = driver.mount('b', 'id-1');
+    await pass(0);
+    const status = driver.operator.status();
+    looking.resolve();
+    const { volumes } = await played(status);
+    expect(volumes.map(({ name, phase }) => [name, phase])).toEqual([
+      ['a', 'mounted'],
+      ['b', 'waiting'],
+    ]);
+    await played(mounting);
+  });
+
   it('tells no size of what lies under a mount that is gone', async () => {
     const { host, mounted, shown } = await bench();
     await mounted('a', 'id-1');
