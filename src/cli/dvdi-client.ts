@@ -32,7 +32,7 @@ export async function callDriver(
 ): Promise<Record<string, unknown>> {
   const { text: answer } = await post({ socketPath }, endpoint, body).catch((error: Error) => {
     throw new Error(
-      `no daemon answers at ${socketPath} (${error.message}). Start it with docker-volume-ebs serve, or name its socket with --socket or DVE_SOCKET.`,
+      `no daemon answers at ${socketPath} (${error.message}). Start it (systemctl start docker-volume-ebs where it is installed, else docker-volume-ebs serve), or name its socket with --socket or DVE_SOCKET.`,
       { cause: error },
     );
   });

@@ -1,13 +1,14 @@
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { isSea } from 'node:sea';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
 import { callDriver } from './dvdi-client.ts';
 import { type Change, copyChange, fileChange, isThere, linkChange, textOf } from './install/changes.ts';
-import { newEnvFile, readGiven, settingsIn, withSettings } from './install/env-file.ts';
+import { newEnvFile, readGiven, settingsIn, withoutSecrets, withSettings } from './install/env-file.ts';
+import { refuseHeld } from './install/held.ts';
 import { dvdcliLinks, envFile, type Places, placesIn, serviceName, socketName, unitPath } from './install/places.ts';
-import { isActive, refusal, requireRootAndSystemd, systemctl } from './install/systemd.ts';
-import { serviceUnit, socketUnit } from './install/units.ts';
+import { isActive, isBehind, listensOn, refusal, requireRootAndSystemd, systemctl } from './install/systemd.ts';
+import { programOf, rootOf, serviceUnit, socketUnit } from './install/units.ts';
 import { print } from './operator-client.ts';
 
 const usage = `Usage: docker-volume-ebs install [OPTIONS] [NAME=value…]
@@ -15,9 +16,9 @@ const usage = `Usage: docker-volume-ebs install [OPTIONS] [NAME=value…]
 Installs this executable as a service of systemd that listens from early boot on, and starts it. Run by a newer one it
 upgrades: containers and their mounts go on, and calls wait the second that the restart takes. Again, it changes nothing.
 
-Settings (DVE_SIZE=20, AWS_REGION=eu-west-1) are written to ${envFile}; what is set there stays.
+Settings (DVE_SIZE=20, AWS_REGION=eu-west-1, REX-Ray's too) are written to ${envFile}; what is set there stays.
 
-  --prefix DIR  The executable goes to DIR/bin [/usr/local]
+  --prefix DIR  The executable goes to DIR/bin [where it is installed, else /usr/local]
   --dvdcli      Also link dvdcli to it, where no other is, for Mesos: ${dvdcliLinks.join(', ')}
   --root DIR    Install into the root directory of an image; nothing is started
   --dry-run     Print what would be changed, and change nothing
@@ -28,7 +29,8 @@ Settings (DVE_SIZE=20, AWS_REGION=eu-west-1) are written to ${envFile}; what is 
 const answerMs = 20_000;
 
 export interface Installation {
-  readonly prefix: string;
+  /** Undefined for where it is, or the usual one. */
+  readonly prefix: string | undefined;
   /** "" for this machine. */
   readonly root: string;
   readonly dvdcli: boolean;
@@ -49,7 +51,7 @@ export async function installCommand(argv: readonly string[]): Promise<number> {
   const { values, positionals } = parseArgs({
     args: [...argv],
     options: {
-      prefix: { type: 'string', default: '/usr/local' },
+      prefix: { type: 'string' },
       root: { type: 'string', default: '' },
       dvdcli: { type: 'boolean', default: false },
       'dry-run': { type: 'boolean', default: false },
@@ -61,7 +63,9 @@ export async function installCommand(argv: readonly string[]): Promise<number> {
     print(usage);
     return 0;
   }
-  const plan = await planInstall(ownExecutable(), { ...values, given: readGiven(positionals) });
+  const executable = ownExecutable();
+  if (values.root === '' && !values['dry-run']) requireRootAndSystemd('install');
+  const plan = await planInstall(executable, { ...values, prefix: values.prefix, given: readGiven(positionals) });
   if (values['dry-run']) {
     printPlan(plan);
     return 0;
@@ -83,16 +87,20 @@ function ownExecutable(): string {
 
 /** Compares a root directory with what it should be once `executable` is installed there. Changes nothing. */
 export async function planInstall(executable: string, { prefix, root, dvdcli, given }: Installation): Promise<Plan> {
-  const places = placesIn(root, unitPath('--prefix', prefix));
+  const unit = (await textOf(placesIn(root, '/').service)) ?? '';
+  const installed = programOf(unit);
+  const at = prefix ?? (installed === undefined ? '/usr/local' : dirname(dirname(installed)));
+  const places = placesIn(root, unitPath('--prefix', at));
   const env = withSettings((await textOf(places.env)) ?? newEnvFile(), given);
-  const settings = settingsIn(env);
+  const { settings, warnings } = settingsIn(env);
   const facts = {
-    program: placesIn('', prefix).program,
+    program: placesIn('', at).program,
     root: unitPath('DVE_ROOT', settings.root),
     socket: unitPath('DVE_SOCKET', settings.socket),
   };
+  await refuseLeaving(join(root, rootOf(unit) ?? facts.root), join(root, facts.root));
   const links = dvdcli
-    ? await Promise.all(dvdcliLinks.map((link) => dvdcliChange(join(root, link), facts.program)))
+    ? await Promise.all(dvdcliLinks.map((link) => dvdcliChange(join(root, link), facts.program, installed)))
     : [];
   const changes = [
     await copyChange(executable, places.program),
@@ -106,19 +114,34 @@ export async function planInstall(executable: string, { prefix, root, dvdcli, gi
     places,
     socket: settings.socket,
     changes: changes.filter((change) => typeof change === 'object'),
-    notes: changes.filter((change) => typeof change === 'string'),
+    notes: [
+      ...changes.filter((change) => typeof change === 'string'),
+      ...leftBehind(installed, facts.program),
+      ...warnings,
+    ],
   };
 }
 
+/** Not removed: a directory may be a link to the other, as /bin is to /usr/bin. */
+const leftBehind = (installed: string | undefined, program: string): string[] =>
+  installed === undefined || installed === program ? [] : [`${installed} stays; the service does not use it any more`];
+
+/** With another journal the daemon would not know what it has mounted, and never give it back. @throws DriverError IN_USE_HERE */
+async function refuseLeaving(old: string, root: string): Promise<void> {
+  if (old !== root) await refuseHeld(old, `change DVE_ROOT from ${old} to ${root}`, '');
+}
+
 /** A line that says so where another dvdcli is: that one is left alone. */
-async function dvdcliChange(link: string, program: string): Promise<Change | string | undefined> {
+async function dvdcliChange(link: string, program: string, installed = program): Promise<Change | string | undefined> {
   const change = await linkChange(link, program);
-  return change !== undefined && (await isThere(link)) ? `${link} is another program: left alone` : change;
+  if (change === undefined || !(await isThere(link)) || (await linkChange(link, installed)) === undefined)
+    return change;
+  return `${link} is another program: left alone`;
 }
 
 function printPlan({ changes, notes }: Plan): void {
   for (const { what, text } of changes)
-    print(`would ${what}\n${text === undefined ? '' : text.replaceAll(/^/gm, '    ')}`);
+    print(`would ${what}\n${text === undefined ? '' : withoutSecrets(text).replaceAll(/^/gm, '    ')}`);
   for (const note of notes) print(`${note}\n`);
   if (changes.length === 0) print('Nothing would be changed.\n');
 }
@@ -133,16 +156,18 @@ async function make({ changes, notes }: Plan): Promise<void> {
 }
 
 async function installHere(plan: Plan): Promise<void> {
-  const { places, socket, changes } = plan;
-  requireRootAndSystemd('install');
+  const { places, socket } = plan;
   const listening = await isActive(socketName);
   if (!listening) await refuseTaken(socket);
-  // By its old unit, which knows the socket's old path.
-  else if (changes.some(({ path }) => path === places.socket)) await systemctl('stop', serviceName, socketName);
   await make(plan);
-  if (changes.length > 0) await systemctl('daemon-reload');
+  // Not whether something was changed just now: an install before may have been killed here.
+  const behind = await isBehind(serviceName, places.program, places.env, places.service, places.socket);
+  // By its old unit, which systemd has until it reloads: that one knows the old path.
+  if (listening && ((await listensOn(socketName)) !== `${socket} (Stream)` || !(await isThere(socket))))
+    await systemctl('stop', serviceName, socketName);
+  if (behind) await systemctl('daemon-reload');
   await systemctl('start', socketName);
-  await systemctl(changes.length > 0 ? 'restart' : 'start', serviceName);
+  await systemctl(behind ? 'restart' : 'start', serviceName);
   await untilAnswers(socket);
   print(`The daemon answers at ${socket}. Whether this node can do its work: docker-volume-ebs doctor\n`);
 }

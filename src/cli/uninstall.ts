@@ -1,11 +1,11 @@
-import { readdir, readFile, readlink, rmdir } from 'node:fs/promises';
+import { readFile, readlink, realpath, rmdir } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { parseArgs, parseEnv } from 'node:util';
 import { loadSettings } from '../config.ts';
 import { DriverError } from '../errors.ts';
 import { parseMountinfo } from '../host/mountinfo.ts';
-import { decodeName } from '../volumes/names.ts';
-import { type Change, removalChange, textOf } from './install/changes.ts';
+import { type Change, mountpointsRemoval, removalChange, textOf } from './install/changes.ts';
+import { refuseHeld } from './install/held.ts';
 import { dvdcliLinks, envFile, type Places, placesIn, serviceName, socketName } from './install/places.ts';
 import { requireRootAndSystemd, systemctl } from './install/systemd.ts';
 import { programOf } from './install/units.ts';
@@ -42,16 +42,18 @@ export async function uninstallCommand(argv: readonly string[]): Promise<number>
   const { root, purge } = values;
   const places = placesIn(root, '/');
   const data = join(root, await dataDirectory(places));
-  const changes = [...(await removals(places)), ...(purge ? await purges(places, data) : [])];
-  if (!values.force) await refuseHeld(data);
+  const installed = await removals(places);
+  const made = purge ? await purges(places, data) : [];
+  if (!values.force) await refuseHeld(data, 'uninstall', ', or give --force to leave them attached as they are');
   if (purge) await refuseMounted(data);
   if (values['dry-run']) {
-    for (const { what } of changes) print(`would ${what}\n`);
-  } else if (changes.length > 0) {
-    await remove(places, changes);
+    for (const { what } of [...installed, ...made]) print(`would ${what}\n`);
+  } else if (installed.length + made.length > 0) {
+    await remove(places, installed);
+    await make(made);
     if (purge) await removeEmpty(dirname(places.env), data);
   }
-  if (changes.length === 0) print('Nothing is installed here.\n');
+  if (installed.length + made.length === 0) print('Nothing is installed here.\n');
   return 0;
 }
 
@@ -69,17 +71,21 @@ async function removals({ root, service, socket, wants }: Places): Promise<Chang
   const paths = [
     ...wants.map(({ link }) => link),
     socket,
-    service,
     ...(program === undefined ? [] : [...links.filter((_, n) => ours[n]), join(root, program)]),
+    // Last: where it ends before, the next try still finds the executable by it.
+    service,
   ];
   return present(paths);
 }
 
 const target = (link: string): Promise<string | undefined> => readlink(link).catch(() => undefined);
 
-/** What the daemon has made in DVE_ROOT, by name: the directory itself may be anybody's. */
-const purges = ({ env }: Places, data: string): Promise<Change[]> =>
-  present([env, ...['state', 'volumes', 'lock'].map((name) => join(data, name))]);
+/** What the daemon has made in DVE_ROOT, by name: the directory itself may be anybody's. The file that names it goes last. */
+async function purges({ env }: Places, data: string): Promise<Change[]> {
+  const mountpoints = await mountpointsRemoval(join(data, 'volumes'));
+  const rest = await present([join(data, 'state'), join(data, 'lock'), env]);
+  return mountpoints === undefined ? rest : [mountpoints, ...rest];
+}
 
 async function present(paths: readonly string[]): Promise<Change[]> {
   return (await Promise.all(paths.map(removalChange))).filter((change) => change !== undefined);
@@ -88,37 +94,28 @@ async function present(paths: readonly string[]): Promise<Change[]> {
 async function remove({ root, service, socket }: Places, changes: readonly Change[]): Promise<void> {
   if (root === '') {
     requireRootAndSystemd('uninstall');
-    if (changes.some(({ path }) => path === service || path === socket))
-      await systemctl('stop', serviceName, socketName);
+    const isChanged = (unit: string) => changes.some(({ path }) => path === unit);
+    // Of a half installation systemd may know one only.
+    if (isChanged(service)) await systemctl('stop', serviceName);
+    if (isChanged(socket)) await systemctl('stop', socketName);
   }
+  await make(changes);
+  if (root === '') await systemctl('daemon-reload');
+}
+
+async function make(changes: readonly Change[]): Promise<void> {
   for (const change of changes) {
     await change.make();
     print(`${change.what}\n`);
   }
-  if (root === '') await systemctl('daemon-reload');
-}
-
-/** The journal has a record of each volume that is held, or not yet given back. @throws DriverError IN_USE_HERE */
-async function refuseHeld(root: string): Promise<void> {
-  const entries = await readdir(join(root, 'state/volumes')).catch((error: NodeJS.ErrnoException) => {
-    if (error.code === 'ENOENT') return [];
-    throw error;
-  });
-  const held = entries
-    .filter((entry) => entry.endsWith('.json'))
-    .map((entry) => decodeName(entry.slice(0, -5)) ?? entry);
-  if (held.length === 0) return;
-  throw new DriverError('IN_USE_HERE', {
-    tried: 'uninstall',
-    why: `this node holds ${held.sort().join(', ')}`,
-    todo: 'Run docker-volume-ebs drain first, or give --force to leave them attached as they are',
-  });
 }
 
 /** Removing a directory would go on into what is mounted there. @throws DriverError IN_USE_HERE */
 async function refuseMounted(root: string): Promise<void> {
   const mounts = parseMountinfo(await readFile('/proc/self/mountinfo', 'utf8'));
-  const below = mounts.find(({ mountpoint }) => mountpoint.startsWith(`${root}/`));
+  // The table of mounts knows no symbolic links.
+  const real = await realpath(root).catch(() => root);
+  const below = mounts.find(({ mountpoint }) => mountpoint.startsWith(`${real}/`));
   if (below === undefined) return;
   throw new DriverError('IN_USE_HERE', {
     tried: 'remove the journal',

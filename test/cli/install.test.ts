@@ -1,11 +1,11 @@
 import { spawnSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
-import { lstat, mkdir, mkdtemp, readFile, readlink, rm, symlink, writeFile } from 'node:fs/promises';
+import { chmod, lstat, mkdir, mkdtemp, readdir, readFile, readlink, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseEnv } from 'node:util';
-import { expect, onTestFinished, test } from 'vitest';
-import { readGiven } from '../../src/cli/install/env-file.ts';
+import { expect, onTestFinished, test, vi } from 'vitest';
+import { readGiven, withoutSecrets } from '../../src/cli/install/env-file.ts';
 import { type Installation, planInstall } from '../../src/cli/install.ts';
 import { uninstallCommand } from '../../src/cli/uninstall.ts';
 import { settingsTable } from '../../src/config.ts';
@@ -23,7 +23,7 @@ async function image() {
   await mkdir(root);
   await writeFile(program, 'version 1');
   const plan = (words: string[] = [], options: Partial<Installation> = {}) =>
-    planInstall(program, { prefix: '/usr/local', root, dvdcli: false, given: readGiven(words), ...options });
+    planInstall(program, { prefix: undefined, root, dvdcli: false, given: readGiven(words), ...options });
   return {
     root,
     program,
@@ -90,10 +90,49 @@ test('settings that are given are set where they are, and everything else stays'
   expect(await install(['DVE_SIZE=30'])).toEqual([]);
 });
 
+test('who may read the settings, and who may run the program, is put right too', async () => {
+  const { install, root } = await image();
+  await install(['AWS_SECRET_ACCESS_KEY=precious']);
+  await chmod(join(root, env), 0o644);
+  await chmod(join(root, 'usr/local/bin/docker-volume-ebs'), 0o644);
+  expect(await install()).toEqual(['replace /usr/local/bin/docker-volume-ebs', `change /${env}`]);
+  expect((await lstat(join(root, env))).mode & 0o777).toBe(0o600);
+  expect(await install()).toEqual([]);
+});
+
+test('a plan shows no secrets', () => {
+  const text =
+    'AWS_ACCESS_KEY_ID=AKIA\nAWS_SECRET_ACCESS_KEY=precious\n EBS_SECRETKEY = precious\n#AWS_SESSION_TOKEN=\n';
+  expect(withoutSecrets(text)).toBe(
+    'AWS_ACCESS_KEY_ID=AKIA\nAWS_SECRET_ACCESS_KEY=(not shown)\n EBS_SECRETKEY =(not shown)\n#AWS_SESSION_TOKEN=\n',
+  );
+});
+
+test('what cannot be written is said, and leaves nothing half done', async () => {
+  const { install, root } = await image();
+  await mkdir(join(root, 'usr/local/bin/docker-volume-ebs'), { recursive: true });
+  await expect(install()).rejects.toMatchObject({
+    code: 'HOST_FAILED',
+    message: expect.stringContaining('cannot write'),
+  });
+  expect(await readdir(join(root, 'usr/local/bin'))).toEqual(['docker-volume-ebs']);
+});
+
+test("REX-Ray's settings are taken, and those without a meaning are told", async () => {
+  const { install, read } = await image();
+  const said = await install(['REXRAY_FSTYPE=XFS', 'EBS_REGION=eu-west-1', 'HTTPS_PROXY=http://proxy:3128']);
+  expect(said.at(-1)).toContain('EBS_REGION of REX-Ray has no meaning here.');
+  expect(parseEnv(await read(env))).toEqual({
+    REXRAY_FSTYPE: 'XFS',
+    EBS_REGION: 'eu-west-1',
+    HTTPS_PROXY: 'http://proxy:3128',
+  });
+});
+
 test('of a setting that is there twice the one that counts is changed', async () => {
   const { install, read, root } = await image();
   await mkdir(join(root, 'etc/docker-volume-ebs'), { recursive: true });
-  await writeFile(join(root, env), '# mine\nDVE_SIZE=1\nDVE_SIZE=2');
+  await writeFile(join(root, env), '# mine\nDVE_SIZE=1\nDVE_SIZE =2');
   await install(['DVE_SIZE=3']);
   expect(await read(env)).toBe('# mine\nDVE_SIZE=1\nDVE_SIZE=3\n');
 });
@@ -104,6 +143,7 @@ test.each([
   ['size=1', 'install takes settings as NAME=value, not "size=1"'],
   ['DVE_SIZE', 'install takes settings as NAME=value'],
   ['DVE_SIZE=ten', 'cannot use DVE_SIZE="ten": it takes a whole number of GiB'],
+  ['REXRAY_FSTYPE=zfs', `cannot use REX-Ray's REXRAY_FSTYPE="zfs" as DVE_FS_TYPE`],
   ['DVE_TAGS=nonsense', 'cannot use DVE_TAGS="nonsense": it takes key=value'],
   ['DVE_TAGS=a=b\nDVE_SIZE=1', 'cannot set DVE_TAGS: its value has a control character'],
   ['DVE_ROOT=/data/my volumes', 'cannot use DVE_ROOT "/data/my volumes": it takes an absolute path of letters'],
@@ -127,6 +167,28 @@ test('the units know the program, the socket and the root directory', async () =
   expect(await read(socket)).toContain('\nListenStream=/run/x.sock\n');
   expect(await read(service)).toContain('\nRequiresMountsFor=/data/dve\n');
   expect(await read(service)).toContain('\nExecStart=/usr/bin/docker-volume-ebs serve\n');
+});
+
+test('it stays where it is, until another prefix is given; dvdcli follows', async () => {
+  const { install, root } = await image();
+  await install([], { prefix: '/usr', dvdcli: true });
+  expect(await install(['DVE_SIZE=20'])).toEqual([`change /${env}`]);
+  const said = await install([], { prefix: '/opt/dve', dvdcli: true });
+  expect(said).toContain('copy this program to /opt/dve/bin/docker-volume-ebs');
+  expect(said.at(-1)).toBe('/usr/bin/docker-volume-ebs stays; the service does not use it any more');
+  expect(await readlink(join(root, 'usr/bin/dvdcli'))).toBe('/opt/dve/bin/docker-volume-ebs');
+});
+
+test('the root directory is not changed while volumes are held in the old one', async () => {
+  const { install, root, read } = await image();
+  await install(['DVE_ROOT=/data']);
+  await mkdir(join(root, 'data/state/volumes'), { recursive: true });
+  await writeFile(join(root, 'data/state/volumes/a.json'), '{}');
+  await expect(install(['DVE_ROOT=/other'])).rejects.toThrow('this node holds a. Run docker-volume-ebs drain first.');
+  expect(parseEnv(await read(env))).toEqual({ DVE_ROOT: '/data' });
+  await rm(join(root, 'data/state/volumes/a.json'));
+  await install(['DVE_ROOT=/other']);
+  expect(await read(service)).toContain('\nRequiresMountsFor=/other\n');
 });
 
 test('the service has no directive that gives it a mount namespace', async () => {
@@ -163,6 +225,29 @@ test('uninstall removes what install has made, wherever, and with --purge what t
   expect(await uninstall('--purge')).toBe(0);
   expect(['etc/docker-volume-ebs', 'data/state', 'data/theirs'].map(has)).toEqual([false, false, true]);
   expect(await uninstall()).toBe(0);
+});
+
+test('uninstall never removes what is in a mountpoint, whatever the table of mounts says', async () => {
+  const { install, uninstall, root, has } = await image();
+  await install(['DVE_ROOT=/link/']);
+  await mkdir(join(root, 'data/volumes/a'), { recursive: true });
+  await writeFile(join(root, 'data/volumes/a/precious'), '');
+  await symlink('data', join(root, 'link'));
+  await expect(uninstall('--force', '--purge')).rejects.toThrow('ENOTEMPTY');
+  expect([service, 'data/volumes/a/precious'].map(has)).toEqual([false, true]);
+  await rm(join(root, 'data/volumes/a/precious'));
+  await uninstall('--purge');
+  expect(has('data/volumes')).toBe(false);
+});
+
+test('the unit by which uninstall finds the program goes last', async () => {
+  const { install, uninstall, root } = await image();
+  await install([], { dvdcli: true });
+  const said = vi.spyOn(process.stdout, 'write').mockReturnValue(true);
+  await uninstall();
+  const lines = said.mock.calls.map(([text]) => text);
+  said.mockRestore();
+  expect(lines.at(-1)).toBe(`remove ${join(root, service)}\n`);
 });
 
 test('uninstall refuses while the journal has volumes, unless it is forced', async () => {

@@ -124,10 +124,11 @@ describe.skipIf(skip)('installed as docs/install.md says, where systemd is proce
     expect(refused).toMatchObject({ code: 2, stderr: expect.stringContaining('cannot use DVE_SIZE="ten"') });
   });
 
-  it('a socket elsewhere is moved to, and dvdcli is linked', async () => {
-    await machine.ok('docker-volume-ebs install --dvdcli DVE_SOCKET=/run/docker/plugins/other.sock');
-    expect(await machine.ok('ls /run/docker/plugins')).toBe('other.sock');
+  it('dvdcli is linked, and a socket elsewhere is moved to', async () => {
+    await follow('./docker-volume-ebs-linux-amd64 install --dvdcli');
     expect(await machine.ok('dvdcli --help')).toContain('Usage: dvdcli');
+    await machine.ok('docker-volume-ebs install DVE_SOCKET=/run/docker/plugins/other.sock');
+    expect(await machine.ok('ls /run/docker/plugins')).toBe('other.sock');
     await machine.ok('docker-volume-ebs install DVE_SOCKET=');
     expect(await machine.ok('ls /run/docker/plugins')).toBe('ebs.sock');
   });
@@ -143,13 +144,26 @@ describe.skipIf(skip)('installed as docs/install.md says, where systemd is proce
     expect(await machine.ok(`readlink /proc/${pid}/ns/mnt`)).toBe(await readlink(`/proc/${machine.pid}/ns/mnt`));
   });
 
+  it('with these rights a filesystem is tried in a mount namespace of its own, and no other namespace is made', async () => {
+    const unit = await readFile(machine.path('/etc/systemd/system/docker-volume-ebs.service'), 'utf8');
+    const rights = unit
+      .split('\n')
+      .filter((line) => /^(CapabilityBoundingSet|NoNew|Restrict|SystemCall)[A-Za-z]*=/.test(line));
+    expect(rights).toContain('RestrictNamespaces=mnt');
+    const confined = `systemd-run --quiet --service-type oneshot ${rights.map((line) => `--property '${line}'`).join(' ')}`;
+    await machine.ok(`${confined} unshare --mount mount -t tmpfs tmpfs /tmp`);
+    expect((await machine.shell(`${confined} --unit userns unshare --user true`)).code).not.toBe(0);
+    expect(await machine.ok('journalctl --unit userns')).toContain('unshare failed: Operation not permitted');
+  });
+
   it('a call starts the service where it was stopped, and the mount reaches the host and its containers', async () => {
     await machine.ok('systemctl stop docker-volume-ebs.service');
     await machine.ok('systemd-run --unit container --property PrivateMounts=yes sleep infinity');
     expect(await mainPid()).toBe(0);
-    await call('Create', { Name: 'data', Opts: { size: '1' } });
+    await call('Create', { Name: 'data', Opts: { size: '1', mode: '2770', gid: '999' } });
     expect(await mainPid()).toBeGreaterThan(0);
     const { Mountpoint } = await call('Mount', { Name: 'data', ID: 'a' });
+    expect(await machine.ok(`stat --format %a:%g ${Mountpoint}`)).toBe('2770:999');
     await writeFile(machine.path(join(String(Mountpoint), 'file')), 'precious');
     expect(await mounted()).toEqual(['/var/lib/docker-volume-ebs/volumes/data']);
     expect(await machine.ok(`cat ${Mountpoint}/file`)).toBe('precious');
@@ -175,6 +189,15 @@ describe.skipIf(skip)('installed as docs/install.md says, where systemd is proce
     expect(await mainPid()).not.toBe(before);
     expect(await payload()).toBe('precious');
     await call('Get', { Name: 'data' });
+  });
+
+  it('an install that ended before the restart is finished by the next; so is a socket that somebody removed', async () => {
+    const before = await mainPid();
+    await machine.ok('touch /usr/local/bin/docker-volume-ebs; rm /run/docker/plugins/ebs.sock');
+    expect(await machine.ok('docker-volume-ebs install')).toContain('Nothing to change.');
+    expect(await mainPid()).not.toBe(before);
+    await call('Get', { Name: 'data' });
+    expect(await payload()).toBe('precious');
   });
 
   it('it is not uninstalled while it holds a volume', async () => {
@@ -231,6 +254,9 @@ describe.skipIf(skip)('installed as docs/install.md says, where systemd is proce
       './usr/local/bin/docker-volume-ebs',
     ]);
     expect(await machine.ok('systemctl list-units --all --plain --no-legend "docker-volume-ebs*"')).toBe('');
+    const half = '/etc/systemd/system/docker-volume-ebs.service';
+    await machine.ok(`cp image${half} ${half}`);
+    expect(await machine.ok('./docker-volume-ebs-linux-amd64 uninstall')).toBe(`remove ${half}`);
     await machine.ok('./docker-volume-ebs-linux-amd64 uninstall --root /root/image --purge');
     expect(await machine.ok('find image -not -type d')).toBe('');
   });

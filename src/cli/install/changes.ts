@@ -6,15 +6,19 @@ import {
   lstat,
   mkdir,
   open,
+  readdir,
   readFile,
   readlink,
   rename,
   rm,
+  rmdir,
+  stat,
   symlink,
   writeFile,
 } from 'node:fs/promises';
-import { dirname } from 'node:path';
+import { dirname, join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
+import { DriverError } from '../../errors.ts';
 
 /** Something of the machine that is not yet as it should be. */
 export interface Change {
@@ -29,7 +33,7 @@ export interface Change {
 /** A file with this text and mode. Undefined where it is so already. */
 export async function fileChange(path: string, text: string, mode: number): Promise<Change | undefined> {
   const now = await textOf(path);
-  if (now === text) return undefined;
+  if (now === text && ((await stat(path)).mode & 0o777) === mode) return undefined;
   return {
     what: `${now === undefined ? 'write' : 'change'} ${path}`,
     path,
@@ -41,7 +45,8 @@ export async function fileChange(path: string, text: string, mode: number): Prom
 /** A file that is a copy of another, executable. Undefined where it is so already. */
 export async function copyChange(from: string, path: string): Promise<Change | undefined> {
   const there = await lstat(path).catch(() => undefined);
-  if (there?.isFile() && (await digestOf(from)) === (await digestOf(path))) return undefined;
+  const runs = there?.isFile() && (there.mode & 0o777) === 0o755;
+  if (runs && (await digestOf(from)) === (await digestOf(path))) return undefined;
   return {
     what: `${there === undefined ? 'copy this program to' : 'replace'} ${path}`,
     path,
@@ -65,6 +70,20 @@ export async function removalChange(path: string): Promise<Change | undefined> {
   return { what: `remove ${path}`, path, make: () => rm(path, { recursive: true }) };
 }
 
+/**
+ * That a directory of mountpoints is not there. Of these each goes only if it is empty, never with what is in it: that
+ * may be somebody's data. Undefined where it is so already.
+ */
+export async function mountpointsRemoval(path: string): Promise<Change | undefined> {
+  if (!(await isThere(path))) return undefined;
+  const make = async () => {
+    for (const entry of await readdir(path)) await rmdir(join(path, entry));
+    await rmdir(path);
+  };
+  const todo = 'Look at what is in it, and remove it by hand if nobody needs it';
+  return { what: `remove ${path}`, path, make: () => make().catch((error) => fail(`remove ${path}`, error, todo)) };
+}
+
 /** A link that leads nowhere is there too. */
 export const isThere = async (path: string): Promise<boolean> =>
   (await lstat(path).catch(() => undefined)) !== undefined;
@@ -82,14 +101,24 @@ export async function textOf(path: string): Promise<string | undefined> {
 /** Whoever opens or runs it meanwhile has the old one or the new one, whole. */
 async function replace(path: string, mode: number | undefined, make: (to: string) => Promise<void>): Promise<void> {
   const temporary = `${path}.new`;
-  await mkdir(dirname(path), { recursive: true });
-  await rm(temporary, { force: true });
-  await make(temporary);
-  if (mode !== undefined) {
-    await chmod(temporary, mode);
-    await sync(temporary);
+  try {
+    await mkdir(dirname(path), { recursive: true });
+    await rm(temporary, { force: true });
+    await make(temporary);
+    if (mode !== undefined) {
+      await chmod(temporary, mode);
+      await sync(temporary);
+    }
+    await rename(temporary, path);
+  } catch (error) {
+    await rm(temporary, { force: true }).catch(() => undefined);
+    fail(`write ${path}`, error, 'Mend that and run it again: it goes on where it ended');
   }
-  await rename(temporary, path);
+}
+
+function fail(tried: string, cause: unknown, todo: string): never {
+  const why = cause instanceof Error ? cause.message : String(cause);
+  throw new DriverError('HOST_FAILED', { tried, why, todo, cause });
 }
 
 async function sync(path: string): Promise<void> {

@@ -3,8 +3,9 @@ import { loadSettings, type Settings, settingsTable } from '../../config.ts';
 import { DriverError } from '../../errors.ts';
 import { parseDefaultTags } from '../../volumes/options.ts';
 import { UsageError } from '../operator-client.ts';
+import { isRexRays, understandRexRay } from '../rexray-settings.ts';
 
-const ours = new Set<string>(Object.values(settingsTable).map(({ env }) => env));
+const ours = new Set<string>(Object.values(settingsTable).map(({ env }) => env)).add('HTTPS_PROXY').add('NO_PROXY');
 
 /**
  * Settings as words of a command line: DVE_SIZE=20, AWS_REGION=eu-west-1.
@@ -17,7 +18,7 @@ export function readGiven(words: readonly string[]): ReadonlyMap<string, string>
 function readWord(word: string): [string, string] {
   const [, name = '', value = ''] = /^([A-Z][A-Z0-9_]*)=(.*)$/s.exec(word) ?? [];
   if (name === '') throw new UsageError(`install takes settings as NAME=value, not ${JSON.stringify(word)}.`);
-  if (!ours.has(name) && !name.startsWith('AWS_')) {
+  if (!ours.has(name) && !name.startsWith('AWS_') && !isRexRays(name)) {
     throw invalid(name, 'there is no such setting', 'See docker-volume-ebs serve --help for those that are');
   }
   // biome-ignore lint/suspicious/noControlCharactersInRegex: those are what a line of a file cannot hold.
@@ -28,12 +29,21 @@ function readWord(word: string): [string, string] {
 const invalid = (name: string, why: string, todo: string) =>
   new DriverError('INVALID_OPTION', { tried: `set ${name}`, why, todo });
 
-/** The settings that a file's text has. @throws DriverError INVALID_OPTION for one that is wrong. */
-export function settingsIn(text: string): Settings {
-  const settings = loadSettings([], parseEnv(text));
+/**
+ * The settings that a file's text has, REX-Ray's among them, and what its user must know about these, a line each.
+ * @throws DriverError INVALID_OPTION for one that is wrong.
+ */
+export function settingsIn(text: string): { settings: Settings; warnings: readonly string[] } {
+  const given = parseEnv(text);
+  const { env, warnings } = understandRexRay(given);
+  const settings = loadSettings([], { ...given, ...env });
   parseDefaultTags(settings.tags);
-  return settings;
+  return { settings, warnings };
 }
+
+/** A file's text as it may be shown. */
+export const withoutSecrets = (text: string): string =>
+  text.replaceAll(/^(\s*\w*(?:SECRET|TOKEN)\w*\s*=).+$/gm, '$1(not shown)');
 
 /** The text of a new file: every setting with its default, commented out. */
 export function newEnvFile(): string {
@@ -53,7 +63,7 @@ export function withSettings(text: string, given: ReadonlyMap<string, string>): 
   for (const [name, value] of given) {
     const line = `${name}=${quoted(value)}`;
     // Of several the last counts.
-    const set = lines.findLastIndex((each) => each.trimStart().startsWith(`${name}=`));
+    const set = lines.findLastIndex((each) => each.split('=')[0]?.trim() === name);
     const place = set < 0 ? lines.findIndex((each) => each.startsWith(`#${name}=`)) : set;
     if (place < 0) lines.push(line);
     else lines[place] = line;

@@ -1,4 +1,5 @@
 import { existsSync } from 'node:fs';
+import { stat } from 'node:fs/promises';
 import { DriverError } from '../../errors.ts';
 import { run } from '../../host/run.ts';
 
@@ -19,6 +20,20 @@ export async function systemctl(...args: readonly string[]): Promise<void> {
 /** Whether a unit is running, or listening. */
 export const isActive = async (unit: string): Promise<boolean> =>
   (await run('systemctl', ['is-active', '--quiet', unit])).code === 0;
+
+/** What a unit that is loaded listens on, as "/run/x.sock (Stream)". */
+export const listensOn = (unit: string): Promise<string> => property(unit, 'Listen');
+
+/** True for a unit that was started before one of these files was changed: it does not do yet what they say. */
+export async function isBehind(unit: string, ...paths: readonly string[]): Promise<boolean> {
+  const startedUs = Number(await property(unit, 'ActiveEnterTimestampMonotonic'));
+  const started = Date.now() - Number(process.hrtime.bigint()) / 1e6 + startedUs / 1e3;
+  const changed = await Promise.all(paths.map(async (path) => (await stat(path)).ctimeMs));
+  return startedUs === 0 || Math.max(...changed) >= started;
+}
+
+const property = async (unit: string, name: string): Promise<string> =>
+  (await run('systemctl', ['show', `--property=${name}`, '--value', unit])).stdout.trim();
 
 /** @throws DriverError HOST_FAILED for anybody but root, and where systemd is not this machine's init. */
 export function requireRootAndSystemd(command: string): void {

@@ -1,4 +1,4 @@
-import { envFile, serviceName, socketName } from './places.ts';
+import { envFile, programName, serviceName, socketName } from './places.ts';
 
 /** What the units say about this installation. All are absolute paths that need no quoting. */
 export interface UnitFacts {
@@ -7,6 +7,10 @@ export interface UnitFacts {
   readonly root: string;
   readonly socket: string;
 }
+
+/** Their changes would be gone with the next release. */
+const editing = (unit: string) =>
+  `# Written by docker-volume-ebs install, and written anew by the next: for changes use systemctl edit ${unit}.`;
 
 /** Whoever mounts volumes starts after us and ends before us: Docker, Mesos agents under their usual names, Nomad, ECS. */
 const users =
@@ -17,7 +21,8 @@ const users =
  * the directives that imply one (systemd.exec(5): Private…, most of Protect…, ReadOnlyPaths and the like).
  */
 export function serviceUnit({ program, root }: UnitFacts): string {
-  return `[Unit]
+  return `${editing(serviceName)}
+[Unit]
 Description=EBS volumes for containers
 Requires=${socketName}
 After=${socketName} network.target
@@ -36,15 +41,17 @@ RestartSec=1
 TimeoutStopSec=15
 KillMode=mixed
 OOMScoreAdjust=-500
+# A check of one damaged disk may need more memory than there is: the calls for other volumes go on.
+OOMPolicy=continue
 
-# Mounts, filesystem ioctls; whose mount it is, in /proc; growing a mounted ext4; any owner's files.
-CapabilityBoundingSet=CAP_SYS_ADMIN CAP_SYS_PTRACE CAP_SYS_RESOURCE CAP_CHOWN CAP_DAC_OVERRIDE CAP_DAC_READ_SEARCH CAP_FOWNER
+# Mounts, filesystem ioctls; whose mount it is, in /proc; growing a mounted ext4; any owner's files, and their set-group-ID bit
+# (a volume's mode=2770, which RestrictSUIDSGID= would refuse).
+CapabilityBoundingSet=CAP_SYS_ADMIN CAP_SYS_PTRACE CAP_SYS_RESOURCE CAP_CHOWN CAP_DAC_OVERRIDE CAP_DAC_READ_SEARCH CAP_FOWNER CAP_FSETID
 NoNewPrivileges=yes
 RestrictAddressFamilies=AF_UNIX AF_INET AF_INET6 AF_NETLINK
 # A filesystem is first tried in a mount namespace of its own.
 RestrictNamespaces=mnt
 RestrictRealtime=yes
-RestrictSUIDSGID=yes
 LockPersonality=yes
 SystemCallArchitectures=native
 SystemCallFilter=@system-service @mount
@@ -57,7 +64,8 @@ WantedBy=multi-user.target
 
 /** The socket's unit: it accepts from early boot on, also while the service starts, restarts or is replaced. */
 export function socketUnit({ socket }: UnitFacts): string {
-  return `[Unit]
+  return `${editing(socketName)}
+[Unit]
 Description=EBS volumes for containers: socket of the volume plugin
 Before=${users}
 
@@ -74,4 +82,8 @@ WantedBy=sockets.target
 }
 
 /** The program that a service unit of ours starts; undefined where the text is none. */
-export const programOf = (unit: string): string | undefined => /^ExecStart=(\/\S+) serve$/m.exec(unit)?.[1];
+export const programOf = (unit: string): string | undefined =>
+  new RegExp(`^ExecStart=(/\\S*/${programName}) serve$`, 'm').exec(unit)?.[1];
+
+/** The DVE_ROOT that a service unit of ours was written for; undefined where the text is none. */
+export const rootOf = (unit: string): string | undefined => /^RequiresMountsFor=(\/\S*)$/m.exec(unit)?.[1];
