@@ -80,7 +80,8 @@ test('whatever is given, every setting is of its kind or INVALID_OPTION is throw
       } catch (error) {
         return isCode(error, 'INVALID_OPTION');
       }
-      return typeof settings[name] === kinds[name] && !Number.isNaN(settings[name]);
+      const kind = name === 'metrics' && settings[name] !== 'off' ? 'object' : kinds[name];
+      return typeof settings[name] === kind && !Number.isNaN(settings[name]);
     }),
     { numRuns: 2000 },
   );

@@ -21,7 +21,7 @@ it('takes the settings of the unit where the environment has none of ours, below
   await writeFile(file, lines.join('\n'));
   const [env, variables] = daemonVariables({ PATH: '/bin', AWS_REGION: 'eu-west-2' }, file);
   expect(env).toEqual({ PATH: '/bin', AWS_REGION: 'eu-west-2', DVE_CLUSTER: 'prod', DVE_TAGS: 'a=b,c=d' });
-  expect(variables).toEqual({ from: 'file', file, names: ['DVE_CLUSTER', 'AWS_REGION', 'DVE_TAGS'] });
+  expect(variables).toEqual({ from: 'file', file, names: ['AWS_REGION', 'DVE_CLUSTER', 'DVE_TAGS'] });
   const own = { DVE_SOCKET: '/x' };
   expect(daemonVariables(own, file)).toEqual([own, { from: 'environment' }]);
   expect(daemonVariables({}, join(dir, 'none'))).toEqual([{}, { from: 'environment' }]);

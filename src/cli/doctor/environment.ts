@@ -1,4 +1,5 @@
 import { readFileSync } from 'node:fs';
+import { parseEnv } from 'node:util';
 
 /** Where the unit of systemd has the daemon's variables. */
 export const unitFile = '/etc/docker-volume-ebs/env';
@@ -19,7 +20,7 @@ export type Variables =
 export function daemonVariables(own: NodeJS.ProcessEnv, file: string = unitFile): [NodeJS.ProcessEnv, Variables] {
   if (Object.keys(own).some((name) => name.startsWith('DVE_'))) return [own, { from: 'environment' }];
   try {
-    const read = parseEnvironment(readFileSync(file, 'utf8'));
+    const read = parseEnv(readFileSync(file, 'utf8'));
     return [
       { ...read, ...own },
       { from: 'file', file, names: Object.keys(read) },
@@ -30,14 +31,3 @@ export function daemonVariables(own: NodeJS.ProcessEnv, file: string = unitFile)
     return [own, { from: 'nowhere', file, why: message }];
   }
 }
-
-/** Lines of NAME=value as systemd reads them (systemd.exec(5), EnvironmentFile=), without continued lines and escapes. */
-function parseEnvironment(text: string): Record<string, string> {
-  const pairs = text.split('\n').flatMap((line) => {
-    const [, name, value = ''] = /^\s*([A-Za-z_][A-Za-z0-9_]*)=(.*)$/.exec(line) ?? [];
-    return name === undefined ? [] : [[name, unquoted(value.trim())] as const];
-  });
-  return Object.fromEntries(pairs);
-}
-
-const unquoted = (value: string): string => /^(["'])(.*)\1$/.exec(value)?.[2] ?? value;
