@@ -6,6 +6,8 @@ export default defineConfig({
     include: ['test/**/*.test.ts'],
     // Most of the processor's time goes into starting daemons and commands: Node compiles each source once.
     env: { NODE_COMPILE_CACHE: join(import.meta.dirname, 'node_modules/.cache/node') },
+    // Whatever is awaited comes, on a busy machine later.
+    expect: { poll: { timeout: 60_000 } },
     testTimeout: 120_000,
     hookTimeout: 120_000,
     // Two cores, but these tests mostly wait: for detaches, lingers, daemons that start.

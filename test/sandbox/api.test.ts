@@ -160,10 +160,13 @@ describe.skipIf(requires('root', 'loop').skip)('the EC2 API over a socket', () =
     const id = await newVolume(ec2);
     for (const Size of [2, 3, 4, 5]) {
       await ec2.send(new ModifyVolumeCommand({ VolumeId: id, Size }));
-      await vi.waitFor(async () => {
-        const { VolumesModifications } = await ec2.send(new DescribeVolumesModificationsCommand({ VolumeIds: [id] }));
-        expect(VolumesModifications![0]).toMatchObject({ ModificationState: 'completed', TargetSize: Size });
-      });
+      await vi.waitFor(
+        async () => {
+          const { VolumesModifications } = await ec2.send(new DescribeVolumesModificationsCommand({ VolumeIds: [id] }));
+          expect(VolumesModifications![0]).toMatchObject({ ModificationState: 'completed', TargetSize: Size });
+        },
+        { timeout: 60_000 },
+      );
     }
     expect((await volumeOf(ec2, id)).Size).toBe(5);
     const grow = (Size: number) => ec2.send(new ModifyVolumeCommand({ VolumeId: id, Size }));
@@ -175,12 +178,15 @@ describe.skipIf(requires('root', 'loop').skip)('the EC2 API over a socket', () =
     const id = await newVolume(ec2);
     const { SnapshotId, State } = await ec2.send(new CreateSnapshotCommand({ VolumeId: id, Description: 'd' }));
     expect(State).toBe('pending');
-    await vi.waitFor(async () => {
-      const { Snapshots } = await ec2.send(
-        new DescribeSnapshotsCommand({ OwnerIds: ['self'], SnapshotIds: [SnapshotId!] }),
-      );
-      expect(Snapshots![0]).toMatchObject({ State: 'completed', VolumeId: id, VolumeSize: 1 });
-    });
+    await vi.waitFor(
+      async () => {
+        const { Snapshots } = await ec2.send(
+          new DescribeSnapshotsCommand({ OwnerIds: ['self'], SnapshotIds: [SnapshotId!] }),
+        );
+        expect(Snapshots![0]).toMatchObject({ State: 'completed', VolumeId: id, VolumeSize: 1 });
+      },
+      { timeout: 60_000 },
+    );
     const copy = await ec2.send(
       new CreateVolumeCommand({ AvailabilityZone: 'us-east-1a', SnapshotId, VolumeType: 'gp3' }),
     );

@@ -96,8 +96,9 @@ describe.skipIf(requires('root', 'loop').skip)('disks', () => {
     await onNode(a, `touch ${mountpoint}/before`);
     const { SnapshotId } = await ec2.send(new CreateSnapshotCommand({ VolumeId: id }));
     await onNode(a, `touch ${mountpoint}/after; umount ${mountpoint}`);
-    const copy = await vi.waitFor(() =>
-      ec2.send(new CreateVolumeCommand({ AvailabilityZone: 'us-east-1a', VolumeType: 'gp3', SnapshotId })),
+    const copy = await vi.waitFor(
+      () => ec2.send(new CreateVolumeCommand({ AvailabilityZone: 'us-east-1a', VolumeType: 'gp3', SnapshotId })),
+      { timeout: 60_000 },
     );
     await becomes(ec2, copy.VolumeId!, 'available');
     expect(await filesOn(ec2, copy.VolumeId!, b)).toEqual(['before']);

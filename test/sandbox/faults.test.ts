@@ -58,7 +58,9 @@ describe.skipIf(requires('root', 'loop').skip)('the fault switchboard', () => {
     const [node] = sandbox.nodes();
     await set(sandbox, { kind: 'create-vanishes', times: 1 });
     const ghost = await ec2.send(new CreateVolumeCommand(gp3));
-    await vi.waitFor(() => expect(volumeOf(ec2, ghost.VolumeId!)).rejects.toEqual(refusal('InvalidVolume.NotFound')));
+    await vi.waitFor(() => expect(volumeOf(ec2, ghost.VolumeId!)).rejects.toEqual(refusal('InvalidVolume.NotFound')), {
+      timeout: 60_000,
+    });
     const id = await newVolume(ec2);
     await set(sandbox, { kind: 'stuck-attaching', volume: id });
     await ec2.send(new AttachVolumeCommand({ VolumeId: id, InstanceId: node!.instanceId, Device: '/dev/xvdba' }));

@@ -40,11 +40,14 @@ describe.skipIf(requires('root', 'loop').skip)('machines', () => {
     expect((await volumeOf(ec2, id)).Attachments).toMatchObject([{ State: 'attached', InstanceId: a.instanceId }]);
     await ec2.send(new StartInstancesCommand({ InstanceIds: [a.instanceId] }));
     await instanceBecomes(ec2, a.instanceId, 'running');
-    const again = await vi.waitFor(async () => {
-      const node = sandbox.nodes().find(({ instanceId }) => instanceId === a.instanceId)!;
-      await onNode(node, 'true');
-      return node;
-    });
+    const again = await vi.waitFor(
+      async () => {
+        const node = sandbox.nodes().find(({ instanceId }) => instanceId === a.instanceId)!;
+        await onNode(node, 'true');
+        return node;
+      },
+      { timeout: 60_000 },
+    );
     expect(again.pid).not.toBe(a.pid);
     expect(await bootIdOf(again)).not.toBe(boot);
     const { stdout } = await onNode(again, `mount ${diskOf(again, id)} ${mountpoint} && ls ${mountpoint}`);
@@ -56,7 +59,7 @@ describe.skipIf(requires('root', 'loop').skip)('machines', () => {
     const id = await newVolume(ec2);
     await mounted(a, await attach(ec2, id, a));
     await ec2.send(new RebootInstancesCommand({ InstanceIds: [a.instanceId] }));
-    await vi.waitFor(() => expect(sandbox.nodes()[0]!.pid).not.toBe(a.pid));
+    await vi.waitFor(() => expect(sandbox.nodes()[0]!.pid).not.toBe(a.pid), { timeout: 60_000 });
     expect((await volumeOf(ec2, id)).Attachments).toMatchObject([{ State: 'attached', InstanceId: a.instanceId }]);
     await ec2.send(new StopInstancesCommand({ InstanceIds: [a.instanceId], Force: true }));
     await instanceBecomes(ec2, a.instanceId, 'stopped');
@@ -84,7 +87,7 @@ describe.skipIf(requires('root', 'loop').skip)('machines', () => {
     onTestFinished(() => void container.kill('SIGKILL'));
     const inContainer = (script: string) =>
       spawnSync('nsenter', ['-t', String(container.pid), '-m', 'sh', '-c', script]);
-    await vi.waitFor(() => expect(inContainer(`ls ${mountpoint}/synced`).status).toBe(0));
+    await vi.waitFor(() => expect(inContainer(`ls ${mountpoint}/synced`).status).toBe(0), { timeout: 60_000 });
     await ec2.send(new TerminateInstancesCommand({ InstanceIds: [a.instanceId] }));
     await instanceBecomes(ec2, a.instanceId, 'terminated');
     expect(String(inContainer(`echo z > ${mountpoint}/late`).stderr)).toContain('Input/output error');
@@ -105,11 +108,14 @@ describe.skipIf(requires('root', 'loop').skip)('machines', () => {
       }),
     );
     const instanceId = Instances![0]!.InstanceId!;
-    const node = await vi.waitFor(async () => {
-      const found = sandbox.nodes().find((each) => each.instanceId === instanceId)!;
-      await onNode(found, 'true');
-      return found;
-    });
+    const node = await vi.waitFor(
+      async () => {
+        const found = sandbox.nodes().find((each) => each.instanceId === instanceId)!;
+        await onNode(found, 'true');
+        return found;
+      },
+      { timeout: 60_000 },
+    );
     const id = await newVolume(ec2);
     const mountpoint = await mounted(node, await attach(ec2, id, node));
     await ec2.send(new StopInstancesCommand({ InstanceIds: [instanceId], Hibernate: true }));
@@ -129,6 +135,8 @@ describe.skipIf(requires('root', 'loop').skip)('machines', () => {
     await ec2.send(new AttachVolumeCommand({ VolumeId: id, InstanceId: a.instanceId, Device: '/dev/xvdba' }));
     await becomes(ec2, id, 'attached');
     await ec2.send(new StartInstancesCommand({ InstanceIds: [a.instanceId] }));
-    await vi.waitFor(() => expect(statSync(diskOf(sandbox.nodes()[0]!, id)).isBlockDevice()).toBe(true));
+    await vi.waitFor(() => expect(statSync(diskOf(sandbox.nodes()[0]!, id)).isBlockDevice()).toBe(true), {
+      timeout: 60_000,
+    });
   });
 });

@@ -117,7 +117,7 @@ describe.skipIf(requires('root', 'loop').skip)('a sandbox started again', () => 
     const disk = await attach(client(sandbox), await newVolume(client(sandbox)), node!);
     await onNode(node!, `mkfs.ext4 -q ${disk} && mkdir ${node!.root}/mnt && mount ${disk} ${node!.root}/mnt`);
     process.kill(node!.pid, 'SIGKILL');
-    await vi.waitFor(() => expect(() => process.kill(node!.pid, 0)).toThrow());
+    await vi.waitFor(() => expect(() => process.kill(node!.pid, 0)).toThrow(), { timeout: 60_000 });
     const again = await sandbox.startDaemon(node!.instanceId);
     expect(again.pid).not.toBe(node!.pid);
     expect(

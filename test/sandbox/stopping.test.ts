@@ -41,7 +41,7 @@ describe.skipIf(requires('root', 'loop').skip)('stopping an instance', () => {
       StateTransitionReason: expect.stringMatching(/^User initiated \(\d{4}-.* GMT\)$/),
     });
     await ec2.send(new DetachVolumeCommand({ VolumeId: id }));
-    await vi.waitFor(async () => expect((await volumeOf(ec2, id)).State).toBe('available'));
+    await vi.waitFor(async () => expect((await volumeOf(ec2, id)).State).toBe('available'), { timeout: 60_000 });
     expect(await filesOn(ec2, id, b)).toEqual(['unsynced']);
   });
 
