@@ -194,7 +194,7 @@ describe('more suspicion', () => {
       },
       { among: anySuspect, policy: 'stonith' },
     );
-    expect(further).toBeGreaterThan(5);
+    expect(further).toBeGreaterThan(0);
   });
 
   it.each(suspicions)('%s proves nothing', (_, add) => {
