@@ -28,9 +28,13 @@ afterAll(() => rm(scratch, { recursive: true, force: true }));
 async function build(directory: string, env: Record<string, string>): Promise<Map<string, Buffer>> {
   await mkdir(directory, { recursive: true });
   for (const input of inputs) await cp(join(root, input), join(directory, input), { recursive: true });
-  // Links take no room; where the temporary directory is another filesystem, copies do.
-  const modules = [join(root, 'node_modules'), directory] as const;
-  await run('cp', ['-al', ...modules]).catch(() => run('cp', ['-a', ...modules]));
+  // Links take no room; where the temporary directory is another filesystem, copies do. Caches change meanwhile.
+  const modules = join(directory, 'node_modules');
+  await mkdir(modules);
+  const packages = (await readdir(join(root, 'node_modules'))).filter((name) => name !== '.cache');
+  const copy = (how: string) =>
+    run('cp', [how, '-t', modules, ...packages.map((name) => join(root, 'node_modules', name))]);
+  await copy('-al').catch(() => copy('-a'));
   await run('npm', ['run', '-s', 'build'], { cwd: directory, env: { ...process.env, ...env } });
   const dist = join(directory, 'dist');
   const names = (await readdir(dist)).sort();
