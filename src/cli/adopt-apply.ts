@@ -53,13 +53,14 @@ async function refuseRivals(ec2: Calls, volume: EbsVolume, name: string, tags: T
   const rival = found.find((each) => each.id !== volume.id && !isGone(each));
   if (rival === undefined) return;
   const now = found.find(({ id }) => id === volume.id) ?? volume;
-  const moved = ownerOf(now) !== undefined && ownerOf(volume) === undefined;
+  const owner = ownerOf(now);
+  const moved = owner !== undefined && ownerOf(volume) === undefined;
   // Only what was written here: another adoption's tags stay.
   if (!moved) await ec2.deleteTags(volume.id, tags);
   throw new DriverError('AMBIGUOUS_NAME', {
     volume: name,
     tried: `adopt ${volume.id}`,
-    why: `${rival.id} got this name at the same moment, and ${moved ? `${ownerOf(now)?.instanceId} has attached the adopted one by now` : 'the adoption was undone'}`,
+    why: `${rival.id} got this name at the same moment, and ${moved ? `${holderOf(owner)} has attached the adopted one by now` : 'the adoption was undone'}`,
     todo: `Remove ${rival.id} if it is the empty one that a node has made, then adopt again`,
   });
 }
@@ -89,11 +90,13 @@ export async function giveBack(ec2: Calls, step: Extract<Step, { kind: 'give-bac
 const pick = (tags: Tags, keys: readonly string[]): Tags =>
   Object.fromEntries(Object.entries(tags).filter(([key]) => keys.includes(key)));
 
-function attachedMeanwhile(name: string, { id }: EbsVolume, { instanceId, device }: Attachment): DriverError {
+const holderOf = ({ instanceId }: Attachment): string => instanceId ?? 'a resource that AWS manages';
+
+function attachedMeanwhile(name: string, { id }: EbsVolume, owner: Attachment): DriverError {
   return new DriverError('ATTACHED_ELSEWHERE', {
     volume: name,
     tried: `give ${id} back`,
-    why: `${instanceId ?? 'a resource that AWS manages'} has attached it as ${device} at the same moment`,
+    why: `${holderOf(owner)} has attached it as ${owner.device} at the same moment`,
     todo: 'Stop the containers that use it, wait until it is detached, and give it back then',
   });
 }
