@@ -2,13 +2,14 @@ import { createHash } from 'node:crypto';
 import { once } from 'node:events';
 import { createServer } from 'node:net';
 import { DriverError } from '../errors.ts';
+import { errnoOf, hostFailed } from './tools.ts';
 
 /**
- * Makes this process the only daemon of a cluster on an instance. Two of them, say a
- * managed plugin and a service of systemd, would each take the other's attachments for leftovers and detach them.
+ * Makes this process the only daemon of a cluster on an instance. Two of them, say a managed plugin and a service of
+ * systemd, would each take the other's attachments for leftovers and detach them.
  * The lock is an abstract Unix socket (unix(7)): seen by every process of the host's network, whatever its filesystems,
  * and gone with its process. Until then nothing gives it back: what a driver has under way may outlive its closing.
- * @throws DriverError HOST_FAILED where another process has it.
+ * @throws DriverError HOST_FAILED where another process has it, or it cannot be had at all.
  */
 export async function lockInstance(instanceId: string, cluster: string): Promise<void> {
   const server = createServer((connection) => connection.destroy());
@@ -16,8 +17,16 @@ export async function lockInstance(instanceId: string, cluster: string): Promise
     server.listen(`\0${lockName(instanceId, cluster)}`);
     await once(server, 'listening');
   } catch (error) {
+    const tried = `serve the cluster ${cluster} on ${instanceId}`;
+    if (errnoOf(error) !== 'EADDRINUSE') {
+      throw hostFailed(
+        `${tried} (take its lock)`,
+        error,
+        'Let this process make Unix sockets (seccomp, AppArmor, SELinux)',
+      );
+    }
     throw new DriverError('HOST_FAILED', {
-      tried: `serve the cluster ${cluster} on ${instanceId}`,
+      tried,
       why: 'another daemon serves it here, and would detach what this one attaches',
       todo: 'Stop or uninstall one of the two (a managed plugin, a service of systemd), or give this one another cluster with DVE_CLUSTER',
       cause: error,

@@ -1,7 +1,9 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { Server } from 'node:net';
 import { join } from 'node:path';
-import { expect, it, onTestFinished } from 'vitest';
+import { expect, it, onTestFinished, vi } from 'vitest';
+import { lockInstance } from '../../src/host/instance-lock.ts';
 
 const module = join(import.meta.dirname, '../../src/host/instance-lock.ts');
 
@@ -41,4 +43,17 @@ it('leaves other clusters and other instances alone', async () => {
   ] as const) {
     expect((await daemon(instance, cluster)).said).toBe('locked');
   }
+});
+
+it('that cannot be had for another reason is not laid on another daemon', async () => {
+  const listen = vi.spyOn(Server.prototype, 'listen').mockImplementation(function (this: Server) {
+    process.nextTick(() =>
+      this.emit('error', Object.assign(new Error('EACCES: permission denied'), { code: 'EACCES' })),
+    );
+    return this;
+  });
+  onTestFinished(() => listen.mockRestore());
+  const failing = lockInstance(instanceId, 'production');
+  await expect(failing).rejects.toThrow(/serve the cluster production .*EACCES: permission denied/);
+  await expect(failing).rejects.not.toThrow('another daemon');
 });
