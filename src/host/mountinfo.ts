@@ -34,6 +34,7 @@ function parseLine(line: string): MountEntry {
     root: decodePath(root),
     mountpoint: decodePath(mountpoint),
     options: decodeOptions(options),
+    propagation: fields.slice(6, dash),
     type: decode(type),
     source: decode(source),
     superOptions: decodeOptions(superOptions ?? ''),

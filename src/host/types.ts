@@ -36,6 +36,8 @@ export interface MountEntry {
   readonly root: string;
   readonly mountpoint: string;
   readonly options: readonly string[];
+  /** With whom it shares the mounts below it (mount_namespaces(7)): "shared:1", "master:2"; empty for a private one. */
+  readonly propagation: readonly string[];
   readonly type: string;
   readonly source: string;
   readonly superOptions: readonly string[];

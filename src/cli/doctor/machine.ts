@@ -1,9 +1,10 @@
-import { open, readdir, readFile, readlink, realpath, stat, statfs } from 'node:fs/promises';
+import { open, readdir, readFile, readlink, realpath, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import type { Settings } from '../../config.ts';
 import { DriverError } from '../../errors.ts';
 import { attachedVolumeIds, findDevice } from '../../host/devices.ts';
 import { runTool, wordsOf } from '../../host/tools.ts';
+import { filesystemUsage } from '../../host/usage.ts';
 import type { JournalRecord } from './facts.ts';
 import { type MountPoint, mountOf, readMountPoints } from './mountpoints.ts';
 
@@ -75,12 +76,12 @@ export function openMachine(settings: Pick<Settings, 'root' | 'deviceRoot' | 'sy
     deviceMount: async () => mountOf(await ownMounts(), await realpath(settings.deviceRoot)),
     async root() {
       const path = await realpath(await nearest(settings.root));
-      const { bavail, bsize, files, ffree } = await statfs(path);
+      const { bytes, inodes } = await filesystemUsage(path);
       return {
         path,
         exists: (await nearest(settings.root)) === settings.root,
-        freeBytes: bavail * bsize,
-        freeInodes: files === 0 ? undefined : ffree,
+        freeBytes: bytes.available,
+        freeInodes: inodes.total === 0 ? undefined : inodes.total - inodes.used,
         mount: mountOf(await ownMounts(), path),
       };
     },

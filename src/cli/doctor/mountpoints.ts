@@ -19,11 +19,8 @@ export async function readMountPoints(file: string): Promise<MountPoint[]> {
 
 /** @throws Error on a line that is not of the format of mountinfo */
 export function parseMountPoints(text: string): MountPoint[] {
-  const lines = text.split('\n').filter((line) => line !== '');
-  return parseMountinfo(text).map(({ mountpoint, type, options, superOptions }, index) => {
-    const [before = ''] = (lines[index] ?? '').split(' - ');
-    const fields = before.split(' ').slice(6);
-    const groupOf = (word: string) => fields.find((field) => field.startsWith(`${word}:`))?.slice(word.length + 1);
+  return parseMountinfo(text).map(({ mountpoint, type, options, superOptions, propagation }) => {
+    const groupOf = (word: string) => propagation.find((field) => field.startsWith(`${word}:`))?.slice(word.length + 1);
     return {
       ...{ mountpoint, type, readOnly: options.includes('ro') || superOptions.includes('ro') },
       ...{ shared: groupOf('shared'), master: groupOf('master') },
