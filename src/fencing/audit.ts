@@ -78,16 +78,19 @@ export function openAudit(file: string, log: Logger): Audit {
   return createAudit(createChain(file, { maxBytes, onBroken }), log);
 }
 
+/** The counters at a daemon's start. */
+export const nothingCounted = (): FenceCounters => ({
+  decisions: {},
+  refusals: {},
+  stops: { graceful: 0, forced: 0 },
+  forcedDetaches: 0,
+  lostRaces: 0,
+  aborted: 0,
+});
+
 /** The audit on a chain. */
 export function createAudit(chain: Chain, log: Logger): Audit {
-  const counters: FenceCounters = {
-    decisions: {},
-    refusals: {},
-    stops: { graceful: 0, forced: 0 },
-    forcedDetaches: 0,
-    lostRaces: 0,
-    aborted: 0,
-  };
+  const counters = nothingCounted();
   const folded = createFolding();
   let paused: SeenPause | undefined;
   const sawPause = (reason: string | undefined) => {

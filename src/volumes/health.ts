@@ -5,7 +5,7 @@ import type { Settings } from '../config.ts';
 import { listen } from '../events.ts';
 import { temporarySuffix } from '../host/durable.ts';
 import type { Connection } from './connect.ts';
-import type { Node } from './node.ts';
+import { type Node, unsurveyed } from './node.ts';
 import type { Ec2Contact, Health } from './types.ts';
 
 /** A daemon that needs EC2 asks again well within this: a failure that is older is over, or concerned one caller alone. */
@@ -25,8 +25,7 @@ export function createHealth(settings: Pick<Settings, 'root'>, connection: Conne
   );
   const notReady = (): string | undefined => {
     if (node === undefined) return `this node does not know yet which instance it is (${connection.reason()})`;
-    const { survey } = node;
-    return survey.isDone() ? undefined : `EC2 has not told yet what is attached to this instance${survey.failure()}`;
+    return unsurveyed(node);
   };
   const writable = createProbe(join(settings.root, 'state'));
   return async () => {

@@ -2,7 +2,7 @@ import { isCode } from '../errors.ts';
 import type { Notice } from '../host/notices.ts';
 import type { LocalState } from './connect.ts';
 import type { Held } from './held.ts';
-import { mountpointOf, type Node } from './node.ts';
+import { mountpointOf, type Node, unsurveyed } from './node.ts';
 import type { NodeStatus, NodeVolume } from './types.ts';
 import { createUsageReader, type UsageReader } from './usage.ts';
 
@@ -61,11 +61,6 @@ export function createNodeStatus({ local, opened, reason }: StatusSources): () =
 }
 
 const byName = (a: NodeVolume, b: NodeVolume) => (a.name < b.name ? -1 : 1);
-
-/** Before EC2 has told what is attached to this instance, nothing new is. */
-function unsurveyed({ survey }: Node): string | undefined {
-  return survey.isDone() ? undefined : `EC2 has not told yet what is attached to this instance${survey.failure()}`;
-}
 
 type Looked = Pick<NodeVolume, 'ghost' | 'usage'>;
 

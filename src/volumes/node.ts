@@ -100,6 +100,11 @@ export async function waiting<T>(
 export const findVolume = (node: Node, name: string): Promise<EbsVolume | undefined> =>
   waiting(node, name, 'EC2 to tell which EBS volume has this name', () => node.lookup.find(name));
 
+/** Why nothing new is attached here yet, as a clause: EC2 has to tell first what is. Undefined once it has. */
+export function unsurveyed({ survey }: Pick<Node, 'survey'>): string | undefined {
+  return survey.isDone() ? undefined : `EC2 has not told yet what is attached to this instance${survey.failure()}`;
+}
+
 /** Where a volume's filesystem is mounted; the directory exists only while it is. */
 export function mountpointOf(settings: Pick<Settings, 'root'>, name: string): string {
   return join(settings.root, 'volumes', encodeName(name));

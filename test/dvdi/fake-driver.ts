@@ -1,3 +1,4 @@
+import { nothingCounted } from '../../src/fencing/audit.ts';
 import type { Operator, VolumeDriver } from '../../src/volumes/types.ts';
 
 export interface FakeDriver extends VolumeDriver {
@@ -57,7 +58,7 @@ function idleOperator(noted: Noted): Operator {
       volumes: [],
       takeovers: [],
       paused: undefined,
-      fencesDone: noFences,
+      fencesDone: nothingCounted(),
       notices: [],
     })),
     volumes: noted('volumes', () => ({ cluster: 'default', volumes: [], paused: undefined, stale: undefined })),
@@ -100,14 +101,5 @@ function idleOperator(noted: Noted): Operator {
     },
   };
 }
-
-const noFences = {
-  decisions: {},
-  refusals: {},
-  stops: { graceful: 0, forced: 0 },
-  forcedDetaches: 0,
-  lostRaces: 0,
-  aborted: 0,
-};
 
 const isCaller = (value: unknown) => typeof value === 'object' && value !== null && 'signal' in value;

@@ -18,7 +18,7 @@ import {
 } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
-import { DriverError } from '../../errors.ts';
+import { hostFailed } from '../../host/tools.ts';
 
 /** Something of the machine that is not yet as it should be. */
 export interface Change {
@@ -81,7 +81,14 @@ export async function mountpointsRemoval(path: string): Promise<Change | undefin
     await rmdir(path);
   };
   const todo = 'Look at what is in it, and remove it by hand if nobody needs it';
-  return { what: `remove ${path}`, path, make: () => make().catch((error) => fail(`remove ${path}`, error, todo)) };
+  return {
+    what: `remove ${path}`,
+    path,
+    make: () =>
+      make().catch((error) => {
+        throw hostFailed(`remove ${path}`, error, todo);
+      }),
+  };
 }
 
 /** A link that leads nowhere is there too. */
@@ -112,13 +119,8 @@ async function replace(path: string, mode: number | undefined, make: (to: string
     await rename(temporary, path);
   } catch (error) {
     await rm(temporary, { force: true }).catch(() => undefined);
-    fail(`write ${path}`, error, 'Mend that and run it again: it goes on where it ended');
+    throw hostFailed(`write ${path}`, error, 'Mend that and run it again: it goes on where it ended');
   }
-}
-
-function fail(tried: string, cause: unknown, todo: string): never {
-  const why = cause instanceof Error ? cause.message : String(cause);
-  throw new DriverError('HOST_FAILED', { tried, why, todo, cause });
 }
 
 async function sync(path: string): Promise<void> {
