@@ -1,4 +1,4 @@
-import { rexrayPluginSettings } from '../src/cli/rexray-settings.ts';
+import { rexrayPluginSettings } from '../src/cli/serve/rexray-settings.ts';
 import { type SettingName, settingsTable } from '../src/config.ts';
 
 /** One setting as plugin-config.json has it. */

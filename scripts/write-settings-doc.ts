@@ -1,5 +1,5 @@
 import { readFileSync, writeFileSync } from 'node:fs';
-import { rexrayMarkdown } from '../src/cli/rexray-settings.ts';
+import { rexrayMarkdown } from '../src/cli/serve/rexray-settings.ts';
 import { settingsMarkdown } from '../src/config.ts';
 
 /** Writes the tables of settings into their pages, between their markers. */

@@ -11,59 +11,55 @@ interface Entry {
 const commands: Readonly<Record<string, Entry>> = {
   serve: {
     summary: 'Run the volume driver daemon',
-    load: async () => (await import('./serve.ts')).serveCommand,
+    load: async () => (await import('./serve/serve.ts')).serveCommand,
   },
   status: {
     summary: 'Show the volumes of this node, what holds them and what they wait for',
-    load: async () => (await import('./status.ts')).statusCommand,
+    load: async () => (await import('./status/status.ts')).statusCommand,
   },
   ls: {
     summary: "List the cluster's volumes and who has them",
-    load: async () => (await import('./ls.ts')).lsCommand,
+    load: async () => (await import('./ls/ls.ts')).lsCommand,
   },
   drain: {
     summary: 'Release the volumes of this node that nobody uses, and take no new mounts',
-    load: async () => (await import('./drain.ts')).drainCommand,
+    load: async () => (await import('./drain/drain.ts')).drainCommand,
   },
   fence: {
     summary: 'See and steer when volumes are taken over from other nodes',
-    load: async () => (await import('./fence.ts')).fenceCommand,
+    load: async () => (await import('./fence/fence.ts')).fenceCommand,
   },
   dvdcli: {
     summary: 'Mount and unmount volumes for Mesos, as the program of this name does',
-    load: async () => (await import('./dvdcli.ts')).dvdcliCommand,
+    load: async () => (await import('./dvdcli/dvdcli.ts')).dvdcliCommand,
   },
   doctor: {
     summary: 'Check whether this node can do its work, and say what to do where it cannot',
-    load: async () => (await import('./doctor.ts')).doctorCommand,
+    load: async () => (await import('./doctor/doctor.ts')).doctorCommand,
   },
   health: {
     summary: 'Tell whether the daemon of this node is in health, by the exit status',
-    load: async () => (await import('./health.ts')).healthCommand,
+    load: async () => (await import('./health/health.ts')).healthCommand,
   },
   adopt: {
     summary: 'Take EBS volumes that something else has made, as REX-Ray, into the cluster',
-    load: async () => (await import('./adopt.ts')).adoptCommand,
+    load: async () => (await import('./adopt/adopt.ts')).adoptCommand,
   },
   sandbox: {
     summary: 'Run an EC2 and a metadata service on this machine, with loop devices for disks',
-    load: async () => (await import('./sandbox.ts')).sandboxCommand,
+    load: async () => (await import('./sandbox/sandbox.ts')).sandboxCommand,
   },
   demo: {
     summary: 'Show the driver at work in a sandbox',
-    load: async () => (await import('./demo.ts')).demoCommand,
-  },
-  bench: {
-    summary: 'Measure the driver in a sandbox against its budgets',
-    load: async () => (await import('./bench.ts')).benchCommand,
+    load: async () => (await import('./demo/demo.ts')).demoCommand,
   },
   install: {
     summary: 'Install this executable as a systemd service, or upgrade the one that is there',
-    load: async () => (await import('./install.ts')).installCommand,
+    load: async () => (await import('./install/install.ts')).installCommand,
   },
   uninstall: {
     summary: 'Remove the systemd service, its units and this executable',
-    load: async () => (await import('./uninstall.ts')).uninstallCommand,
+    load: async () => (await import('./install/uninstall.ts')).uninstallCommand,
   },
   help: { summary: 'Show this text', load: async () => help },
   version: { summary: 'Show the version', load: async () => version },

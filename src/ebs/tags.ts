@@ -5,9 +5,9 @@ export const tagKeys = {
   /** What consoles show. */
   displayName: 'Name',
   cluster: 'docker-volume-ebs:cluster',
-  /** The volume's name in its encoded form (see volumes/names.ts): what look-ups filter on. */
+  /** The volume's name in its encoded form (see volumes/options/names.ts): what look-ups filter on. */
   name: 'docker-volume-ebs:name',
-  /** Which try with a ClientToken made this volume; see volumes/create.ts. */
+  /** Which try with a ClientToken made this volume; see volumes/requests/create.ts. */
   generation: 'docker-volume-ebs:generation',
   /** Written before mkfs begins on a disk proved blank: what an interrupted mkfs leaves is nobody's data. */
   formatting: 'docker-volume-ebs:formatting',

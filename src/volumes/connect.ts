@@ -1,53 +1,19 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { Logger } from 'pino';
-import type { Settings } from '../config.ts';
-import type { Ec2 } from '../ebs/types.ts';
-import type { Audit } from '../fencing/audit.ts';
-import type { Fencing } from '../fencing/fencing.ts';
 import { policyWarning } from '../fencing/policy.ts';
 import { workerWarning } from '../fencing/swarm.ts';
-import type { NoticeListener } from '../host/notices.ts';
-import type { Host } from '../host/types.ts';
 import { operation } from '../log.ts';
-import { adoptUnrecorded } from './adopt.ts';
-import { createDeviceNames } from './devices.ts';
-import type { Held } from './held.ts';
-import type { Identity, Journal } from './journal.ts';
-import { createKeeper } from './keeper.ts';
-import { createLookup } from './lookup.ts';
-import type { Node } from './node.ts';
-import { createQueue } from './queue.ts';
-import { learnLimit } from './room.ts';
+import { adoptUnrecorded } from './lifecycle/adopt.ts';
+import { createKeeper } from './lifecycle/keeper.ts';
+import { learnLimit } from './lifecycle/room.ts';
+import { createDeviceNames } from './state/devices.ts';
+import type { Identity } from './state/journal.ts';
+import type { LocalState } from './state/local.ts';
+import { createLookup } from './state/lookup.ts';
+import type { Node } from './state/node.ts';
+import { createQueue } from './state/queue.ts';
 
 const firstRetryMs = 500;
 const maxRetryMs = 10_000;
-
-/** The outside world, as the driver opens it. */
-export interface World {
-  openHost(settings: Settings, log: Logger): Promise<Host>;
-  openJournal(directory: string): Promise<Journal>;
-  /** The record of fencing in a file that need not be there yet. */
-  openAudit(file: string, log: Logger): Audit;
-  openEc2(cluster: string, region: string | undefined, log: Logger): Ec2;
-  /** Asks the settings or the metadata service who this instance is; may fail for now. */
-  readIdentity(settings: Settings): Promise<Omit<Identity, 'bootId' | 'asked'>>;
-  /** Makes this the only daemon of a cluster on an instance; fails while there is another. Absent where none can be. */
-  lockInstance?(instanceId: string, cluster: string): Promise<void>;
-  /** Watches for what EC2 announces to do to this instance; absent where nobody announces anything. */
-  watchNotices?(listener: NoticeListener): { close(): void };
-}
-
-/** What is known of this machine before anything is asked of the network. */
-export interface LocalState {
-  readonly settings: Settings;
-  readonly log: Logger;
-  readonly world: World;
-  readonly host: Host;
-  readonly journal: Journal;
-  readonly fencing: Fencing;
-  readonly held: Map<string, Held>;
-  readonly waits: Map<string, string>;
-}
 
 export interface Connection {
   /** Resolves once it is known who this instance is. */

@@ -11,22 +11,22 @@ import { readIdentity } from '../host/identity.ts';
 import { lockInstance } from '../host/instance-lock.ts';
 import { watchNotices } from '../host/notices.ts';
 import { operation } from '../log.ts';
-import { connect, type LocalState, type World } from './connect.ts';
-import { createVolume } from './create.ts';
-import { createHealth } from './health.ts';
-import { holdVolume, letVolumeGo, noSuchVolume } from './hold.ts';
-import { openJournal } from './journal.ts';
-import { nameOf } from './lookup.ts';
-import { encodeName } from './names.ts';
-import type { Node } from './node.ts';
-import { createNodeStatus, type Opened } from './node-status.ts';
-import { openControls } from './operate.ts';
-import { createOperator } from './operator.ts';
-import { parseDefaultTags } from './options.ts';
-import { recall } from './recall.ts';
-import { removeVolume } from './remove.ts';
-import { heldInfo, remoteInfo } from './status.ts';
-import type { VolumeDriver, VolumeInfo } from './types.ts';
+import { connect } from './connect.ts';
+import { recall } from './lifecycle/recall.ts';
+import { openControls } from './operator/controls.ts';
+import { createHealth } from './operator/health.ts';
+import { createOperator } from './operator/operator.ts';
+import { createNodeStatus, type Opened } from './operator/status.ts';
+import { encodeName } from './options/names.ts';
+import { parseDefaultTags } from './options/options.ts';
+import { createVolume } from './requests/create.ts';
+import { get, list, path } from './requests/get.ts';
+import { countedMount, holdVolume, letVolumeGo } from './requests/hold.ts';
+import { removeVolume } from './requests/remove.ts';
+import { openJournal } from './state/journal.ts';
+import type { LocalState, World } from './state/local.ts';
+import type { Node } from './state/node.ts';
+import type { VolumeDriver } from './types.ts';
 
 /** dockerd waits 60 s for the quick verbs (moby daemon/volume/drivers/proxy.go): an error of ours must come first. */
 const connectWaitMs = 45_000;
@@ -89,29 +89,14 @@ export async function openDriver(
     remove: (name) => inTurn('remove', name, (node) => removeVolume(node, name)),
     mount: (name, id, caller) =>
       onVolume('mount', name, (node) =>
-        counted(node, caller?.signal, () => node.queue.run(name, () => holdVolume(node, name, id, caller?.signal))),
+        countedMount(node, caller?.signal, () =>
+          node.queue.run(name, () => holdVolume(node, name, id, caller?.signal)),
+        ),
       ),
     unmount: (name, id) => inTurn('unmount', name, (node) => letVolumeGo(node, name, id)),
-    async path(name) {
-      const held = local.held.get(name);
-      if (held !== undefined) return held.directory ?? '';
-      return onVolume('find', name, async (node) => {
-        if ((await node.lookup.look(name)) === undefined) throw noSuchVolume(name, 'find it');
-        return '';
-      });
-    },
-    async get(name) {
-      const held = local.held.get(name);
-      if (held !== undefined) return heldInfo(held, held.instanceId, local.waits.get(name));
-      return onVolume('find', name, (node) => getRemote(node, name));
-    },
-    async list() {
-      const { value: volumes, stale } = await (await connected('list the volumes')).lookup.list();
-      // dockerd takes nothing but names and mountpoints from a list (moby daemon/volume/drivers/adapter.go).
-      if (stale !== undefined) log.warn({ op: 'list', stale }, 'the list may be out of date');
-      const names = new Set([...local.held.keys(), ...volumes.flatMap((volume) => nameOf(volume) ?? [])]);
-      return [...names].sort().map((name) => ({ name, mountpoint: local.held.get(name)?.directory }));
-    },
+    path: (name) => path(local, name, (work) => onVolume('find', name, work)),
+    get: (name) => get(local, name, (work) => onVolume('find', name, work)),
+    list: async () => list(await connected('list the volumes')),
     waitingFor: (name) => local.waits.get(name),
     health: createHealth(settings, connection),
     operator: createOperator(
@@ -124,26 +109,6 @@ export async function openDriver(
       await node?.queue.idle();
     },
   };
-}
-
-/** Counts a Mount call for as long as its caller waits. One that fails starts no container. */
-async function counted<T>({ mountCalls }: Node, signal: AbortSignal | undefined, work: () => Promise<T>): Promise<T> {
-  let ended = false;
-  const end = () => {
-    if (ended) return;
-    ended = true;
-    mountCalls.inHand -= 1;
-  };
-  mountCalls.inHand += 1;
-  signal?.addEventListener('abort', end, { once: true });
-  try {
-    const result = await work();
-    mountCalls.lastEnd = Date.now();
-    return result;
-  } finally {
-    signal?.removeEventListener('abort', end);
-    end();
-  }
 }
 
 /** Where this node records what fencing decides and does. */
@@ -169,10 +134,4 @@ async function openLocal(settings: Settings, log: Logger, world: World): Promise
   };
   await operation.run({ op: 'start' }, () => recall(local));
   return local;
-}
-
-async function getRemote(node: Node, name: string): Promise<VolumeInfo> {
-  const seen = await node.lookup.look(name);
-  if (seen === undefined) throw noSuchVolume(name, 'find it');
-  return remoteInfo(name, seen.value, node.waits.get(name), seen.stale);
 }

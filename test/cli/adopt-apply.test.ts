@@ -1,9 +1,9 @@
 import { beforeEach, expect, it, vi } from 'vitest';
-import { adoptVolume, giveBack } from '../../src/cli/adopt-apply.ts';
-import { judge, type Region } from '../../src/cli/adopt-judge.ts';
-import { planAdoption, planGivingBack, type Step } from '../../src/cli/adopt-plan.ts';
+import { adoptVolume, giveBack } from '../../src/cli/adopt/apply.ts';
+import { judge, type Region } from '../../src/cli/adopt/judge.ts';
+import { planAdoption, planGivingBack, type Step } from '../../src/cli/adopt/plan.ts';
 import { tagKeys } from '../../src/ebs/tags.ts';
-import { createVolume } from '../../src/volumes/create.ts';
+import { createVolume } from '../../src/volumes/requests/create.ts';
 import { ec2Error, FakeEc2 } from '../support/fake-ec2.ts';
 import { fakeNode } from '../support/fake-node.ts';
 import { failure, played, useVirtualTime } from '../support/virtual-time.ts';

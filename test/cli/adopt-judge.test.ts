@@ -1,10 +1,10 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { type Candidate, judge, type Region } from '../../src/cli/adopt-judge.ts';
-import { planAdoption, planGivingBack, type Step, type Wishes } from '../../src/cli/adopt-plan.ts';
+import { type Candidate, judge, type Region } from '../../src/cli/adopt/judge.ts';
+import { planAdoption, planGivingBack, type Step, type Wishes } from '../../src/cli/adopt/plan.ts';
 import { tagKeys } from '../../src/ebs/tags.ts';
 import type { Attachment, EbsVolume, Tags } from '../../src/ebs/types.ts';
-import { encodeName } from '../../src/volumes/names.ts';
+import { encodeName } from '../../src/volumes/options/names.ts';
 
 const idOf = (n: number) => `vol-${String(n).padStart(8, '0')}`;
 

@@ -1,7 +1,7 @@
 import { execFile } from 'node:child_process';
 import { join } from 'node:path';
 import { describe, expect, it, test } from 'vitest';
-import { type Cluster, type ClusterRow, clusterLines, duplicateTexts } from '../../src/cli/ls-view.ts';
+import { type Cluster, type ClusterRow, clusterLines, duplicateTexts } from '../../src/cli/ls/view.ts';
 import { DriverError } from '../../src/errors.ts';
 import type { ClusterVolume, Operator } from '../../src/volumes/types.ts';
 import { fakeDriver } from '../dvdi/fake-driver.ts';

@@ -182,7 +182,7 @@ test('the commands do without the EC2 client, which takes longer to load than th
       else packages.push(specifier);
     }
   };
-  for (const command of ['cli/status.ts', 'cli/ls.ts', 'cli/drain.ts', 'cli/fence.ts', 'cli/dvdcli.ts'])
+  for (const command of ['status', 'ls', 'drain', 'fence', 'dvdcli'].map((name) => `cli/${name}/${name}.ts`))
     follow(join(source, command));
   expect(packages.filter((name) => !name.startsWith('node:'))).toEqual([]);
   expect(seen.size).toBeGreaterThan(4);

@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import fc from 'fast-check';
 import { describe, expect, it, test } from 'vitest';
-import { rexrayMarkdown, rexrayPluginSettings, understandRexRay } from '../../src/cli/rexray-settings.ts';
+import { rexrayMarkdown, rexrayPluginSettings, understandRexRay } from '../../src/cli/serve/rexray-settings.ts';
 import { loadSettings, settingsTable } from '../../src/config.ts';
 import { isCode } from '../../src/errors.ts';
 

@@ -2,7 +2,7 @@ import { execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { join } from 'node:path';
 import { describe, expect, it, onTestFinished, test } from 'vitest';
-import { type Status, type StatusVolume, statusLines } from '../../src/cli/status-view.ts';
+import { type Status, type StatusVolume, statusLines } from '../../src/cli/status/view.ts';
 import type { NodeStatus, NodeVolume } from '../../src/volumes/types.ts';
 import { fakeDriver } from '../dvdi/fake-driver.ts';
 import { serving } from '../dvdi/serving.ts';

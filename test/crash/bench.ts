@@ -7,7 +7,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { tagKeys } from '../../src/ebs/tags.ts';
 import type { SandboxOptions } from '../../src/sandbox/sandbox.ts';
-import type { Held } from '../../src/volumes/held.ts';
+import type { Held } from '../../src/volumes/state/held.ts';
 import { type CrashPoint, filesOf } from '../support/crash-orders.ts';
 import { eventually, mountedAt, type TestSandbox, tagsOf, testSandbox } from '../support/sandbox.ts';
 

@@ -1,6 +1,6 @@
 import type { Ec2 } from '../../src/ebs/types.ts';
 import type { Host } from '../../src/host/types.ts';
-import type { Journal } from '../../src/volumes/journal.ts';
+import type { Journal } from '../../src/volumes/state/journal.ts';
 
 /** What a step does to the world: a crash before or after one that only reads is a crash after the change before it. */
 type Effect = 'changes' | 'reads';

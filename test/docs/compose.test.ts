@@ -1,8 +1,8 @@
 import { expect, it } from 'vitest';
 import { parse } from 'yaml';
 import { loadSettings } from '../../src/config.ts';
-import { parseOptions } from '../../src/volumes/options.ts';
-import { planVolume } from '../../src/volumes/plan.ts';
+import { parseOptions } from '../../src/volumes/options/options.ts';
+import { planVolume } from '../../src/volumes/options/plan.ts';
 import { openPage } from './page.ts';
 
 const page = openPage('docs/compose.md');

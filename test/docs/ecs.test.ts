@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { settingsTable } from '../../src/config.ts';
-import { parseOptions } from '../../src/volumes/options.ts';
+import { parseOptions } from '../../src/volumes/options/options.ts';
 import { requires } from '../support/requirements.ts';
 import { type AwsStandIn, awsStandIn } from './aws-stand-in.ts';
 import { openPage } from './page.ts';

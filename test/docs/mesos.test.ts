@@ -7,7 +7,7 @@ import { Errors } from 'typebox/schema';
 import { afterAll, beforeAll, describe, expect, it, test } from 'vitest';
 import { readOptions } from '../../src/cli/dvdcli/options.ts';
 import { loadSettings, settingsTable } from '../../src/config.ts';
-import { parseOptions } from '../../src/volumes/options.ts';
+import { parseOptions } from '../../src/volumes/options/options.ts';
 import { requires } from '../support/requirements.ts';
 import { type TestSandbox, tagsOf, testSandbox } from '../support/sandbox.ts';
 import { openPage, projectRoot } from './page.ts';

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { encodeName } from '../../src/volumes/names.ts';
-import { parseOptions } from '../../src/volumes/options.ts';
+import { encodeName } from '../../src/volumes/options/names.ts';
+import { parseOptions } from '../../src/volumes/options/options.ts';
 import { openPage } from './page.ts';
 
 const page = openPage('docs/nomad.md');

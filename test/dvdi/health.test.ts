@@ -1,7 +1,7 @@
 import { request } from 'node:http';
 import { text } from 'node:stream/consumers';
 import { expect, test } from 'vitest';
-import { askHealth } from '../../src/cli/health.ts';
+import { askHealth } from '../../src/cli/health/health.ts';
 import type { Health } from '../../src/volumes/types.ts';
 import { fakeDriver } from './fake-driver.ts';
 import { scratch, serving } from './serving.ts';

@@ -9,7 +9,7 @@ export const powers = ['running', 'stopping', 'stopped', 'asleep'] as const;
 export type Power = (typeof powers)[number];
 
 /**
- * How far A's daemon has come with its attachment; the driver's phases (volumes/held.ts), of which detaching has three
+ * How far A's daemon has come with its attachment; the driver's phases (volumes/state/held.ts), of which detaching has three
  * parts here: `told`, the clean tag is written; `sent`, the detach is on its way. `found`, `quarantined`, `sure`: how the
  * other protocol keeps an attachment over a boot.
  */

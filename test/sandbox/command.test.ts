@@ -9,7 +9,7 @@ import type { Sandbox, SandboxNode } from '../../src/sandbox/sandbox.ts';
 import { requires } from '../support/requirements.ts';
 import { client, leftBehind, temporaryDirectory } from './support.ts';
 
-const source = new URL('../../src/cli/sandbox.ts', import.meta.url).href;
+const source = new URL('../../src/cli/sandbox/sandbox.ts', import.meta.url).href;
 
 function sandbox(...argv: string[]) {
   const script = `import { sandboxCommand } from '${source}'; process.exitCode = await sandboxCommand(${JSON.stringify(argv)});`;

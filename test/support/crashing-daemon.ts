@@ -9,7 +9,7 @@ import { appendFileSync, readFileSync, writeFileSync } from 'node:fs';
 import fs from 'node:fs/promises';
 import { flushCompileCache, syncBuiltinESMExports } from 'node:module';
 import { basename } from 'node:path';
-import type { World } from '../../src/volumes/connect.ts';
+import type { World } from '../../src/volumes/state/local.ts';
 import { filesOf, type Orders } from './crash-orders.ts';
 
 // Before anything of the project is loaded: its modules then get the traced functions too.
@@ -141,7 +141,7 @@ const { openHost } = await import('../../src/host/host.ts');
 const { readIdentity } = await import('../../src/host/identity.ts');
 const { createLogger } = await import('../../src/log.ts');
 const { openDriver } = await import('../../src/volumes/driver.ts');
-const { openJournal } = await import('../../src/volumes/journal.ts');
+const { openJournal } = await import('../../src/volumes/state/journal.ts');
 // A daemon that is killed never writes the cache that makes the next one start sooner.
 flushCompileCache();
 

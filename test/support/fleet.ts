@@ -3,7 +3,7 @@ import { tagKeys } from '../../src/ebs/tags.ts';
 import { readEpoch, readIntents, readOwner } from '../../src/fencing/records.ts';
 import type { Schedulers } from '../../src/fencing/schedulers.ts';
 import type { FencePolicy } from '../../src/fencing/types.ts';
-import { holdVolume, letVolumeGo } from '../../src/volumes/hold.ts';
+import { holdVolume, letVolumeGo } from '../../src/volumes/requests/hold.ts';
 import { FakeAudit } from './fake-audit.ts';
 import { FakeEc2 } from './fake-ec2.ts';
 import { type FakeNode, type FakeNodeParts, fakeNode, verbs } from './fake-node.ts';

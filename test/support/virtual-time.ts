@@ -2,7 +2,7 @@ import { onTestFinished, vi } from 'vitest';
 
 /**
  * `setTimeout` of node:timers/promises on the global timers, so that fake ones cover it too. Use as
- * `vi.mock('node:timers/promises', () => import('../support/virtual-time.ts'))`.
+ * `vi.mock('node:timers/promises', () => import('./virtual-time.ts'))`.
  */
 export function setTimeout<T>(delayMs: number, value?: T, options: { signal?: AbortSignal } = {}): Promise<T> {
   const { signal } = options;

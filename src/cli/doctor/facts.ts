@@ -3,7 +3,7 @@ import type { CredentialSource, InspectedInstance } from '../../ebs/inspect.ts';
 import type { EbsVolume, Ec2 } from '../../ebs/types.ts';
 import type { Testimony } from '../../fencing/types.ts';
 import type { Identity } from '../../host/identity.ts';
-import type { HealthAnswer } from '../health.ts';
+import type { HealthAnswer } from '../health/health.ts';
 import type { Variables } from './environment.ts';
 import type { Machine } from './machine.ts';
 

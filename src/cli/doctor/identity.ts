@@ -1,7 +1,7 @@
 import type { Settings } from '../../config.ts';
 import type { MetadataOptions } from '../../ebs/inspect.ts';
 import { openSchedulers } from '../../fencing/schedulers.ts';
-import { parseDefaultTags } from '../../volumes/options.ts';
+import { parseDefaultTags } from '../../volumes/options/options.ts';
 import { type Check, type Finding, failed, reasonOf } from './check.ts';
 import type { Facts } from './facts.ts';
 

@@ -5,7 +5,7 @@ import type { Scheduler } from '../../fencing/schedulers.ts';
 import { openSwarm } from '../../fencing/swarm.ts';
 import { readIdentity } from '../../host/identity.ts';
 import { openImds } from '../../host/imds.ts';
-import { askHealth } from '../health.ts';
+import { askHealth } from '../health/health.ts';
 import type { Variables } from './environment.ts';
 import type { Facts, SchedulerFact } from './facts.ts';
 import { openMachine } from './machine.ts';

@@ -1,9 +1,9 @@
 import { parseEnv } from 'node:util';
 import { loadSettings, type Settings, settingsTable } from '../../config.ts';
 import { DriverError } from '../../errors.ts';
-import { parseDefaultTags } from '../../volumes/options.ts';
+import { parseDefaultTags } from '../../volumes/options/options.ts';
 import { UsageError } from '../operator-client.ts';
-import { isRexRays, understandRexRay } from '../rexray-settings.ts';
+import { isRexRays, understandRexRay } from '../serve/rexray-settings.ts';
 
 const ours = new Set<string>(Object.values(settingsTable).map(({ env }) => env)).add('HTTPS_PROXY').add('NO_PROXY');
 

@@ -1,7 +1,7 @@
 import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { DriverError } from '../../errors.ts';
-import { decodeName } from '../../volumes/names.ts';
+import { decodeName } from '../../volumes/options/names.ts';
 
 /**
  * The journal has a record of each volume that is held, or not yet given back.

@@ -150,7 +150,11 @@ export const scenarios: Readonly<Record<number, Scenario>> = {
   61: { what: 'a Mount comes after the clean tag', staged: here('returning') },
   62: {
     what: 'the owner’s journal is lost',
-    staged: also(here('returning'), 'test/volumes/adopt.test.ts', 'what is attached and not mounted is released'),
+    staged: also(
+      here('returning'),
+      'test/volumes/lifecycle/adopt.test.ts',
+      'what is attached and not mounted is released',
+    ),
   },
   63: {
     what: 'the owner’s daemon restarts in the same boot',

@@ -1,8 +1,8 @@
 import { beforeEach, describe, expect, it, onTestFinished, vi } from 'vitest';
 import { cleanMark, tagKeys } from '../../../src/ebs/tags.ts';
 import { confirmationTag } from '../../../src/fencing/records.ts';
-import { createDrain } from '../../../src/volumes/drain.ts';
-import { createHeed } from '../../../src/volumes/heed.ts';
+import { createDrain } from '../../../src/volumes/lifecycle/drain.ts';
+import { createHeed } from '../../../src/volumes/lifecycle/heed.ts';
 import { failureWithin, within } from '../../support/fake-takeover.ts';
 import { fleet, ownedBy } from '../../support/fleet.ts';
 import { pass, useVirtualTime } from '../../support/virtual-time.ts';

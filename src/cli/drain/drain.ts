@@ -1,0 +1,124 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { callDaemon, type Invocation, print, printJson, readInvocation, UsageError } from '../operator-client.ts';
+
+const usage = `Usage: docker-volume-ebs drain [OPTIONS]
+
+Drains this node: its daemon takes no new mounts, unmounts and detaches every volume that no container or program uses,
+and goes on doing so as their users end, until the drain is cancelled or the daemon restarts. Other nodes then mount
+these volumes at once, without any fencing. Containers are not stopped: move them away first, or meanwhile.
+
+Waits for the outcome and prints one line for each volume. Exit status: 0 when all are released, 1 when something is
+left or the daemon cannot be asked, 2 for a wrong command line.
+
+  --reason TEXT      Said to whoever is refused a mount [an operator drains this node]
+  --timeout SECONDS  How long to wait for volumes that are in use, 0 to 86400 [60]
+  --status           Only tell how far a drain is
+  --cancel           End the drain: this node takes mounts again
+  --json             Print the outcome as JSON
+  --socket PATH      The daemon's socket (DVE_SOCKET) [/run/docker/plugins/ebs.sock]
+  --help             Show this text
+
+The daemon does the same at SIGUSR2, and by itself at a notice of EC2 that this instance is about to be interrupted,
+stopped or retired (DVE_NOTICES).
+`;
+
+interface Volume {
+  readonly Name: string;
+  readonly VolumeId: string;
+  readonly State: 'released' | 'releasing' | 'in-use';
+  readonly Holders: readonly string[];
+  readonly Why: string;
+}
+
+interface Report {
+  readonly Draining?: { readonly Reason: string; readonly By: string; readonly Since: string };
+  readonly Volumes: readonly Volume[];
+}
+
+const pollMs = 250;
+const longestTimeout = 86_400;
+
+/** Drains this node through its daemon; gives the exit status. */
+export async function drainCommand(argv: readonly string[]): Promise<number> {
+  const invocation = readInvocation(argv, {
+    reason: { type: 'string' },
+    timeout: { type: 'string' },
+    status: { type: 'boolean' },
+    cancel: { type: 'boolean' },
+  });
+  const { values, words } = invocation;
+  if (values['help']) {
+    print(usage);
+    return 0;
+  }
+  if (words.length > 0)
+    throw new UsageError(`drain takes no argument ${JSON.stringify(words[0])}: it drains this node.`);
+  if (values['cancel']) return cancel(invocation);
+  if (values['status']) return show(invocation, await callDaemon<Report>(invocation, 'DrainStatus'));
+  const timeoutMs = secondsOf(values['timeout']) * 1000;
+  const reason = values['reason'] ?? 'an operator drains this node';
+  await callDaemon<Report>(invocation, 'Drain', { Reason: reason });
+  return show(invocation, await outcome(invocation, timeoutMs));
+}
+
+function secondsOf(text: string | boolean | undefined): number {
+  if (text === undefined) return 60;
+  const seconds = /^\d+(\.\d+)?$/.test(String(text)) ? Number(text) : Number.NaN;
+  if (seconds <= longestTimeout) return seconds;
+  throw new UsageError(`--timeout takes seconds, 0 to ${longestTimeout}, not ${JSON.stringify(text)}.`);
+}
+
+async function cancel(invocation: Invocation): Promise<number> {
+  const ended = await callDaemon<{ Reason?: string; Since?: string }>(invocation, 'DrainCancel');
+  if (invocation.values['json']) printJson(ended);
+  else if (ended.Reason === undefined) print('This node was not being drained.\n');
+  else print(`This node takes mounts again. It was drained since ${ended.Since}: ${ended.Reason}.\n`);
+  return 0;
+}
+
+/** Asks until everything is released or the time is over. Says on standard error what it waits for. */
+async function outcome(invocation: Invocation, timeoutMs: number): Promise<Report> {
+  const deadline = performance.now() + timeoutMs;
+  const told = new Set<string>();
+  for (;;) {
+    const report = await callDaemon<Report>(invocation, 'DrainStatus');
+    const left = report.Volumes.filter(({ State }) => State !== 'released');
+    if (left.length === 0 || report.Draining === undefined || performance.now() >= deadline) return report;
+    for (const volume of left) {
+      const line = `waiting for ${volume.Name}: ${useOf(volume)}\n`;
+      if (volume.State !== 'in-use' || told.has(line)) continue;
+      told.add(line);
+      process.stderr.write(line);
+    }
+    await sleep(Math.min(pollMs, Math.max(0, deadline - performance.now())));
+  }
+}
+
+function show({ values }: Invocation, report: Report): number {
+  const { Draining: draining, Volumes: volumes } = report;
+  const left = volumes.filter(({ State }) => State !== 'released').length;
+  const status = left === 0 ? 0 : 1;
+  if (values['json']) {
+    printJson(report);
+    return status;
+  }
+  const width = Math.max(...volumes.map(({ Name }) => Name.length));
+  for (const volume of volumes) print(`${volume.Name.padEnd(width)}  ${volume.VolumeId}  ${stateOf(volume)}\n`);
+  print(`${summary(volumes.length, left, draining)}\n`);
+  return status;
+}
+
+function stateOf(volume: Volume): string {
+  if (volume.State === 'released') return 'released';
+  return volume.State === 'in-use' ? `in use: ${useOf(volume)}` : `being released: waiting for ${volume.Why}`;
+}
+
+const useOf = ({ Holders, Why }: Volume) => `${Why} (mounted for ${Holders.join(', ')})`;
+
+function summary(all: number, left: number, draining: Report['Draining']): string {
+  if (draining === undefined) return 'This node is not being drained.';
+  const since = `It takes no new mounts since ${draining.Since} (${draining.Reason}); docker-volume-ebs drain --cancel ends that.`;
+  if (all === 0) return `No volume is held on this node. ${since}`;
+  if (left === 0) return `All ${all} released. ${since}`;
+  return `${left} of ${all} not released yet: each is as soon as nothing uses it. ${since}`;
+}

@@ -1,0 +1,218 @@
+import { callDaemon, type Invocation, print, printJson, readInvocation, UsageError } from '../operator-client.ts';
+
+const usage = `Usage: docker-volume-ebs fence COMMAND [OPTIONS]
+
+Fencing is what lets a volume move from an instance that has failed: when, is for the policy (DVE_FENCE_POLICY).
+
+  fence explain VOLUME   Say what a mount of VOLUME on this node would do now, and why; nothing is done
+  fence history          Show what this node has decided and done, newest first, and how often since the daemon's start
+      --limit N          At most N entries, 1 to 10000 [50]
+  fence confirm VOLUME --victim INSTANCE --reason TEXT
+                         Give your word that INSTANCE, VOLUME's owner, will never use it again as it is attached now.
+                         Be sure: where it is wrong, the volume is taken from under an instance that writes to it.
+      --even-if-running  Also while EC2 shows it as running, starting or stopping, which is refused otherwise
+  fence pause --reason TEXT
+                         Take no volume from its owner, on any node of the cluster, until it is resumed.
+                         What owners gave up themselves still moves.
+  fence resume           End a pause
+
+  --json                 Print the answer as JSON
+  --socket PATH          The daemon's socket (DVE_SOCKET) [/run/docker/plugins/ebs.sock]
+  --help                 Show this text
+
+Exit status: 0 when it was done or told, 1 when the daemon refused or cannot be asked, 2 for a wrong command line.
+`;
+
+const commands: Readonly<Record<string, (invocation: Invocation, rest: readonly string[]) => Promise<void>>> = {
+  explain,
+  history,
+  confirm,
+  pause,
+  resume,
+};
+
+/** Shows and steers fencing through this node's daemon; gives the exit status. */
+export async function fenceCommand(argv: readonly string[]): Promise<number> {
+  const invocation = readInvocation(argv, {
+    limit: { type: 'string' },
+    victim: { type: 'string' },
+    reason: { type: 'string' },
+    'even-if-running': { type: 'boolean' },
+  });
+  if (invocation.values['help']) {
+    print(usage);
+    return 0;
+  }
+  const [name = '', ...rest] = invocation.words;
+  const command = Object.hasOwn(commands, name) ? commands[name] : undefined;
+  if (command === undefined) {
+    const problem = name === '' ? 'fence needs a command' : `fence has no command ${JSON.stringify(name)}`;
+    throw new UsageError(`${problem}. See docker-volume-ebs fence --help.`);
+  }
+  await command(invocation, rest);
+  return 0;
+}
+
+interface Explained {
+  readonly Name: string;
+  readonly VolumeId: string;
+  readonly Policy: string;
+  readonly Outcome: keyof typeof outcomes;
+  readonly Reason: string;
+  readonly Todo: string;
+  readonly Owner?: { readonly InstanceId: string; readonly Device: string; readonly AttachTime: string };
+  readonly For: readonly string[];
+  readonly Against: readonly string[];
+  readonly Steps: readonly string[];
+  readonly Paused: string;
+  readonly Denied?: readonly string[];
+}
+
+/** What a Mount here would come to. */
+const outcomes = {
+  free: 'nothing stands in the way',
+  here: 'nothing needs to be taken over',
+  leaving: 'it is attached anew once it has left',
+  take: 'it would be taken over',
+  stop: 'its owner would be stopped, and then it would be taken over',
+  pull: 'it would be taken from under its owner',
+  wait: 'not now, but that may change by itself',
+  refuse: 'it would be refused',
+} as const;
+
+async function explain(invocation: Invocation, words: readonly string[]): Promise<void> {
+  const answer = await callDaemon<Explained>(invocation, 'FenceExplain', { Name: only(words, 'explain', 'VOLUME') });
+  if (invocation.values['json']) {
+    printJson(answer);
+    return;
+  }
+  const { Owner: owner, Paused: paused, Denied: denied } = answer;
+  line('volume', `${answer.Name} (${answer.VolumeId})`);
+  line('owner', owner === undefined ? 'none' : `${owner.InstanceId}, as ${owner.Device}, since ${owner.AttachTime}`);
+  line('policy', answer.Policy);
+  if (paused !== '') line('paused', paused);
+  line('outcome', outcomes[answer.Outcome]);
+  line('because', answer.Reason);
+  lines('for', answer.For);
+  lines('against', answer.Against);
+  lines(
+    'a mount would',
+    answer.Steps.map((step, index) => `${index + 1}. ${step}`),
+  );
+  if (answer.Todo !== '') line('to do', answer.Todo);
+  lines('not permitted', denied ?? ['not known: EC2 has not told whether this role may do what the policy needs']);
+}
+
+const line = (label: string, text: string) => print(`${label.padEnd(15)}${text}\n`);
+
+function lines(label: string, texts: readonly string[]): void {
+  for (const [index, text] of texts.entries()) line(index === 0 ? label : '', text);
+}
+
+interface History {
+  readonly Entries: readonly { readonly At: string; readonly Text: string; readonly Entry: object }[];
+  readonly Counters: Counters;
+}
+
+/** Since the daemon's start. */
+export interface Counters {
+  /** By policy, evidence (or a dash) and outcome. */
+  readonly Decisions: Readonly<Record<string, number>>;
+  /** By what spoke against it. */
+  readonly Refusals: Readonly<Record<string, number>>;
+  readonly Stops: { readonly Graceful: number; readonly Forced: number };
+  readonly ForcedDetaches: number;
+  readonly LostRaces: number;
+  readonly Aborted: number;
+}
+
+async function history(invocation: Invocation, words: readonly string[]): Promise<void> {
+  none(words, 'history');
+  const text = String(invocation.values['limit'] ?? 50);
+  const limit = /^\d+$/.test(text) ? Number(text) : 0;
+  if (limit < 1 || limit > 10_000) throw new UsageError(`--limit takes 1 to 10000, not ${JSON.stringify(text)}.`);
+  const { Entries: entries, Counters } = await callDaemon<History>(invocation, 'FenceHistory', { Limit: limit });
+  if (invocation.values['json']) {
+    printJson({ Counters, Entries: entries.map(({ Entry }) => Entry) });
+    return;
+  }
+  for (const { At, Text } of entries) print(`${At}  ${Text}\n`);
+  if (entries.length === 0) print('This node has decided nothing yet: no volume it was asked for had another owner.\n');
+  print(`Since the daemon's start: ${summaryOf(Counters)}\n`);
+}
+
+/** One line: how often what was decided, with the policy and the evidence, what spoke against it, and what was done. */
+export function summaryOf({ Decisions, Refusals, Stops, ForcedDetaches, LostRaces, Aborted }: Counters): string {
+  const decisions = listed(Decisions);
+  const refusals = listed(Refusals);
+  const done = [
+    `${Stops.Graceful} graceful and ${Stops.Forced} forced stops`,
+    `${ForcedDetaches} forced detaches`,
+    `${LostRaces} lost to another node`,
+    `${Aborted} aborted`,
+  ];
+  return [
+    `decisions ${decisions || '0'}`,
+    ...(refusals === '' ? [] : [`refused for ${refusals}`]),
+    done.join(', '),
+  ].join('; ');
+}
+
+const listed = (counts: Readonly<Record<string, number>>): string =>
+  Object.entries(counts)
+    .map(([what, count]) => `${count} ${what}`)
+    .join(', ');
+
+async function confirm(invocation: Invocation, words: readonly string[]): Promise<void> {
+  const volume = only(words, 'confirm', 'VOLUME');
+  const body = {
+    Name: volume,
+    Victim: needed(invocation, 'victim'),
+    Reason: needed(invocation, 'reason'),
+    EvenIfRunning: invocation.values['even-if-running'] === true,
+  };
+  const answer = await callDaemon<{ Next: string }>(invocation, 'FenceConfirm', body);
+  if (invocation.values['json']) printJson(answer);
+  else print(`${answer.Next}\n`);
+}
+
+async function pause(invocation: Invocation, words: readonly string[]): Promise<void> {
+  none(words, 'pause');
+  const answer = await callDaemon<{ Volumes: number }>(invocation, 'FencePause', {
+    Reason: needed(invocation, 'reason'),
+  });
+  if (invocation.values['json']) printJson(answer);
+  else if (answer.Volumes === 0) {
+    print('Nothing is paused: the cluster has no volume to write it on, and none to take over.\n');
+  } else {
+    print(
+      `Fencing is paused in the whole cluster: ${volumes(answer.Volumes)} it. docker-volume-ebs fence resume ends that.\n`,
+    );
+  }
+}
+
+const volumes = (count: number) => (count === 1 ? '1 volume says' : `${count} volumes say`);
+
+async function resume(invocation: Invocation, words: readonly string[]): Promise<void> {
+  none(words, 'resume');
+  const answer = await callDaemon<{ Volumes: number }>(invocation, 'FenceResume');
+  if (invocation.values['json']) printJson(answer);
+  else if (answer.Volumes === 0) print('Fencing was not paused: no volume says it.\n');
+  else print(`Fencing goes on: it was taken off ${answer.Volumes === 1 ? '1 volume' : `${answer.Volumes} volumes`}.\n`);
+}
+
+function only(words: readonly string[], command: string, what: string): string {
+  const [word, ...more] = words;
+  if (word !== undefined && more.length === 0) return word;
+  throw new UsageError(`fence ${command} takes one ${what}. See docker-volume-ebs fence --help.`);
+}
+
+function none(words: readonly string[], command: string): void {
+  if (words.length > 0) throw new UsageError(`fence ${command} takes no argument ${JSON.stringify(words[0])}.`);
+}
+
+function needed({ values }: Invocation, name: string): string {
+  const value = values[name];
+  if (typeof value === 'string' && value.trim() !== '') return value;
+  throw new UsageError(`--${name} is needed. See docker-volume-ebs fence --help.`);
+}

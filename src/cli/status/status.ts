@@ -1,0 +1,95 @@
+import { callDaemon, type Invocation, print, printJson, readInvocation, UsageError } from '../operator-client.ts';
+import { wrapped } from '../table.ts';
+import { chosen, type Status, statusLines } from './view.ts';
+import { type Sight, watch } from './watch.ts';
+
+const usage = `Usage: docker-volume-ebs status [NAME...] [OPTIONS]
+
+Shows this node: the volumes that its daemon holds or waits for (of these names, or all), how full they are, which mounts
+hold them, what each waits for; whether it is drained; the takeovers it has in hand. EC2 is not asked.
+
+States: waiting (nothing is held here yet), attaching, attached, mounted, lingering (nobody holds it: it is detached soon,
+unless it is mounted again), detaching, GHOST (its disk went without us).
+
+  --watch [SECONDS]  Show it again every 0.5 to 3600 seconds [2], until interrupted: on a terminal in place, elsewhere
+                     when something but the space used has changed
+  --json             Print the answer as JSON; with --watch a line for each change
+  --socket PATH      The daemon's socket (DVE_SOCKET) [/run/docker/plugins/ebs.sock]
+  --help             Show this text
+
+Exit status: 0 when it was told, 1 when the daemon cannot be asked, 2 for a wrong command line.
+`;
+
+const defaultSeconds = '2';
+const shortest = 0.5;
+const longest = 3600;
+
+/** Shows what this node's daemon holds and does; gives the exit status. */
+export async function statusCommand(argv: readonly string[]): Promise<number> {
+  const invocation = readInvocation(withSeconds(argv), { watch: { type: 'string' } });
+  const { values, words: names } = invocation;
+  if (values['help']) {
+    print(usage);
+    return 0;
+  }
+  if (values['watch'] !== undefined) {
+    const everyMs = secondsOf(String(values['watch'])) * 1000;
+    const asScreen = process.stdout.isTTY && !values['json'];
+    await watch(() => lookAgain(invocation, asScreen), everyMs, asScreen);
+    return 0;
+  }
+  const status = await ask(invocation);
+  if (values['json']) printJson(status);
+  else print(`${statusLines(status, { names, width: terminalWidth(), now: Date.now() }).join('\n')}\n`);
+  return 0;
+}
+
+/** Of a terminal; undefined where the output goes elsewhere, or to one that does not know its size (a serial console: 0). */
+export const terminalWidth = (): number | undefined =>
+  process.stdout.isTTY ? process.stdout.columns || undefined : undefined;
+
+/** parseArgs knows no option whose value may be left out. */
+function withSeconds(argv: readonly string[]): string[] {
+  const at = argv.indexOf('--watch');
+  const end = argv.indexOf('--');
+  if (at === -1 || (end !== -1 && end < at)) return [...argv];
+  const next = argv[at + 1] ?? '';
+  const given = /^\d+(\.\d+)?$/.test(next);
+  return argv.toSpliced(at, given ? 2 : 1, `--watch=${given ? next : defaultSeconds}`);
+}
+
+function secondsOf(text: string): number {
+  const seconds = /^\d+(\.\d+)?$/.test(text) ? Number(text) : Number.NaN;
+  if (seconds >= shortest && seconds <= longest) return seconds;
+  throw new UsageError(`--watch takes seconds, ${shortest} to ${longest}, not ${JSON.stringify(text)}.`);
+}
+
+async function ask(invocation: Invocation): Promise<Status> {
+  const status = await callDaemon<Status>(invocation, 'Status');
+  return { ...status, Volumes: chosen(status, invocation.words) };
+}
+
+/** A daemon that cannot be asked may be starting again: that is shown, and asked on. */
+async function lookAgain(invocation: Invocation, asScreen: boolean): Promise<Sight> {
+  const at = new Date();
+  try {
+    const status = await ask(invocation);
+    const key = JSON.stringify({
+      ...status,
+      Volumes: status.Volumes.map((volume) => ({ ...volume, Usage: undefined })),
+    });
+    if (invocation.values['json']) return { key, lines: () => [JSON.stringify({ ...status, Err: undefined })] };
+    return stamped(at, asScreen, key, (width) =>
+      statusLines(status, { names: invocation.words, width, now: at.getTime() }),
+    );
+  } catch (error) {
+    const message = error instanceof Error ? error.message : String(error);
+    if (invocation.values['json']) return { key: message, lines: () => [JSON.stringify({ Err: message })] };
+    return stamped(at, asScreen, message, (width) => wrapped(message, width));
+  }
+}
+
+/** With the time above, and in a record a blank line below. */
+function stamped(at: Date, asScreen: boolean, key: string, lines: Sight['lines']): Sight {
+  return { key, lines: (width) => [at.toISOString(), ...lines(width), ...(asScreen ? [] : [''])] };
+}

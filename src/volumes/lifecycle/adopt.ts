@@ -1,0 +1,88 @@
+import { tagKeys } from '../../ebs/tags.ts';
+import type { Attachment, EbsVolume } from '../../ebs/types.ts';
+import { readIntents } from '../../fencing/records.ts';
+import { filesystemTypes } from '../../host/types.ts';
+import { operation } from '../../log.ts';
+import { planMount } from '../options/plan.ts';
+import type { Held } from '../state/held.ts';
+import { adopted } from '../state/holders.ts';
+import { nameOf } from '../state/lookup.ts';
+import { keep, mountpointOf, type Node } from '../state/node.ts';
+import { leftover } from './leftover.ts';
+import { heedAnnouncement } from './yield.ts';
+
+/**
+ * Adopts what EC2 has attached to this instance and no record explains: a journal was lost, or could not be read. What
+ * is mounted right now goes on being served; all else is released and never mounted. Also heeds what other nodes have
+ * announced about volumes held here.
+ */
+export async function adoptUnrecorded(node: Node): Promise<void> {
+  // Each in its own turn: one that is stuck, or fails each time, holds up no other.
+  const turns = (await node.ec2.listVolumes()).map(async (volume) => {
+    const attachment = volume.attachments.find(
+      ({ instanceId, state }) => instanceId === node.instanceId && state !== 'detached',
+    );
+    if (attachment === undefined) return;
+    const name = nameOf(volume);
+    if (name === undefined) return;
+    if (node.held.has(name) && readIntents(volume.tags).length === 0) return;
+    await operation.run({ op: 'adopt', volume: name }, () =>
+      node.queue.run(name, async () => {
+        if (node.held.has(name)) await heedAnnouncement(node, name, volume);
+        else await adopt(node, name, volume, attachment);
+      }),
+    );
+  });
+  const failed = (await Promise.allSettled(turns)).find(({ status }) => status === 'rejected');
+  if (failed?.status === 'rejected') throw failed.reason;
+}
+
+/**
+ * The record of a volume that is mounted here without one, for verbs that come before {@link adoptUnrecorded}. Runs in
+ * the volume's queue. @returns undefined when it is not mounted here.
+ */
+export async function adoptMounted(node: Node, name: string, volume: EbsVolume): Promise<Held | undefined> {
+  const attachment = volume.attachments.find(
+    ({ instanceId, state }) => instanceId === node.instanceId && state === 'attached',
+  );
+  if (attachment === undefined || node.held.has(name)) return undefined;
+  const mounted = await asMounted(node, leftover(node, name, volume, attachment));
+  return mounted === undefined ? undefined : keepFound(node, mounted);
+}
+
+async function adopt(node: Node, name: string, volume: EbsVolume, attachment: Attachment): Promise<void> {
+  const found = leftover(node, name, volume, attachment);
+  const held = await keepFound(node, (await asMounted(node, found)) ?? found);
+  node.log.warn({ volume: name, volumeId: volume.id, phase: held.phase }, 'attached here without a record');
+  if (held.phase === 'detaching') node.scheduleRelease(name, 0);
+}
+
+/** From now on its device name is in use by our own account, until the record is dropped. */
+async function keepFound(node: Node, found: Held): Promise<Held> {
+  const held = await keep(node, found);
+  node.devices.take([held.device]);
+  return held;
+}
+
+/** Mounted right now, so it may be in use: a holder of our own keeps it until an Unmount, or no container uses it. */
+async function asMounted(node: Node, found: Held): Promise<Held | undefined> {
+  const { name, volume } = found;
+  const disk = await node.host.findDevice(volume.id, found.device);
+  const target = mountpointOf(node.settings, name);
+  if (disk === undefined || (await node.host.mountedAt(target, disk)).what !== 'disk') return undefined;
+  const filesystem = filesystemTypes.find((type) => type === volume.tags[tagKeys.formatted]);
+  const holders = [{ id: adopted, since: new Date().toISOString() }];
+  const directory = await directoryOf(node, found, target);
+  return { ...found, phase: directory === undefined ? 'attached' : 'mounted', directory, filesystem, holders };
+}
+
+/** Undefined where it cannot be told: the next mount tells why, and one bad tag does not hold up the whole node. */
+async function directoryOf(node: Node, { name, volume }: Held, target: string): Promise<string | undefined> {
+  try {
+    const plan = planMount(name, volume.tags, node.settings);
+    return await node.host.openSubdirectory(target, plan.subdirectory, plan.owner);
+  } catch (error) {
+    node.log.error({ volume: name, volumeId: volume.id, err: error }, 'its directory cannot be opened');
+    return undefined;
+  }
+}

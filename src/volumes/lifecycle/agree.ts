@@ -1,0 +1,92 @@
+import { publish } from '../../events.ts';
+import type { Held } from '../state/held.ts';
+import { drop, keep, mountpointOf, type Node, quarantine } from '../state/node.ts';
+import { claim } from './claim.ts';
+import { finishDetach, isOurs, keyOf } from './detach.ts';
+import { isAnnounced } from './yield.ts';
+
+/**
+ * The reconciler of one volume: makes what is recorded, what the kernel has and what EC2 says agree, and finishes what was
+ * begun. Runs in the volume's queue: at start, before every mount, after failures, and when a disk comes or goes.
+ * @returns the record, in phase attached or mounted and true; undefined when nothing usable is held here.
+ * @throws DriverError; the record then still says what is to be done.
+ */
+export async function agree(node: Node, name: string): Promise<Held | undefined> {
+  const held = node.held.get(name);
+  if (held === undefined) return undefined;
+  if (held.phase === 'attaching') return settleAttaching(node, held);
+  if (held.phase === 'detaching') {
+    await finishDetach(node, held);
+    return undefined;
+  }
+  return compareWithKernel(node, held);
+}
+
+/** AttachVolume may or may not have taken effect: EC2 says. */
+async function settleAttaching(node: Node, held: Held): Promise<Held | undefined> {
+  const disk = await node.host.findDevice(held.volume.id, held.device);
+  const volume = await node.ec2.describeVolume(held.volume.id);
+  const ours = volume?.attachments.find((each) => isOurs(keyOf(held), each));
+  if (ours !== undefined && disk !== undefined && ours.state !== 'detaching' && ours.state !== 'busy') {
+    const here = await keep(node, { ...held, phase: 'attached', attachTime: ours.attachTime });
+    const tags = volume?.tags ?? held.volume.tags;
+    const now = { ...here, volume: { ...here.volume, tags }, attachTime: ours.attachTime };
+    return keep(node, { ...now, volume: await claim(node, now, undefined, Promise.resolve()) });
+  }
+  if (ours === undefined && disk === undefined) {
+    await quarantine(node, held, 'whether EC2 attached it there is not known');
+    await drop(node, held.name);
+    return undefined;
+  }
+  // On its way, or stuck, and nobody waits for it: it ends here, and whoever wants the volume attaches it anew.
+  await finishDetach(node, await keep(node, { ...held, phase: 'detaching', attachTime: ours?.attachTime }));
+  return undefined;
+}
+
+async function compareWithKernel(node: Node, held: Held): Promise<Held | undefined> {
+  const disk = await node.host.findDevice(held.volume.id, held.device);
+  if (disk === undefined) return endGhost(node, held);
+  const target = mountpointOf(node.settings, held.name);
+  const mounted = await node.host.mountedAt(target, disk);
+  if (mounted.what === 'other') {
+    node.log.error(
+      { volume: held.name, volumeId: held.volume.id, target },
+      'something else is mounted in its place: unmounting that',
+    );
+    await node.host.unmount(target);
+  }
+  if (mounted.what === 'disk') return held;
+  if (isAnnounced(held)) {
+    await finishDetach(node, await keep(node, { ...unmounted(held), phase: 'detaching', holders: [] }));
+    return undefined;
+  }
+  if (held.phase === 'attached') return held;
+  node.log.warn(
+    { volume: held.name, volumeId: held.volume.id },
+    'its mount is gone; it will be mounted again on demand',
+  );
+  return keep(node, unmounted(held));
+}
+
+/**
+ * The disk went without us: detached by force, or the volume deleted. What is still mounted must not write any more, and
+ * its holders have lost it.
+ */
+async function endGhost(node: Node, held: Held): Promise<undefined> {
+  const { name, volume, holders } = held;
+  node.log.error(
+    { volume: name, volumeId: volume.id, holders: holders.length },
+    'its disk is gone from this machine: taking its mount away; containers that use it get I/O errors and must be restarted',
+  );
+  await node.host.abandonMount(mountpointOf(node.settings, name));
+  const ended = await keep(node, { ...unmounted(held), phase: 'detaching', holders: [] });
+  // Once it is journalled, that is once for each: what fails before is tried again.
+  publish('ghost', { volume: name });
+  await finishDetach(node, ended);
+  return undefined;
+}
+
+/** The record of a volume whose mount of ours is gone. */
+export function unmounted(held: Held): Held {
+  return { ...held, phase: 'attached', directory: undefined };
+}

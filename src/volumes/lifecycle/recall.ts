@@ -1,0 +1,40 @@
+import { following, type Held } from '../state/held.ts';
+import type { LocalState } from '../state/local.ts';
+import { mountpointOf } from '../state/node.ts';
+import { unmounted } from './agree.ts';
+
+/**
+ * Corrects what the journal remembers by this boot and its mounts, before anything is served. One attachment serves one
+ * boot: what an earlier boot attached is only to be detached, and its holders ended with
+ * it. A journal that cannot be written now does not stop that: nothing is acted upon here.
+ */
+export async function recall(local: LocalState): Promise<void> {
+  for (const held of [...local.held.values()]) {
+    const next = await corrected(local, held).catch((error: unknown) => {
+      // One volume that cannot be looked at must not keep the others from being served; its next mount looks again.
+      local.log.error({ volume: held.name, err: error }, 'this machine cannot tell what became of it');
+      return held;
+    });
+    if (next === held) continue;
+    const now = following(held, next);
+    local.held.set(held.name, now);
+    await local.journal.save(now).catch((error: unknown) => {
+      local.log.error({ volume: held.name, err: error }, 'the journal cannot be written');
+    });
+  }
+}
+
+async function corrected({ host, settings, log }: LocalState, held: Held): Promise<Held> {
+  const { name, volume } = held;
+  if (held.bootId !== host.bootId) {
+    log.info({ volume: name, volumeId: volume.id }, 'attached in an earlier boot: it will be released');
+    return { ...unmounted(held), phase: 'detaching', holders: [] };
+  }
+  if (held.phase !== 'mounted') return held;
+  const disk = await host.findDevice(volume.id, held.device);
+  const { what } = await host.mountedAt(mountpointOf(settings, name), disk);
+  // A disk that is gone under its mount is a ghost: the reconciler deals with it.
+  if (what === 'disk' || disk === undefined) return held;
+  log.warn({ volume: name, volumeId: volume.id }, 'its mount is gone; it will be mounted again on demand');
+  return unmounted(held);
+}

@@ -1,0 +1,101 @@
+import { cleanMark, tagKeys } from '../../ebs/tags.ts';
+import type { Attachment, EbsVolume } from '../../ebs/types.ts';
+import { confirmationOf, intentsOf, readPause } from '../../fencing/records.ts';
+import { decodeName } from '../options/names.ts';
+import { nameOf } from '../state/lookup.ts';
+import type { Node } from '../state/node.ts';
+import { presentAttachment } from './explain.ts';
+import type { ClusterVolume, ClusterVolumes } from './types.ts';
+
+/** Whoever asks at night waits no longer for what is only told beside the volumes. */
+const ownersMs = 3000;
+
+/**
+ * The cluster's volumes as EC2 has them, by one call, and the instances that have them by one more (for 200 of them).
+ * @throws DriverError EC2_* when EC2 cannot be asked and has told nothing before.
+ */
+export async function clusterVolumes(node: Node): Promise<ClusterVolumes> {
+  const { value: volumes, stale } = await node.lookup.list();
+  const paused = volumes.flatMap(({ tags }) => readPause(tags) ?? [])[0];
+  if (stale === undefined) node.fencing.audit.sawPause(paused);
+  // Where EC2 does not answer about volumes, it is not asked about instances.
+  const states = stale === undefined ? await ownerStates(node, volumes) : new Map<string, string>();
+  const named = Map.groupBy(volumes, nameOf);
+  return {
+    cluster: node.settings.cluster,
+    volumes: volumes
+      .map((volume) => clusterVolume(volume, (named.get(nameOf(volume))?.length ?? 0) > 1, states))
+      .sort(byName),
+    paused,
+    stale,
+  };
+}
+
+/** By instance id, in EC2's words; without those that EC2 has not told of in time. */
+async function ownerStates({ ec2, instanceId }: Node, volumes: readonly EbsVolume[]): Promise<Map<string, string>> {
+  const owners = new Set(volumes.flatMap((volume) => presentAttachment(volume)?.instanceId ?? []));
+  const states = new Map<string, string>();
+  // This one runs: it asks.
+  if (owners.delete(instanceId)) states.set(instanceId, 'running');
+  const signal = AbortSignal.timeout(ownersMs);
+  const asked = [...owners].map(async (id) => {
+    const instance = await ec2.describeInstance(id, { lane: 'list', signal });
+    states.set(id, instance?.state ?? 'not listed');
+  });
+  await Promise.allSettled(asked);
+  return states;
+}
+
+function clusterVolume(volume: EbsVolume, shared: boolean, states: ReadonlyMap<string, string>): ClusterVolume {
+  const { id, zone, type, sizeGib, tags } = volume;
+  const attachment = presentAttachment(volume);
+  const name = nameOf(volume);
+  const kept = name === undefined ? tags[tagKeys.retained] : undefined;
+  return {
+    name: name ?? (kept === undefined ? undefined : (decodeName(kept) ?? kept)),
+    retained: kept !== undefined,
+    duplicate: name !== undefined && shared,
+    volumeId: id,
+    zone,
+    type,
+    sizeGib,
+    state: attachment?.state ?? volume.state,
+    owner: attachment === undefined ? undefined : ownerOf(attachment, states),
+    notes: notesOn(volume, attachment),
+  };
+}
+
+function ownerOf({ instanceId, device, attachTime }: Attachment, states: ReadonlyMap<string, string>) {
+  const instanceState = instanceId === undefined ? undefined : states.get(instanceId);
+  return { instanceId, instanceState, device, since: attachTime };
+}
+
+function notesOn({ tags, multiAttach }: EbsVolume, attachment: Attachment | undefined): string[] {
+  const own = tags[tagKeys.fencePolicy];
+  return [
+    ...(multiAttach ? ['Multi-Attach: mounts of it are refused'] : []),
+    ...(own === undefined ? [] : [`it has a fence policy of its own: ${own}`]),
+    ...(attachment === undefined ? [] : notesOnAttachment(tags, attachment)),
+  ];
+}
+
+function notesOnAttachment(tags: EbsVolume['tags'], attachment: Attachment): string[] {
+  const { instanceId = '', device, attachTime } = attachment;
+  const confirmation = confirmationOf(tags, attachment);
+  const isClean = tags[tagKeys.clean] === cleanMark({ instanceId, device, attachTime });
+  return [
+    ...intentsOf(tags, attachment).map(
+      ({ taker, fenceId, evidence }) => `${taker} is taking it over (${fenceId}, evidence: ${evidence})`,
+    ),
+    ...(isClean ? [`${instanceId} is finished with it, and about to detach it`] : []),
+    ...(confirmation === undefined
+      ? []
+      : [`an operator has confirmed that ${instanceId} is finished with it: ${confirmation.reason}`]),
+  ];
+}
+
+/** Those without a name last. */
+function byName(a: ClusterVolume, b: ClusterVolume): number {
+  const [one, other] = [a, b].map(({ name, volumeId }) => `${name === undefined ? '1' : `0${name}`}\0${volumeId}`);
+  return (one ?? '') < (other ?? '') ? -1 : 1;
+}

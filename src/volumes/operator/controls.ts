@@ -1,0 +1,58 @@
+import { toDriverError } from '../../errors.ts';
+import type { Notice } from '../../host/notices.ts';
+import { createDrain, type Drain } from '../lifecycle/drain.ts';
+import { createHeed } from '../lifecycle/heed.ts';
+import type { World } from '../state/local.ts';
+import type { Node } from '../state/node.ts';
+import { clusterVolumes } from './cluster.ts';
+import { createFenceOperator } from './fence.ts';
+import { createPermissionCheck } from './permission-check.ts';
+import type { Opened } from './status.ts';
+import type { ClusterVolumes, FenceOperator } from './types.ts';
+
+/** What an operator's commands act on; it is there once this node knows who it is. */
+export interface Controls {
+  readonly drain: Drain;
+  readonly fence: FenceOperator;
+  volumes(): Promise<ClusterVolumes>;
+}
+
+/** What steers this node from outside: operators, and notices of EC2. Ends its timers when the signal is aborted. */
+export function openControls(
+  node: Node,
+  world: World,
+  auditFile: string,
+  signal: AbortSignal,
+): Controls & Pick<Opened, 'notices'> {
+  const drain = createDrain(node);
+  const permissions = createPermissionCheck(node);
+  const heed = createHeed(drain, node.log);
+  let announced: readonly Notice[] = [];
+  const watch =
+    node.settings.notices === 'off'
+      ? undefined
+      : world.watchNotices?.({
+          onNotices(notices) {
+            announced = notices;
+            heed(notices);
+          },
+          onFailure(error) {
+            const { why } = toDriverError(error, 'read the notices of EC2').parts;
+            node.log.warn(
+              { op: 'notice', why },
+              'notices of EC2 cannot be read: tried again (off with DVE_NOTICES=off)',
+            );
+          },
+        });
+  signal.addEventListener('abort', () => {
+    drain.close();
+    permissions.close();
+    watch?.close();
+  });
+  return {
+    drain,
+    fence: createFenceOperator(node, { auditFile, permissions }),
+    volumes: () => clusterVolumes(node),
+    notices: () => announced,
+  };
+}

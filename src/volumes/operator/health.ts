@@ -1,0 +1,88 @@
+import { rm, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Settings } from '../../config.ts';
+import { listen } from '../../events.ts';
+import { temporarySuffix } from '../../host/durable.ts';
+import { type Node, unsurveyed } from '../state/node.ts';
+import type { Ec2Contact, Health } from './types.ts';
+
+/** A daemon that needs EC2 asks again well within this: a failure that is older is over, or concerned one caller alone. */
+const staleMs = 5 * 60_000;
+/** A disk that takes longer than this for a few bytes does not answer. */
+const diskMs = 2_000;
+
+/** Getting to know which instance this is: the node once that is known, and until then why not, as a clause. */
+interface Meeting {
+  readonly node: Promise<Node>;
+  reason(): string;
+}
+
+/** How this node's health is read, from memory and its own disk. Listens to its calls of EC2 from now on. */
+export function createHealth(settings: Pick<Settings, 'root'>, connection: Meeting): () => Promise<Health> {
+  const contact = watchContact();
+  let node: Node | undefined;
+  connection.node.then(
+    (known) => {
+      node = known;
+    },
+    () => undefined,
+  );
+  const notReady = (): string | undefined => {
+    if (node === undefined) return `this node does not know yet which instance it is (${connection.reason()})`;
+    return unsurveyed(node);
+  };
+  const writable = createProbe(join(settings.root, 'state'));
+  return async () => {
+    const problems = [notReady(), contact.problem(), await writable()].filter((each) => each !== undefined);
+    return { problems, instanceId: node?.instanceId, draining: node?.drain.now, ec2: contact.read() };
+  };
+}
+
+/** What the last calls say of EC2; a refusal is an answer, too. */
+function watchContact() {
+  let answeredAt: string | undefined;
+  let failing: Ec2Contact['failing'];
+  let failedAt = 0;
+  listen('ec2-call', ({ outcome }) => {
+    if (outcome === 'aborted') return;
+    const now = new Date();
+    if (outcome !== 'EC2_UNAVAILABLE' && outcome !== 'EC2_CREDENTIALS') {
+      answeredAt = now.toISOString();
+      failing = undefined;
+      return;
+    }
+    failing = { since: failing?.since ?? now.toISOString(), code: outcome };
+    failedAt = now.getTime();
+  });
+  return {
+    read: (): Ec2Contact => ({ answeredAt, failing }),
+    problem: (): string | undefined => {
+      if (failing === undefined || Date.now() - failedAt > staleMs) return undefined;
+      const what = failing.code === 'EC2_CREDENTIALS' ? 'this node has no credentials that EC2 takes' : 'EC2 is silent';
+      return `${what} (since ${failing.since})`;
+    },
+  };
+}
+
+/** Whether the journal can be written, as a clause when not. Callers share one try: a disk that hangs hangs one thread. */
+function createProbe(directory: string): () => Promise<string | undefined> {
+  const file = join(directory, `health${temporarySuffix}`);
+  let running: Promise<string | undefined> | undefined;
+  const write = async (): Promise<string | undefined> => {
+    try {
+      await writeFile(file, 'can this be written?\n', { mode: 0o600 });
+      await rm(file, { force: true });
+      return undefined;
+    } catch (error) {
+      return `the journal in ${directory} cannot be written (${error instanceof Error ? error.message : error})`;
+    }
+  };
+  return () => {
+    running ??= write().finally(() => {
+      running = undefined;
+    });
+    const silent = `the disk of ${directory} does not answer`;
+    return Promise.race([running, sleep(diskMs, silent, { ref: false })]);
+  };
+}

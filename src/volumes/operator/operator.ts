@@ -1,0 +1,43 @@
+import { toDriverError } from '../../errors.ts';
+import { operation } from '../../log.ts';
+import type { Controls } from './controls.ts';
+import type { NodeStatus, Operator } from './types.ts';
+
+/**
+ * The operator's commands.
+ * @param controls gives what they act on, or throws DriverError STILL_WORKING when that takes too long.
+ * @param status tells also while they are not there.
+ */
+export function createOperator(
+  controls: (tried: string) => Promise<Controls>,
+  status: () => Promise<NodeStatus>,
+): Operator {
+  const run = <T>(op: string, tried: string, work: (now: Controls) => T | Promise<T>): Promise<T> =>
+    operation.run({ op }, async () => {
+      try {
+        return await work(await controls(tried));
+      } catch (error) {
+        throw toDriverError(error, tried);
+      }
+    });
+  return {
+    status: () =>
+      operation.run({ op: 'status' }, status).catch((error: unknown) => {
+        throw toDriverError(error, "tell this node's status");
+      }),
+    volumes: () => run('volumes', "list the cluster's volumes", ({ volumes }) => volumes()),
+    drain: (reason) => run('drain', 'drain this node', ({ drain }) => drain.start(reason, 'operator')),
+    drainStatus: () => run('drain', 'tell how far the drain is', ({ drain }) => drain.report()),
+    cancelDrain: () => run('drain', 'end the drain', ({ drain }) => drain.cancel()),
+    fence: {
+      explain: (name) => run('fence', 'explain what would happen to it', ({ fence }) => fence.explain(name)),
+      history: (limit) => run('fence', 'read the history of fencing', ({ fence }) => fence.history(limit)),
+      confirm: (name, victim, reason, options) =>
+        run('fence', 'confirm that its owner is finished with it', ({ fence }) =>
+          fence.confirm(name, victim, reason, options),
+        ),
+      pause: (reason) => run('fence', 'pause fencing', ({ fence }) => fence.pause(reason)),
+      resume: () => run('fence', 'resume fencing', ({ fence }) => fence.resume()),
+    },
+  };
+}

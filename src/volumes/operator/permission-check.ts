@@ -1,0 +1,85 @@
+import { createHash } from 'node:crypto';
+import { askFor, type Missing, needsOf } from '../../fencing/permissions.ts';
+import { operation } from '../../log.ts';
+import type { Allowance } from '../state/journal.ts';
+import type { Node } from '../state/node.ts';
+
+/** Soon enough for whoever set the role up to see it, and spread: a fleet that starts at once must not ask at once. */
+const firstMs = 120_000;
+const spreadMs = 600_000;
+const dayMs = 24 * 3600_000;
+/** What is missing is not asked for again at each look, but soon enough for whoever mends it. */
+const missingMs = 3 * 60_000;
+
+/** Knows which calls that the settings need this node's role may not make. */
+export interface PermissionCheck {
+  /**
+   * As EC2 says: that nothing is missing, today; what is, within the last minutes; undefined where it does not tell, or the
+   * cluster has no volume to ask about and nothing else is missing.
+   */
+  missing(): Promise<readonly Missing[] | undefined>;
+  close(): void;
+}
+
+/**
+ * Checks the permissions of this node some minutes after its start, in up to eleven EC2 calls. Once nothing is missing it is
+ * not asked again that day, whatever restarts. What is missing becomes an error in the log.
+ */
+export function createPermissionCheck(node: Node): PermissionCheck {
+  const { settings, journal, log, ec2, instanceId, zone, host } = node;
+  const { fencePolicy: policy, onRemove, cluster } = settings;
+  const asked = [policy, onRemove, cluster, instanceId].join(' ');
+  let running: Promise<readonly Missing[] | undefined> | undefined;
+  let found: { readonly missing: readonly Missing[]; readonly at: number } | undefined;
+
+  const holds = (allowed: Allowance | undefined) =>
+    allowed?.bootId === host.bootId && allowed.asked === asked && Date.now() - Date.parse(allowed.at) < dayMs;
+  const ask = async (): Promise<readonly Missing[] | undefined> => {
+    if (found !== undefined && performance.now() - found.at < missingMs) return found.missing;
+    if (holds(await journal.loadAllowance())) return [];
+    const listed = await ec2.listVolumes({ lane: 'list' });
+    const present = listed.filter(({ state }) => state !== 'deleting' && state !== 'deleted');
+    const volume = present.find((each) => each.zone === zone) ?? present[0];
+    const findings = await askFor(ec2, needsOf({ policy, onRemove, cluster, instanceId, zone }, volume));
+    for (const missing of findings.missing) {
+      log.error(
+        missing,
+        `this node's role may not call ${missing.action}, so that ${missing.without}: allow it in IAM`,
+      );
+    }
+    if (findings.missing.length > 0) {
+      found = { missing: findings.missing, at: performance.now() };
+      return findings.missing;
+    }
+    if (findings.unknown.length > 0) {
+      log.warn({ unknown: findings.unknown }, 'EC2 did not tell whether this role may make these calls');
+      return undefined;
+    }
+    if (volume === undefined) {
+      log.info('whether this role may do all that the settings need is asked once the cluster has a volume');
+      return undefined;
+    }
+    await journal.saveAllowance({ bootId: host.bootId, asked, at: new Date().toISOString() }).catch(() => undefined);
+    return [];
+  };
+  const missing = (): Promise<readonly Missing[] | undefined> => {
+    running ??= operation
+      .run({ op: 'permissions' }, ask)
+      .catch((error: unknown) => {
+        log.warn({ op: 'permissions', err: error }, 'the permissions of this role could not be checked');
+        return undefined;
+      })
+      .finally(() => {
+        running = undefined;
+      });
+    return running;
+  };
+  const timer = setTimeout(() => void missing(), firstMs + spreadOf(instanceId)).unref();
+  return { missing, close: () => clearTimeout(timer) };
+}
+
+/** Different instances get different parts of the spread, and each the same at every start. */
+function spreadOf(instanceId: string): number {
+  const digest = createHash('sha256').update(instanceId).digest();
+  return (digest.readUInt32BE() / 2 ** 32) * spreadMs;
+}

@@ -1,0 +1,114 @@
+import { isCode } from '../../errors.ts';
+import type { Notice } from '../../host/notices.ts';
+import type { Held } from '../state/held.ts';
+import type { LocalState } from '../state/local.ts';
+import { mountpointOf, type Node, unsurveyed } from '../state/node.ts';
+import type { NodeStatus, NodeVolume } from './types.ts';
+import { createUsageReader, type UsageReader } from './usage.ts';
+
+/** What is there once this node knows who it is. */
+export interface Opened {
+  readonly node: Node;
+  /** What EC2 has announced, as last seen. */
+  notices(): readonly Notice[];
+}
+
+/** What a status is gathered from. */
+export interface StatusSources {
+  readonly local: Pick<LocalState, 'settings' | 'host' | 'fencing' | 'held' | 'waits'>;
+  opened(): Opened | undefined;
+  /** Why it is not opened yet, as a clause. */
+  reason(): string;
+}
+
+/** Gives the status of this node: from memory, and of each disk what this machine tells at once. Never asks EC2. */
+export function createNodeStatus({ local, opened, reason }: StatusSources): () => Promise<NodeStatus> {
+  const since = new Date().toISOString();
+  const readUsage = createUsageReader(local.host);
+  const { settings, held, waits, fencing } = local;
+  return async () => {
+    const { node, notices = () => [] } = opened() ?? {};
+    // Both at one moment: what is held or given up while disks are looked at must be neither missing nor there twice.
+    const waiting = node === undefined ? [] : waitingVolumes(node);
+    const here = await Promise.all(
+      [...held.values()].map(async (each) =>
+        heldVolume(each, waits.get(each.name), await look(local, readUsage, each)),
+      ),
+    );
+    const { default: about } = await import('../../../package.json', { with: { type: 'json' } });
+    return {
+      node: {
+        instanceId: node?.instanceId,
+        zone: node?.zone,
+        cluster: settings.cluster,
+        fencePolicy: settings.fencePolicy,
+        version: about.version,
+      },
+      since,
+      unready: node === undefined ? reason() : unsurveyed(node),
+      draining: node?.drain.now,
+      slots: {
+        used: node?.devices.inUse() ?? held.size,
+        limit: node?.survey.capacity.limit?.maximum,
+      },
+      volumes: [...here, ...waiting].sort(byName),
+      takeovers: [...fencing.underWay],
+      paused: fencing.audit.paused(),
+      fencesDone: structuredClone(fencing.audit.counters),
+      notices: notices().map(({ text }) => text),
+    };
+  };
+}
+
+const byName = (a: NodeVolume, b: NodeVolume) => (a.name < b.name ? -1 : 1);
+
+type Looked = Pick<NodeVolume, 'ghost' | 'usage'>;
+
+function heldVolume(held: Held, waitingFor: string | undefined, looked: Looked): NodeVolume {
+  return {
+    name: held.name,
+    volumeId: held.volume.id,
+    phase: held.phase,
+    device: held.device,
+    mountpoint: held.directory,
+    holders: held.holders.map(({ id, since }) => ({ id: id ?? 'anonymous', since })),
+    since: held.since,
+    waitingFor,
+    ...looked,
+  };
+}
+
+/** Is its disk still here, and how full is it? A machine that cannot tell proves nothing. */
+async function look({ host, settings }: StatusSources['local'], readUsage: UsageReader, held: Held): Promise<Looked> {
+  const unknown = { ghost: false, usage: undefined };
+  if (held.phase !== 'attached' && held.phase !== 'mounted') return unknown;
+  try {
+    const disk = await host.findDevice(held.volume.id, held.device);
+    if (disk === undefined) return { ghost: true, usage: undefined };
+    if (held.phase === 'attached') return unknown;
+    // Where it is not mounted the directory is one of the root filesystem.
+    const target = mountpointOf(settings, held.name);
+    const { what } = await host.mountedAt(target, disk);
+    return { ghost: false, usage: what === 'disk' ? await readUsage(target) : undefined };
+  } catch (error) {
+    return { ghost: isCode(error, 'WRONG_DEVICE'), usage: undefined };
+  }
+}
+
+/** Verbs under way for names of which nothing is held. */
+function waitingVolumes({ held, queue, waits, fencing }: Node): NodeVolume[] {
+  const taken = new Map([...fencing.underWay].map(({ volume, volumeId }) => [volume, volumeId]));
+  const names = [...queue.busy()].filter(([name]) => !held.has(name));
+  return names.map(([name, since]) => ({
+    name,
+    volumeId: taken.get(name),
+    phase: 'waiting',
+    device: undefined,
+    mountpoint: undefined,
+    holders: [],
+    since: since.toISOString(),
+    waitingFor: waits.get(name),
+    ghost: false,
+    usage: undefined,
+  }));
+}

@@ -1,0 +1,203 @@
+/** What operators are told of a node and its cluster, and what they may ask of them. */
+import type { FenceCounters } from '../../fencing/audit.ts';
+import type { FilesystemUsage } from '../../host/types.ts';
+import type { DrainReport } from '../lifecycle/drain.ts';
+import type { Draining } from '../state/draining.ts';
+
+/** Whether this node can do its work. */
+export interface Health {
+  /** What keeps this node from its work, as clauses; empty while nothing does. */
+  readonly problems: readonly string[];
+  /** Undefined while it has not been found out. */
+  readonly instanceId: string | undefined;
+  /** A drained node is in health. */
+  readonly draining: Draining | undefined;
+  readonly ec2: Ec2Contact;
+}
+
+/** How the last calls of EC2 went; a node that has nothing to do makes none. */
+export interface Ec2Contact {
+  /** When EC2 last answered, with a refusal perhaps, RFC 3339; undefined when it has not since this daemon's start. */
+  readonly answeredAt: string | undefined;
+  /** Undefined unless the last call got no answer, or found no credentials that EC2 takes; since when, RFC 3339. */
+  readonly failing: { readonly since: string; readonly code: 'EC2_UNAVAILABLE' | 'EC2_CREDENTIALS' } | undefined;
+}
+
+/** What `fence explain` says. Texts are for people, one line each. */
+export interface Explanation {
+  readonly name: string;
+  readonly volumeId: string;
+  /** The policy that applies, and where it comes from. */
+  readonly policy: string;
+  /** `free`: nobody has it. `here`: this node has it. `leaving`: it is being detached. Else what a Mount here would do. */
+  readonly outcome: 'free' | 'here' | 'leaving' | 'take' | 'stop' | 'pull' | 'wait' | 'refuse';
+  readonly reason: string;
+  /** Undefined where nothing needs to be done. */
+  readonly todo: string | undefined;
+  /** The attachment that all this is about: what `fence confirm` would be about. */
+  readonly owner: { readonly instanceId: string; readonly device: string; readonly attachTime: string } | undefined;
+  readonly evidenceFor: readonly string[];
+  readonly evidenceAgainst: readonly string[];
+  /** What a Mount on this node would do, in order. */
+  readonly steps: readonly string[];
+  /** Why fencing is paused in the cluster; undefined when it goes on. */
+  readonly paused: string | undefined;
+  /** Calls that the policy needs and this node's role may not make, minutes old at most; undefined while EC2 has not told. */
+  readonly denied: readonly string[] | undefined;
+}
+
+/** One entry of this node's audit journal. */
+export interface HistoryEntry {
+  /** RFC 3339. */
+  readonly at: string;
+  /** For people, one line. */
+  readonly text: string;
+  /** The entry as it was written: plain JSON. */
+  readonly entry: Readonly<Record<string, unknown>>;
+}
+
+/** What this node has decided and done about fencing. */
+export interface FenceHistory {
+  /** Newest first, also of earlier daemons. */
+  readonly entries: readonly HistoryEntry[];
+  /** Since this daemon's start. */
+  readonly counters: FenceCounters;
+}
+
+/** Fencing as an operator sees and steers it. */
+export interface FenceOperator {
+  /** What would happen if the volume were mounted here now, and why; nothing is done. */
+  explain(name: string): Promise<Explanation>;
+  /** This node's audit journal, at most `limit` entries, and what was counted. */
+  history(limit: number): Promise<FenceHistory>;
+  /**
+   * Records an operator's word that `victim` will never use the volume again under its present attachment.
+   * INVALID_REQUEST unless it is the owner, and unless EC2 shows it as stopped or terminated, does not list it, or the
+   * operator insists (`evenIfRunning`). @returns what happens now, in sentences.
+   */
+  confirm(name: string, victim: string, reason: string, options: { readonly evenIfRunning: boolean }): Promise<string>;
+  /** Stops fencing in the whole cluster; idempotent. @returns how many volumes say so now: one of them is enough. */
+  pause(reason: string): Promise<number>;
+  /** Ends a pause; idempotent. @returns how many volumes said so. */
+  resume(): Promise<number>;
+}
+
+/** A volume as `status` shows it: held on this node, or waited for here. */
+export interface NodeVolume {
+  readonly name: string;
+  /** Undefined while only its name is known. */
+  readonly volumeId: string | undefined;
+  /** As held here (see held.ts); `waiting` for a name whose verb is under way here while nothing is held. */
+  readonly phase: 'attaching' | 'attached' | 'mounted' | 'detaching' | 'waiting';
+  /** The EC2 device name; undefined while waiting. */
+  readonly device: string | undefined;
+  /** The directory that callers use; undefined unless mounted. */
+  readonly mountpoint: string | undefined;
+  /** Docker's mount ids, or `anonymous` for callers without one, each since when (RFC 3339). */
+  readonly holders: readonly { readonly id: string; readonly since: string }[];
+  /** When the phase began, RFC 3339; undefined in records of earlier versions. */
+  readonly since: string | undefined;
+  /** A clause. */
+  readonly waitingFor: string | undefined;
+  /** Its disk has gone from this machine without us: what is still mounted gives I/O errors. */
+  readonly ghost: boolean;
+  /** Undefined while it is not mounted, and where the filesystem does not answer. */
+  readonly usage: FilesystemUsage | undefined;
+}
+
+/** A takeover that this node has in hand, and the attachment it is about. */
+export interface TakeoverUnderWay {
+  /** As in the history of fencing. */
+  readonly fenceId: string;
+  readonly volume: string;
+  readonly volumeId: string;
+  /** The owner; `AWS` for a resource that AWS manages. */
+  readonly instanceId: string;
+  readonly device: string;
+  /** RFC 3339. */
+  readonly since: string;
+}
+
+/** This node as it knows itself, from memory and this machine: EC2 is not asked. */
+export interface NodeStatus {
+  readonly node: {
+    /** Undefined while it has not been found out; `unready` says why. */
+    readonly instanceId: string | undefined;
+    readonly zone: string | undefined;
+    readonly cluster: string;
+    readonly fencePolicy: string;
+    readonly version: string;
+  };
+  /** When this daemon started, RFC 3339. */
+  readonly since: string;
+  /** What keeps this node from attaching volumes yet, as a clause; undefined once nothing does. */
+  readonly unready: string | undefined;
+  readonly draining: Draining | undefined;
+  /** Places for disks of this instance, its root disk included; the limit is undefined where EC2 has not said. */
+  readonly slots: { readonly used: number; readonly limit: number | undefined };
+  /** By name. */
+  readonly volumes: readonly NodeVolume[];
+  readonly takeovers: readonly TakeoverUnderWay[];
+  /** Why fencing was paused when this node last had to know, and when that was (RFC 3339); undefined when it was not. */
+  readonly paused: { readonly reason: string; readonly seenAt: string } | undefined;
+  /** Since this daemon's start. */
+  readonly fencesDone: FenceCounters;
+  /** What EC2 has announced to do to this instance, as sentences. */
+  readonly notices: readonly string[];
+}
+
+/** A volume of the cluster as EC2 has it. */
+export interface ClusterVolume {
+  /** Undefined for one that has lost its name; of one that was removed but kept, the name that it had. */
+  readonly name: string | undefined;
+  /** It was removed but kept: no name leads to it any more. */
+  readonly retained: boolean;
+  /** Others carry its name too: verbs on that name are refused. */
+  readonly duplicate: boolean;
+  readonly volumeId: string;
+  readonly zone: string;
+  readonly type: string;
+  readonly sizeGib: number;
+  /** EC2's state of its attachment, or of the volume where it has none. */
+  readonly state: string;
+  /** Undefined while it is free. */
+  readonly owner: ClusterOwner | undefined;
+  /** What its tags say about fencing, as sentence parts. */
+  readonly notes: readonly string[];
+}
+
+/** Who has a volume. */
+export interface ClusterOwner {
+  /** Undefined for a resource that AWS manages. */
+  readonly instanceId: string | undefined;
+  /** As EC2 shows the instance, or `not listed`; undefined where EC2 has not told. */
+  readonly instanceState: string | undefined;
+  readonly device: string;
+  /** Of the attachment, RFC 3339. */
+  readonly since: string;
+}
+
+/** All volumes of the cluster, in every zone of the region. */
+export interface ClusterVolumes {
+  readonly cluster: string;
+  /** By name, those without one last. */
+  readonly volumes: readonly ClusterVolume[];
+  /** Why fencing is paused in the cluster; undefined when it goes on. */
+  readonly paused: string | undefined;
+  /** Why this is an earlier answer of EC2, with its age, as a clause; undefined for what EC2 has just said. */
+  readonly stale: string | undefined;
+}
+
+/** What an operator asks of a node. Every method throws only DriverError. */
+export interface Operator {
+  /** This node's volumes and what it has in hand. Costs no EC2 call, and answers within 2 s whatever the disks do. */
+  status(): Promise<NodeStatus>;
+  /** The cluster's volumes, and the state of the instances that have them. EC2_* when EC2 cannot be asked. */
+  volumes(): Promise<ClusterVolumes>;
+  /** Takes no new mounts and gives back what nobody uses, until cancelled; idempotent. */
+  drain(reason: string): Promise<DrainReport>;
+  drainStatus(): Promise<DrainReport>;
+  /** Takes mounts again, whoever drained. @returns why it was drained; undefined when it was not. */
+  cancelDrain(): Promise<Draining | undefined>;
+  readonly fence: FenceOperator;
+}

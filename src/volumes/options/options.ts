@@ -1,0 +1,240 @@
+import { isDeepStrictEqual } from 'node:util';
+import { tagPrefix } from '../../ebs/tags.ts';
+import { DriverError } from '../../errors.ts';
+import { type FencePolicy, fencePolicies } from '../../fencing/types.ts';
+import { type FilesystemType, filesystemTypes } from '../../host/types.ts';
+import { type VolumeType, volumeTypes } from './limits.ts';
+import { nearest } from './spelling.ts';
+
+/** The options of a create as the user gave them, read and checked one by one; what was not given is absent. */
+export interface CreateOptions {
+  readonly size?: number;
+  readonly type?: VolumeType;
+  readonly iops?: number;
+  readonly throughput?: number;
+  readonly encrypted?: boolean;
+  readonly kmsKeyId?: string;
+  readonly snapshotId?: string;
+  readonly availabilityZone?: string;
+  readonly fsType?: FilesystemType;
+  /** REX-Ray's, as its users' definitions carry it: without effect, as a new disk is formatted and another never. */
+  readonly overwriteFs?: boolean;
+  readonly mountOptions?: string;
+  readonly mkfsOptions?: string;
+  readonly subdirectory?: string;
+  readonly uid?: number;
+  readonly gid?: number;
+  /** Permission bits. */
+  readonly mode?: number;
+  readonly fencePolicy?: FencePolicy;
+  readonly tags?: Readonly<Record<string, string>>;
+}
+
+export type OptionName = keyof CreateOptions;
+
+/** Reads one value or throws {@link BadValue} with the rule it breaks, as a clause that follows the option's name. */
+type Reader<T> = (text: string) => T;
+
+class BadValue extends Error {}
+const bad = (rule: string): never => {
+  throw new BadValue(rule);
+};
+
+const wholeNumber =
+  (min: number, max: number): Reader<number> =>
+  (text) =>
+    /^\d+$/.test(text) && Number(text) >= min && Number(text) <= max
+      ? Number(text)
+      : bad(`takes a whole number from ${min} to ${max}`);
+
+const gibibytes: Reader<number> = (text) => {
+  const digits = /^(\d+)\s*(?:g|gb|gib)?$/i.exec(text)?.[1];
+  return digits === undefined ? bad('takes a whole number of GiB, as 20') : wholeNumber(1, 65536)(digits);
+};
+
+const truths = new Map([
+  ...['true', '1', 'yes'].map((word) => [word, true] as const),
+  ...['false', '0', 'no'].map((word) => [word, false] as const),
+]);
+const truth: Reader<boolean> = (text) => truths.get(text.toLowerCase()) ?? bad('takes true or false');
+
+const among =
+  <const T extends string>(values: readonly T[]): Reader<T> =>
+  (text) =>
+    values.find((value) => value === text.toLowerCase()) ?? bad(`takes one of ${values.join(', ')}`);
+
+const matching =
+  (pattern: RegExp, rule: string): Reader<string> =>
+  (text) =>
+    pattern.test(text) ? text : bad(rule);
+
+const octalMode: Reader<number> = (text) =>
+  /^0?[0-7]{3,4}$/.test(text) ? Number.parseInt(text, 8) : bad('takes octal permission bits, as 0750');
+
+/** Mount options that change what mount(8) does rather than how the filesystem behaves, or name another disk. */
+const notMountOptions =
+  /^(bind|rbind|move|remount|loop|offset|sizelimit|r?(shared|slave|private|unbindable)|x-.*|journal_dev|journal_path|logdev|rtdev|device)(=|$)/i;
+
+const mountOptionList: Reader<string> = (text) => {
+  const options = text.split(',').map((option) => option.trim());
+  for (const option of options) {
+    if (!/^[A-Za-z0-9_.:=+-]+$/.test(option)) bad('takes mount options separated by commas, as noatime,nodiratime');
+    if (notMountOptions.test(option)) bad(`cannot hold ${JSON.stringify(option)}`);
+  }
+  return options.join(',');
+};
+
+const mkfsOptionList: Reader<string> = (text) => {
+  const words = text.split(/\s+/).filter((word) => word !== '');
+  for (const word of words) {
+    // No slashes: an argument must never name another disk.
+    if (!/^[A-Za-z0-9_^.:=,+-]+$/.test(word))
+      bad('takes mkfs arguments without paths, separated by spaces, as "-i 8192"');
+    if (/(^|,)(device|logdev|rtdev|name|UUID|LABEL)=/.test(word)) bad('cannot name another disk');
+    if (/^-[A-Za-z]*[Ff][A-Za-z]*$/.test(word) || word.startsWith('--force'))
+      bad('cannot force: the driver formats blank disks only');
+  }
+  return words.join(' ');
+};
+
+const relativeDirectory: Reader<string> = (text) => {
+  const parts = text.split('/').filter((part) => part !== '');
+  if (parts.some((part) => part === '.' || part === '..' || part.includes('\0'))) bad('cannot leave the volume');
+  const path = parts.join('/');
+  return path.length <= 200 ? path || '/' : bad('takes at most 200 characters');
+};
+
+const tagList: Reader<Record<string, string>> = (text) => {
+  const pairs = text.split(',').map((pair) => {
+    const equals = pair.indexOf('=');
+    const key = pair.slice(0, equals).trim();
+    return equals < 0 || key === ''
+      ? bad('takes key=value,key=value')
+      : ([key, pair.slice(equals + 1).trim()] as const);
+  });
+  if (pairs.length > 30) bad('takes at most 30 tags (EC2 has room for 50, and the driver needs some)');
+  for (const [key, value] of pairs) {
+    if (key.length > 127 || value.length > 256) bad('takes keys of at most 127 and values of at most 256 characters');
+    if (/^aws:/i.test(key) || key.startsWith(tagPrefix) || key === 'Name')
+      bad(`cannot set the reserved key ${JSON.stringify(key)}`);
+  }
+  const tags = Object.fromEntries(pairs);
+  return Object.keys(tags).length === pairs.length ? tags : bad('takes each key once');
+};
+
+/**
+ * The tags of the DVE_TAGS setting.
+ * @throws DriverError INVALID_OPTION saying what is wrong with it.
+ */
+export function parseDefaultTags(text: string): Readonly<Record<string, string>> {
+  if (text.trim() === '') return {};
+  try {
+    return tagList(text);
+  } catch (error) {
+    if (!(error instanceof BadValue)) throw error;
+    throw new DriverError('INVALID_OPTION', {
+      tried: `use DVE_TAGS=${JSON.stringify(text)}`,
+      why: `it ${error.message}`,
+      todo: 'Correct it and start again',
+    });
+  }
+}
+
+const snapshot = matching(/^snap-[0-9a-f]{8,17}$/, 'takes a snapshot id, as snap-0123456789abcdef0');
+
+/** Every option: its reader and the other names that REX-Ray and its users know it by. */
+const table: {
+  readonly [K in OptionName]-?: {
+    readonly read: Reader<NonNullable<CreateOptions[K]>>;
+    readonly aliases?: readonly string[];
+  };
+} = {
+  size: { read: gibibytes },
+  type: { read: among(volumeTypes), aliases: ['volumeType'] },
+  iops: { read: wholeNumber(1, 256000) },
+  throughput: { read: wholeNumber(1, 2000) },
+  encrypted: { read: truth },
+  kmsKeyId: { read: matching(/^[\w:/.+=@-]{1,2048}$/, 'takes a KMS key id, alias or ARN'), aliases: ['encryptionKey'] },
+  snapshotId: { read: snapshot, aliases: ['snapshot'] },
+  availabilityZone: { read: matching(/^[a-z0-9-]{1,64}$/, 'takes a zone name, as eu-west-1a') },
+  fsType: { read: among(filesystemTypes), aliases: ['newFsType'] },
+  overwriteFs: { read: truth },
+  mountOptions: { read: mountOptionList },
+  mkfsOptions: { read: mkfsOptionList },
+  subdirectory: { read: relativeDirectory },
+  uid: { read: wholeNumber(0, 4294967294) },
+  gid: { read: wholeNumber(0, 4294967294) },
+  mode: { read: octalMode },
+  fencePolicy: { read: among(fencePolicies) },
+  tags: { read: tagList },
+};
+
+const optionNames = Object.keys(table) as OptionName[];
+const byLowerCase = new Map<string, OptionName>(
+  optionNames.flatMap((name) =>
+    [name, ...(table[name].aliases ?? [])].map((alias) => [alias.toLowerCase(), name] as const),
+  ),
+);
+/** Every spelling that is taken, for messages. */
+export const knownOptions: readonly string[] = optionNames.flatMap((name) => [name, ...(table[name].aliases ?? [])]);
+
+/**
+ * Reads the options of a create. Names are case-insensitive, values are trimmed.
+ * @throws DriverError INVALID_OPTION for an unknown name (with the known ones and the nearest), a bad value, or one
+ * option given twice with different values.
+ */
+export function parseOptions(volume: string, raw: Readonly<Record<string, string>>): CreateOptions {
+  const options: Partial<Record<OptionName, unknown>> = {};
+  const given = new Map<OptionName, { spelled: string; text: string }>();
+  for (const [spelled, untrimmed] of Object.entries(raw)) {
+    const text = untrimmed.trim();
+    const name = byLowerCase.get(spelled.toLowerCase()) ?? unknownOption(volume, spelled);
+    const value = readValue(volume, name, spelled, text);
+    const earlier = given.get(name);
+    if (earlier !== undefined && !isDeepStrictEqual(options[name], value)) {
+      refuseOptions(
+        volume,
+        `${earlier.spelled}=${earlier.text} and ${spelled}=${text} contradict each other`,
+        'Give one of them',
+      );
+    }
+    given.set(name, { spelled, text });
+    options[name] = value;
+  }
+  return options as CreateOptions;
+}
+
+function readValue(volume: string, name: OptionName, spelled: string, text: string): unknown {
+  try {
+    return table[name].read(text);
+  } catch (error) {
+    if (!(error instanceof BadValue)) throw error;
+    const takes = error.message.startsWith('takes');
+    const got = takes ? `, not ${JSON.stringify(text)}` : ` (it is ${JSON.stringify(text)})`;
+    return refuseOptions(volume, `${spelled} ${error.message}${got}`, takes ? 'Correct the option' : 'Leave that out');
+  }
+}
+
+/** Options of REX-Ray that have no meaning here, by lower case: what its users must know instead. */
+const foreign = new Map([
+  ['volumename', 'to copy a volume, take a snapshot of it and give snapshotId'],
+  ['volumeid', 'to copy a volume, take a snapshot of it and give snapshotId'],
+  ['snapshotname', 'snapshots are given by id: snapshotId'],
+]);
+
+function unknownOption(volume: string, spelled: string): never {
+  const instead = foreign.get(spelled.toLowerCase());
+  if (instead !== undefined) refuseOptions(volume, `the option ${spelled} is not taken: ${instead}`, 'Leave it out');
+  const meant = nearest(spelled, knownOptions);
+  const guess = meant === undefined ? '' : `Did you mean ${meant}? `;
+  return refuseOptions(
+    volume,
+    `there is no option ${JSON.stringify(spelled)}`,
+    `${guess}Known options: ${knownOptions.join(', ')}`,
+  );
+}
+
+/** Refuses the options of a create: `why` as a clause, `todo` as a sentence without its full stop. */
+export function refuseOptions(volume: string, why: string, todo: string): never {
+  throw new DriverError('INVALID_OPTION', { volume, tried: 'create it with these options', why, todo });
+}

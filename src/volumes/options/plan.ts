@@ -1,0 +1,202 @@
+import { createHash } from 'node:crypto';
+import type { Settings } from '../../config.ts';
+import { tagKeys } from '../../ebs/tags.ts';
+import type { CreateVolumeSpec, EbsVolume, Tags } from '../../ebs/types.ts';
+import { DriverError } from '../../errors.ts';
+import { stricter } from '../../fencing/policy.ts';
+import { type DirectoryOwner, type FilesystemType, filesystemTypes } from '../../host/types.ts';
+import { limitViolation, type VolumeType } from './limits.ts';
+import { displayName, encodeName } from './names.ts';
+import { type CreateOptions, parseDefaultTags, refuseOptions } from './options.ts';
+
+type Defaults = Pick<
+  Settings,
+  | 'size'
+  | 'type'
+  | 'encrypted'
+  | 'kmsKeyId'
+  | 'fsType'
+  | 'mountOptions'
+  | 'subdirectory'
+  | 'tags'
+  | 'cluster'
+  | 'fencePolicy'
+>;
+
+/** How a volume is mounted, wherever it is: read from its tags, the node's settings where they are silent. */
+export interface MountPlan {
+  readonly fsType: FilesystemType;
+  readonly mountOptions: readonly string[];
+  readonly mkfsOptions: readonly string[];
+  readonly subdirectory: string;
+  readonly owner: DirectoryOwner;
+  /** The filesystem that was once made on it; undefined when nothing was. */
+  readonly formatted: string | undefined;
+}
+
+/**
+ * What to ask of EC2 for a new volume, but for its ClientToken.
+ * @throws DriverError INVALID_OPTION for a combination that EC2 or sense would refuse.
+ */
+export function planVolume(
+  name: string,
+  options: CreateOptions,
+  defaults: Defaults,
+  zone: string,
+): Omit<CreateVolumeSpec, 'clientToken'> {
+  const performance = planPerformance(name, options, defaults);
+  const encryption = planEncryption(name, options, defaults);
+  if (options.availabilityZone !== undefined && options.availabilityZone !== zone) {
+    refuseOptions(
+      name,
+      `availabilityZone is ${options.availabilityZone} and this node is in ${zone}, where no disk of another zone can be attached`,
+      `Leave it out, or create the volume from a node in ${options.availabilityZone}`,
+    );
+  }
+  refuseLaxer(name, options, defaults);
+  return {
+    zone,
+    ...performance,
+    ...encryption,
+    snapshotId: options.snapshotId,
+    tags: planTags(name, options, defaults),
+  };
+}
+
+function planPerformance(name: string, options: CreateOptions, defaults: Defaults) {
+  const type: VolumeType = options.type ?? defaults.type;
+  const sizeGib = options.size ?? (options.snapshotId === undefined ? defaults.size : undefined);
+  const wanted = { type, sizeGib, iops: options.iops, throughput: options.throughput };
+  const violation = limitViolation(wanted);
+  if (violation !== undefined) refuseOptions(name, violation, 'Choose a value in that range, or another type');
+  return wanted;
+}
+
+function planEncryption(name: string, options: CreateOptions, defaults: Defaults) {
+  if (options.encrypted === false && options.kmsKeyId !== undefined) {
+    refuseOptions(name, 'encrypted=false and a KMS key contradict each other', 'Give one of them');
+  }
+  const encrypted = options.encrypted ?? (options.kmsKeyId !== undefined || defaults.encrypted);
+  const kmsKeyId = options.kmsKeyId ?? (encrypted && defaults.kmsKeyId !== '' ? defaults.kmsKeyId : undefined);
+  // False is not sent: an account that encrypts by default would be asked to do otherwise.
+  return { encrypted: encrypted || undefined, kmsKeyId };
+}
+
+/** A policy laxer than the daemon's would have no effect: to take it silently would promise takeovers that never come. */
+function refuseLaxer(name: string, { fencePolicy }: CreateOptions, defaults: Defaults): void {
+  if (fencePolicy === undefined || stricter(fencePolicy, defaults.fencePolicy) === fencePolicy) return;
+  refuseOptions(
+    name,
+    `fencePolicy=${fencePolicy} is laxer than the policy of this node, ${defaults.fencePolicy}; a volume's may only be stricter`,
+    'Leave it out, or change DVE_FENCE_POLICY on all nodes',
+  );
+}
+
+function planTags(name: string, options: CreateOptions, defaults: Defaults): Tags {
+  const optional = {
+    [tagKeys.mountOptions]: options.mountOptions,
+    [tagKeys.mkfsOptions]: options.mkfsOptions,
+    [tagKeys.uid]: options.uid?.toString(),
+    [tagKeys.gid]: options.gid?.toString(),
+    [tagKeys.mode]: options.mode?.toString(8).padStart(4, '0'),
+    [tagKeys.fencePolicy]: options.fencePolicy,
+  };
+  const tooLong = Object.entries(optional).find(([, value]) => value !== undefined && value.length > 256);
+  if (tooLong !== undefined) refuseOptions(name, `${tooLong[0]} does not fit a tag of 256 characters`, 'Shorten it');
+  return {
+    ...parseDefaultTags(defaults.tags),
+    ...options.tags,
+    [tagKeys.displayName]: displayName(name),
+    [tagKeys.cluster]: defaults.cluster,
+    [tagKeys.name]: encodeName(name),
+    // A snapshot brings its filesystem: only what was asked for is held against it.
+    ...(options.fsType === undefined && options.snapshotId !== undefined
+      ? {}
+      : { [tagKeys.fsType]: options.fsType ?? defaults.fsType }),
+    [tagKeys.subdirectory]: options.subdirectory ?? defaults.subdirectory,
+    ...Object.fromEntries(Object.entries(optional).filter(([, value]) => value !== undefined)),
+  };
+}
+
+/** The ClientToken of a name's n-th volume in a cluster: nodes that race on one name ask for the same volume. */
+export function clientToken(cluster: string, name: string, generation: number): string {
+  return createHash('sha256')
+    .update(JSON.stringify([cluster, name, generation]))
+    .digest('hex');
+}
+
+/** How to mount a volume, from its tags. @throws DriverError HOST_FAILED for a filesystem that no node can have made. */
+export function planMount(name: string, tags: Tags, defaults: Defaults): MountPlan {
+  const fsType = tags[tagKeys.fsType] ?? defaults.fsType;
+  const known = filesystemTypes.find((type) => type === fsType);
+  if (known === undefined) {
+    throw new DriverError('HOST_FAILED', {
+      volume: name,
+      tried: 'mount it',
+      why: `its tag ${tagKeys.fsType} says ${JSON.stringify(fsType)}, which is none of ${filesystemTypes.join(', ')}`,
+      todo: 'Correct the tag, or mount it from a node with a newer docker-volume-ebs',
+    });
+  }
+  return {
+    fsType: known,
+    mountOptions: words(tags[tagKeys.mountOptions] ?? defaults.mountOptions, ','),
+    mkfsOptions: words(tags[tagKeys.mkfsOptions] ?? '', ' '),
+    subdirectory: tags[tagKeys.subdirectory] ?? defaults.subdirectory,
+    owner: {
+      uid: numberTag(tags[tagKeys.uid], 10),
+      gid: numberTag(tags[tagKeys.gid], 10),
+      mode: numberTag(tags[tagKeys.mode], 8),
+    },
+    formatted: tags[tagKeys.formatted],
+  };
+}
+
+function words(text: string, separator: string): string[] {
+  return text.split(separator).filter((word) => word !== '');
+}
+
+function numberTag(value: string | undefined, base: number): number | undefined {
+  const number = value === undefined ? Number.NaN : Number.parseInt(value, base);
+  return Number.isNaN(number) ? undefined : number;
+}
+
+/** How an existing volume differs from what was asked, a clause each; only what was asked is compared. */
+export function differences(options: CreateOptions, volume: EbsVolume): string[] {
+  const { tags } = volume;
+  const compared: [what: string, asked: unknown, is: unknown][] = [
+    ['size in GiB', options.size, volume.sizeGib],
+    ['type', options.type, volume.type],
+    ['iops', options.iops, volume.iops],
+    ['throughput', options.throughput, volume.throughput],
+    ['encrypted', options.encrypted, volume.encrypted],
+    ['KMS key', options.kmsKeyId, sameKey(options.kmsKeyId, volume.kmsKeyId)],
+    ['snapshot', options.snapshotId, volume.snapshotId],
+    ['availability zone', options.availabilityZone, volume.zone],
+    ['filesystem', options.fsType, filesystemOf(tags) ?? (tags[tagKeys.adopted] && options.fsType)],
+    ['mount options', options.mountOptions, tags[tagKeys.mountOptions]],
+    ['mkfs options', options.mkfsOptions, tags[tagKeys.mkfsOptions]],
+    ['subdirectory', options.subdirectory, tags[tagKeys.subdirectory]],
+    ['uid', options.uid, numberTag(tags[tagKeys.uid], 10)],
+    ['gid', options.gid, numberTag(tags[tagKeys.gid], 10)],
+    ['mode', options.mode?.toString(8), numberTag(tags[tagKeys.mode], 8)?.toString(8)],
+    ['fence policy', options.fencePolicy, tags[tagKeys.fencePolicy]],
+    ...Object.entries(options.tags ?? {}).map(([key, value]): [string, unknown, unknown] => [
+      `tag ${key}`,
+      value,
+      tags[key],
+    ]),
+  ];
+  return compared
+    .filter(([, asked, is]) => asked !== undefined && asked !== is)
+    .map(([what, asked, is]) => `${what} is ${is === undefined ? 'unset' : is}, asked ${asked}`);
+}
+
+/** What is on the disk, or will be; undefined for an adopted one until its first mount has looked. */
+const filesystemOf = (tags: Tags): string | undefined => tags[tagKeys.formatted] ?? tags[tagKeys.fsType];
+
+/** EC2 reports a key's ARN whatever form it was asked in: the asked form, where the ARN may be that key. */
+function sameKey(asked: string | undefined, is: string | undefined): string | undefined {
+  // An alias cannot be resolved without KMS permissions: it is taken on trust once the volume has some key.
+  const aliased = asked?.includes('alias/') === true && is !== undefined;
+  return asked !== undefined && (aliased || is?.endsWith(`/${asked}`)) ? asked : is;
+}

@@ -1,0 +1,128 @@
+import { tagKeys } from '../../ebs/tags.ts';
+import type { EbsVolume } from '../../ebs/types.ts';
+import type { Held } from '../state/held.ts';
+import { nameOf, noSuchVolume } from '../state/lookup.ts';
+import type { Node } from '../state/node.ts';
+import type { Seen } from '../state/view.ts';
+
+/** A volume as `get` shows it. */
+export interface VolumeInfo {
+  readonly name: string;
+  /** The directory callers use; undefined while the volume is not mounted on this node. */
+  readonly mountpoint: string | undefined;
+  /** RFC 3339. */
+  readonly createdAt: string | undefined;
+  /** For an operator's eyes: plain JSON, keys in camel case. */
+  readonly status: Readonly<Record<string, unknown>>;
+}
+
+/** A volume as `list` shows it. */
+export type ListedVolume = Pick<VolumeInfo, 'name' | 'mountpoint'>;
+
+/** A volume held here, from memory alone. */
+export function heldInfo(held: Held, instanceId: string, waitingFor: string | undefined): VolumeInfo {
+  return {
+    name: held.name,
+    mountpoint: held.directory,
+    createdAt: held.volume.createdAt,
+    status: compact({
+      ...facts(held.volume),
+      state: held.phase,
+      // What is only to be detached may have another owner by now.
+      owner: held.phase === 'detaching' ? undefined : instanceId,
+      device: held.device,
+      attachTime: held.attachTime,
+      filesystem: held.filesystem ?? held.volume.tags[tagKeys.formatted],
+      holders: held.holders.map(({ id, since }) => ({ id: id ?? 'anonymous', since })),
+      waitingFor,
+    }),
+  };
+}
+
+/** A volume that is not held here, as EC2 described it. `stale` says why the answer may be an old one, and its age. */
+export function remoteInfo(
+  name: string,
+  volume: EbsVolume,
+  waitingFor: string | undefined,
+  stale?: string,
+): VolumeInfo {
+  const attachment = volume.attachments[0];
+  return {
+    name,
+    mountpoint: undefined,
+    createdAt: volume.createdAt,
+    status: compact({
+      ...facts(volume),
+      state: attachment === undefined ? volume.state : attachment.state,
+      owner: attachment?.instanceId,
+      device: attachment?.device,
+      attachTime: attachment?.attachTime,
+      filesystem: volume.tags[tagKeys.formatted],
+      holders: [],
+      waitingFor,
+      stale,
+    }),
+  };
+}
+
+function facts(volume: EbsVolume) {
+  return {
+    volumeId: volume.id,
+    availabilityZone: volume.zone,
+    type: volume.type,
+    sizeGiB: volume.sizeGib,
+    iops: volume.iops,
+    throughput: volume.throughput,
+    encrypted: volume.encrypted,
+    snapshotId: volume.snapshotId,
+  };
+}
+
+function compact(status: Record<string, unknown>): Record<string, unknown> {
+  return Object.fromEntries(Object.entries(status).filter(([, value]) => value !== undefined));
+}
+
+/** Does something on EC2's side of the driver, once that is met. */
+type Connected<T> = (work: (node: Node) => Promise<T>) => Promise<T>;
+
+/**
+ * One volume: held here from memory, others as EC2 has them.
+ * @throws DriverError NO_SUCH_VOLUME if EC2 says there is none.
+ */
+export async function get(
+  { held, waits }: Pick<Node, 'held' | 'waits'>,
+  name: string,
+  connected: Connected<VolumeInfo>,
+): Promise<VolumeInfo> {
+  const here = held.get(name);
+  if (here !== undefined) return heldInfo(here, here.instanceId, waits.get(name));
+  return connected(async (node) => {
+    const { value, stale } = await seen(node, name);
+    return remoteInfo(name, value, node.waits.get(name), stale);
+  });
+}
+
+/** The directory of a volume mounted here, or "" when it is not mounted. @throws DriverError NO_SUCH_VOLUME */
+export async function path({ held }: Pick<Node, 'held'>, name: string, connected: Connected<string>): Promise<string> {
+  const here = held.get(name);
+  if (here !== undefined) return here.directory ?? '';
+  return connected(async (node) => {
+    await seen(node, name);
+    return '';
+  });
+}
+
+async function seen(node: Node, name: string): Promise<Seen<EbsVolume>> {
+  const volume = await node.lookup.look(name);
+  if (volume === undefined) throw noSuchVolume(name, 'find it');
+  return volume;
+}
+
+/** All volumes of the cluster, and those held here. */
+export async function list({ held, lookup, log }: Node): Promise<ListedVolume[]> {
+  const { value: volumes, stale } = await lookup.list();
+  // dockerd takes nothing but names and mountpoints from a list (moby daemon/volume/drivers/adapter.go).
+  if (stale !== undefined) log.warn({ op: 'list', stale }, 'the list may be out of date');
+  const names = new Set([...held.keys(), ...volumes.flatMap((volume) => nameOf(volume) ?? [])]);
+  return [...names].sort().map((name) => ({ name, mountpoint: held.get(name)?.directory }));
+}

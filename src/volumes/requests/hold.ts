@@ -1,0 +1,122 @@
+import { DriverError } from '../../errors.ts';
+import { adoptMounted } from '../lifecycle/adopt.ts';
+import { agree, unmounted } from '../lifecycle/agree.ts';
+import { acquire } from '../lifecycle/attach.ts';
+import { unmountOurs } from '../lifecycle/detach.ts';
+import { refuseWhileDraining } from '../lifecycle/drain.ts';
+import { mountHeld } from '../lifecycle/mount.ts';
+import type { Held } from '../state/held.ts';
+import { addHolder, removeHolder } from '../state/holders.ts';
+import { noSuchVolume } from '../state/lookup.ts';
+import { findVolume, keep, type Node } from '../state/node.ts';
+
+/** A volume brought here for a caller who left waits at least this long for the next one: callers try again. */
+const abandonedLingerMs = 30_000;
+
+/**
+ * Mounts a volume here for a holder. Runs in the volume's queue.
+ * @param signal aborted when the caller has gone: then the volume is brought up all the same, and released after a
+ * while if nobody comes for it.
+ * @returns the directory the holder uses.
+ */
+export async function holdVolume(
+  node: Node,
+  name: string,
+  id: string | undefined,
+  signal: AbortSignal | undefined,
+): Promise<string> {
+  await refuseWhileDraining(node, name, id);
+  node.cancelRelease(name);
+  try {
+    const held = await bringUp(node, name);
+    // A drain may have begun meanwhile.
+    await refuseWhileDraining(node, name, id);
+    if (signal?.aborted) throw callerGone(name);
+    const holders = addHolder(held.holders, id, new Date());
+    const now = { ...held, holders };
+    // One that returns is young again; that needs no record, since a restarted daemon judges nobody for a while.
+    if (holders.length === held.holders.length) node.held.set(name, now);
+    else await keep(node, now);
+    if (signal?.aborted) {
+      await keep(node, held);
+      throw callerGone(name);
+    }
+    return held.directory ?? '';
+  } finally {
+    releaseLater(node, name, signal?.aborted ? abandonedLingerMs : 0);
+  }
+}
+
+/** Counts a Mount call for as long as its caller waits, its turn in the volume's queue included. One that fails starts no container. */
+export async function countedMount<T>(
+  { mountCalls }: Node,
+  signal: AbortSignal | undefined,
+  work: () => Promise<T>,
+): Promise<T> {
+  let ended = false;
+  const end = () => {
+    if (ended) return;
+    ended = true;
+    mountCalls.inHand -= 1;
+  };
+  mountCalls.inHand += 1;
+  signal?.addEventListener('abort', end, { once: true });
+  try {
+    const result = await work();
+    mountCalls.lastEnd = Date.now();
+    return result;
+  } finally {
+    signal?.removeEventListener('abort', end);
+    end();
+  }
+}
+
+/** The volume mounted here, whatever that takes. */
+async function bringUp(node: Node, name: string): Promise<Held> {
+  const held = await agree(node, name);
+  if (held?.phase === 'mounted') return held;
+  if (held !== undefined) return mountHeld(node, held);
+  const volume = await findVolume(node, name);
+  if (volume === undefined) throw noSuchVolume(name, 'mount it');
+  const adopted = await adoptMounted(node, name, volume);
+  if (adopted !== undefined) return adopted.phase === 'mounted' ? adopted : mountHeld(node, adopted);
+  const acquired = await acquire(node, name, volume);
+  // A mount of an earlier attachment may be in the way.
+  return mountHeld(node, (await agree(node, name)) ?? acquired);
+}
+
+/** Ends a holder; with the last one the filesystem is unmounted at once and the detach lingers. */
+export async function letVolumeGo(node: Node, name: string, id: string | undefined): Promise<void> {
+  const before = node.held.get(name);
+  if (before === undefined) return;
+  const holders = removeHolder(before.holders, id);
+  if (holders.length === before.holders.length) return;
+  const held = await keep(node, { ...before, holders });
+  if (held.holders.length > 0) return;
+  node.cancelRelease(name);
+  try {
+    if (held.phase !== 'mounted') return;
+    const blockedBy = await unmountOurs(node, held);
+    if (blockedBy === undefined) await keep(node, unmounted(held));
+    else node.log.warn({ volume: name, op: 'unmount', blockedBy }, 'cannot be unmounted yet; it will be tried again');
+  } finally {
+    releaseLater(node, name, 0);
+  }
+}
+
+/** Only a disk that is here and may be mounted again lingers; what came to nothing is settled at once. */
+function releaseLater(node: Node, name: string, atLeastMs: number): void {
+  const held = node.held.get(name);
+  const usable = held?.phase === 'attached' || held?.phase === 'mounted';
+  if (held === undefined || held.holders.length > 0) node.waits.delete(name);
+  else node.scheduleRelease(name, usable ? Math.max(node.settings.linger * 1000, atLeastMs) : 0);
+}
+
+function callerGone(name: string): DriverError {
+  return new DriverError('STILL_WORKING', {
+    volume: name,
+    tried: 'mount it for this caller',
+    why: 'the caller has gone while it was brought here',
+    todo: 'Try again: it is here now, and stays for a while',
+  });
+}

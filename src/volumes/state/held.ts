@@ -1,0 +1,38 @@
+import type { EbsVolume } from '../../ebs/types.ts';
+import type { FilesystemType } from '../../host/types.ts';
+import type { Holder } from './holders.ts';
+
+/**
+ * How far a volume has come on this node. Each phase is journalled before the step it names:
+ * attaching (AttachVolume may have been sent), attached (the disk is here, our mount may be), mounted (callers hold or
+ * may hold it), detaching (the clean tag may be written: it is never mounted again under this attachment).
+ */
+export const phases = ['attaching', 'attached', 'mounted', 'detaching'] as const;
+export type Phase = (typeof phases)[number];
+
+/** A volume held on this node: what the journal keeps and `get` answers from. */
+export interface Held {
+  readonly name: string;
+  /** As EC2 last described it; its attachments are not kept up to date. */
+  readonly volume: EbsVolume;
+  readonly phase: Phase;
+  /** When the phase began, RFC 3339; absent in records of earlier versions. */
+  readonly since?: string | undefined;
+  readonly instanceId: string;
+  /** The EC2 device name of our attachment. */
+  readonly device: string;
+  /** Undefined until AttachVolume has answered. */
+  readonly attachTime: string | undefined;
+  /** The boot in which the attachment was asked for; an attachment of another boot is never mounted. */
+  readonly bootId: string;
+  readonly filesystem: FilesystemType | undefined;
+  /** The directory callers use; undefined unless mounted. */
+  readonly directory: string | undefined;
+  readonly holders: readonly Holder[];
+}
+
+/** The record that follows on another, with the time when its phase began: now, unless it was in it already. */
+export function following(before: Held | undefined, held: Held): Held {
+  const goesOn = before?.phase === held.phase;
+  return { ...held, since: goesOn ? before.since : new Date().toISOString() };
+}

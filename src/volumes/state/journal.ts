@@ -1,0 +1,196 @@
+import { mkdir, readdir, readFile, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { EbsVolume } from '../../ebs/types.ts';
+import { DriverError } from '../../errors.ts';
+import { replaceDurably, syncDirectory, temporarySuffix } from '../../host/durable.ts';
+import { encodeName } from '../options/names.ts';
+import type { DeviceUse } from './devices.ts';
+import { type Held, phases } from './held.ts';
+
+const version = 1;
+
+/** Who this node is, as found out in a boot. */
+export interface Identity {
+  readonly instanceId: string;
+  readonly availabilityZone: string;
+  readonly region: string | undefined;
+  readonly bootId: string;
+  /** The settings that were in force: a corrected one is asked anew. */
+  readonly asked: string;
+}
+
+/** That this node's role may do all that the settings need. */
+export interface Allowance {
+  readonly bootId: string;
+  /** The settings that were in force: others need other calls. */
+  readonly asked: string;
+  /** RFC 3339. */
+  readonly at: string;
+}
+
+/** The record of what this node holds, one file a volume. What a write has returned from survives a power cut. */
+export interface Journal {
+  /** Every readable record, and the files that could not be read, with why. */
+  load(): Promise<{ held: Held[]; damaged: { file: string; why: string }[] }>;
+  /** @throws DriverError JOURNAL_FAILED (disk full, read-only): the caller must not act then. */
+  save(held: Held): Promise<void>;
+  forget(name: string): Promise<void>;
+  /** Uses of EC2 device names, oldest first: they outlive the volumes that used them. */
+  loadDevices(): Promise<DeviceUse[]>;
+  saveDevices(uses: readonly DeviceUse[]): Promise<void>;
+  /** Undefined when none was saved, or it cannot be read. */
+  loadIdentity(): Promise<Identity | undefined>;
+  saveIdentity(identity: Identity): Promise<void>;
+  /** That this node's role was found to suffice; undefined when it was not, or it cannot be read. */
+  loadAllowance(): Promise<Allowance | undefined>;
+  saveAllowance(allowance: Allowance): Promise<void>;
+  /** Volumes that callers of this node know, by name: what to tell them of while EC2 cannot be asked. */
+  loadKnown(): Promise<Map<string, EbsVolume>>;
+  /** Never fails: without this memory nothing is lost but an answer. */
+  saveKnown(known: ReadonlyMap<string, EbsVolume>): Promise<void>;
+}
+
+/** The journal in a directory, which is made if absent (0700). @throws DriverError JOURNAL_FAILED when it cannot be. */
+export async function openJournal(root: string): Promise<Journal> {
+  const directory = join(root, 'volumes');
+  await mkdir(directory, { recursive: true, mode: 0o700 }).catch((error: unknown) => {
+    throw journalFailed(undefined, root, error);
+  });
+  const fileOf = (name: string) => join(directory, `${encodeName(name)}.json`);
+  const devicesFile = join(root, 'devices.json');
+  const identityFile = join(root, 'identity.json');
+  const knownFile = join(root, 'known.json');
+  const allowanceFile = join(root, 'allowance.json');
+  const saveDevices = latestOnly((uses: readonly DeviceUse[]) =>
+    replaceDurably(devicesFile, `${JSON.stringify(uses)}\n`),
+  );
+  const saveKnown = latestOnly((known: ReadonlyMap<string, EbsVolume>) =>
+    replaceDurably(knownFile, JSON.stringify(Object.fromEntries(known))),
+  );
+  return {
+    load: () =>
+      loadAll(directory).catch((error: unknown) => {
+        throw journalFailed(undefined, directory, error);
+      }),
+    async save(held) {
+      try {
+        await replaceDurably(fileOf(held.name), `${JSON.stringify({ version, ...held })}\n`);
+      } catch (error) {
+        throw journalFailed(held.name, directory, error);
+      }
+    },
+    async forget(name) {
+      try {
+        await rm(fileOf(name), { force: true });
+        await syncDirectory(directory);
+      } catch (error) {
+        throw journalFailed(name, directory, error);
+      }
+    },
+    // Without the history a name may be used again early, which costs one more try at worst.
+    loadDevices: async () => readUses(await readJson(devicesFile)),
+    saveDevices: (uses) =>
+      saveDevices(uses).catch((error: unknown) => {
+        throw journalFailed(undefined, root, error);
+      }),
+    loadIdentity: () => readJson(identityFile),
+    loadAllowance: () => readJson(allowanceFile),
+    saveAllowance: (allowance) => replaceDurably(allowanceFile, `${JSON.stringify(allowance)}\n`),
+    async loadKnown() {
+      try {
+        return new Map(Object.entries<EbsVolume>(JSON.parse(await readFile(knownFile, 'utf8'))));
+      } catch {
+        return new Map();
+      }
+    },
+    saveKnown(known) {
+      return saveKnown(known).catch(() => undefined);
+    },
+    saveIdentity: (identity) => replaceDurably(identityFile, `${JSON.stringify(identity)}\n`),
+  };
+}
+
+/** Undefined when there is none, or it cannot be read. */
+async function readJson<T>(file: string): Promise<T | undefined> {
+  try {
+    return JSON.parse(await readFile(file, 'utf8'));
+  } catch {
+    return undefined;
+  }
+}
+
+async function loadAll(directory: string): Promise<{ held: Held[]; damaged: { file: string; why: string }[] }> {
+  const held: Held[] = [];
+  const damaged: { file: string; why: string }[] = [];
+  for (const entry of await readdir(directory)) {
+    if (entry.endsWith(temporarySuffix)) await rm(join(directory, entry), { force: true });
+    if (!entry.endsWith('.json')) continue;
+    const file = join(directory, entry);
+    try {
+      held.push(readRecord(await readFile(file, 'utf8'), entry));
+    } catch (error) {
+      damaged.push({ file, why: error instanceof Error ? error.message : String(error) });
+    }
+  }
+  return { held, damaged };
+}
+
+function readRecord(text: string, entry: string): Held {
+  const { version: format, ...held }: Held & { version: unknown } = JSON.parse(text);
+  if (format !== version) throw new Error(`it is of format ${format}, and this program writes ${version}`);
+  if (!isHeld(held)) throw new Error('it is not a whole record');
+  if (`${encodeName(held.name)}.json` !== entry) throw new Error(`it is about ${JSON.stringify(held.name)}`);
+  return held;
+}
+
+function isHeld(held: Partial<Held>): held is Held {
+  const { name, volume, phase, instanceId, device, bootId, holders } = held;
+  const texts = [name, volume?.id, volume?.zone, volume?.createdAt, instanceId, device, bootId];
+  return (
+    texts.every((text) => typeof text === 'string') &&
+    typeof volume?.tags === 'object' &&
+    phases.some((known) => known === phase) &&
+    Array.isArray(holders)
+  );
+}
+
+/** Earlier versions kept the names alone. What a person has spoilt by hand is left out. */
+function readUses(saved: unknown): DeviceUse[] {
+  if (!Array.isArray(saved)) return [];
+  return saved.map((use: unknown) => (typeof use === 'string' ? { name: use } : use)).filter(isUse);
+}
+
+function isUse(use: unknown): use is DeviceUse {
+  const { name, volumeId = '', freedAt = 0, quarantine = '' }: Partial<Record<keyof DeviceUse, unknown>> = use ?? {};
+  return [name, volumeId, quarantine].every((each) => typeof each === 'string') && typeof freedAt === 'number';
+}
+
+/** Writes one after another: an older state never wins. States that come while one is written share the next write. */
+function latestOnly<T>(write: (state: T) => Promise<void>): (state: T) => Promise<void> {
+  let last: Promise<unknown> = Promise.resolve();
+  let next: { state: T; readonly written: Promise<void> } | undefined;
+  return (state) => {
+    if (next !== undefined) {
+      next.state = state;
+      return next.written;
+    }
+    const written = last.then(() => {
+      const latest = next?.state ?? state;
+      next = undefined;
+      return write(latest);
+    });
+    next = { state, written };
+    last = written.catch(() => undefined);
+    return written;
+  };
+}
+
+function journalFailed(volume: string | undefined, directory: string, cause: unknown): DriverError {
+  return new DriverError('JOURNAL_FAILED', {
+    volume,
+    tried: `use the journal in ${directory}`,
+    why: cause instanceof Error ? cause.message : String(cause),
+    todo: 'Nothing was done: free space there or make it writable, then try again',
+    cause,
+  });
+}

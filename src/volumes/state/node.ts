@@ -1,0 +1,111 @@
+import { join } from 'node:path';
+import type { Logger } from 'pino';
+import type { Settings } from '../../config.ts';
+import type { AttachmentLimit, EbsVolume, Ec2 } from '../../ebs/types.ts';
+import type { Fencing } from '../../fencing/fencing.ts';
+import type { Host } from '../../host/types.ts';
+import { encodeName } from '../options/names.ts';
+import type { DeviceNames } from './devices.ts';
+import type { Draining } from './draining.ts';
+import { following, type Held } from './held.ts';
+import type { Journal } from './journal.ts';
+import type { Lookup } from './lookup.ts';
+import type { KeyedQueue } from './queue.ts';
+
+/** What every verb works with: this node, its outside world and what it holds. */
+export interface Node {
+  readonly settings: Settings;
+  readonly log: Logger;
+  readonly instanceId: string;
+  readonly zone: string;
+  readonly host: Host;
+  readonly ec2: Ec2;
+  readonly lookup: Lookup;
+  readonly journal: Journal;
+  readonly queue: KeyedQueue;
+  /** What is held here, by name: the journal in memory. */
+  readonly held: Map<string, Held>;
+  /** What a volume waits for, by name, as a clause for people. */
+  readonly waits: Map<string, string>;
+  readonly devices: DeviceNames;
+  readonly fencing: Fencing;
+  /** Mount calls whose callers wait, and when the last one succeeded (milliseconds since 1970). */
+  readonly mountCalls: { inHand: number; lastEnd: number };
+  /** While `now` says why, this node takes no new mounts and gives back what nobody uses; see drain.ts. */
+  readonly drain: { now: Draining | undefined };
+  /** Done once EC2 has told what is attached to this instance: before that nothing new is attached. */
+  readonly survey: {
+    readonly done: Promise<void>;
+    isDone(): boolean;
+    /** Why it is not done yet, to follow a sentence: " (reason)", or "". */
+    failure(): string;
+    /** Asks EC2 once more. @throws DriverError EC2_*. */
+    again(): Promise<void>;
+    /** The type of this instance and how many volumes it takes; undefined where EC2 has not said. */
+    readonly capacity: { type: string | undefined; limit: AttachmentLimit | undefined };
+  };
+  /** Asks for a release of the volume after a while; see keeper.ts. */
+  scheduleRelease(name: string, delayMs: number): void;
+  cancelRelease(name: string): void;
+}
+
+/** Journals a new state of a held volume, then takes it as true. Nothing is done when the journal cannot be written. */
+export async function keep(node: Pick<Node, 'journal' | 'held'>, next: Held): Promise<Held> {
+  const held = following(node.held.get(next.name), next);
+  await node.journal.save(held);
+  node.held.set(held.name, held);
+  return held;
+}
+
+/** Ends the record of a volume that this node no longer holds. */
+export async function drop(node: Pick<Node, 'journal' | 'held' | 'devices'>, name: string): Promise<void> {
+  await node.journal.forget(name);
+  const held = node.held.get(name);
+  if (held !== undefined) node.devices.free(held.device, held.attachTime === undefined ? undefined : held.volume.id);
+  node.held.delete(name);
+}
+
+/**
+ * Keeps the device name of an attachment from its volume for a while, and from others while they have another, also over
+ * a restart: how it ended is not known.
+ * @param why a clause.
+ */
+export async function quarantine({ devices, journal, log }: Node, { device, volume, name }: Held, why: string) {
+  devices.quarantine(device, volume.id, why);
+  log.warn({ volume: name, volumeId: volume.id, device, why }, 'its device name is kept from use for a while');
+  await journal.saveDevices(devices.uses()).catch((error: unknown) => {
+    log.warn({ device, err: error }, 'that a device name is kept from use is not recorded');
+  });
+}
+
+/** Does something slow, and says meanwhile in Status, errors and the log what the volume waits for. */
+export async function waiting<T>(
+  node: Pick<Node, 'waits' | 'log'>,
+  name: string,
+  reason: string,
+  work: () => Promise<T>,
+): Promise<T> {
+  const outer = node.waits.get(name);
+  node.waits.set(name, reason);
+  node.log.debug({ volume: name, waitingFor: reason }, 'waiting');
+  try {
+    return await work();
+  } finally {
+    if (outer === undefined) node.waits.delete(name);
+    else node.waits.set(name, outer);
+  }
+}
+
+/** The volume of a name as EC2 has it; see {@link Lookup.find}. */
+export const findVolume = (node: Node, name: string): Promise<EbsVolume | undefined> =>
+  waiting(node, name, 'EC2 to tell which EBS volume has this name', () => node.lookup.find(name));
+
+/** Why nothing new is attached here yet, as a clause: EC2 has to tell first what is. Undefined once it has. */
+export function unsurveyed({ survey }: Pick<Node, 'survey'>): string | undefined {
+  return survey.isDone() ? undefined : `EC2 has not told yet what is attached to this instance${survey.failure()}`;
+}
+
+/** Where a volume's filesystem is mounted; the directory exists only while it is. */
+export function mountpointOf(settings: Pick<Settings, 'root'>, name: string): string {
+  return join(settings.root, 'volumes', encodeName(name));
+}

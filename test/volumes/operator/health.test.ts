@@ -1,0 +1,88 @@
+import { mkdir, mkdtemp, readdir, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { beforeEach, expect, it, onTestFinished, vi } from 'vitest';
+import type { Outcome } from '../../../src/events.ts';
+import { publish } from '../../../src/events.ts';
+import type { Connection } from '../../../src/volumes/connect.ts';
+import { createHealth } from '../../../src/volumes/operator/health.ts';
+import type { Node } from '../../../src/volumes/state/node.ts';
+
+let root: string;
+beforeEach(async () => {
+  root = await mkdtemp(join(tmpdir(), 'health-'));
+  await mkdir(join(root, 'state'));
+  onTestFinished(() => rm(root, { recursive: true, force: true }));
+});
+
+/** A node of which only this is looked at. */
+const nodeOf = (surveyed: boolean) => {
+  const survey = { isDone: () => surveyed, failure: () => ' (not permitted)' };
+  return { instanceId: 'i-1', drain: { now: undefined }, survey } as Node;
+};
+
+const called = (outcome: Outcome | 'aborted') =>
+  publish('ec2-call', { action: 'DescribeVolumes', outcome, seconds: 0, waitedSeconds: 0 });
+
+async function reading(surveyed = true) {
+  const connection: Connection = { node: Promise.resolve(nodeOf(surveyed)), reason: () => '' };
+  const read = createHealth({ root }, connection);
+  await connection.node;
+  return read;
+}
+
+it('is well once the node is known, and leaves nothing in the journal', async () => {
+  const read = await reading();
+  expect(await read()).toEqual({
+    ...{ problems: [], instanceId: 'i-1', draining: undefined },
+    ec2: { answeredAt: undefined, failing: undefined },
+  });
+  expect(await readdir(join(root, 'state'))).toEqual([]);
+});
+
+it('is not while it is unknown which instance this is', async () => {
+  const read = createHealth({ root }, { node: new Promise(() => undefined), reason: () => 'IMDS is silent' });
+  expect(await read()).toMatchObject({
+    problems: ['this node does not know yet which instance it is (IMDS is silent)'],
+    instanceId: undefined,
+  });
+});
+
+it('is not while EC2 has not told what is attached here', async () => {
+  const read = await reading(false);
+  const problem = 'EC2 has not told yet what is attached to this instance (not permitted)';
+  expect(await read()).toMatchObject({ problems: [problem], instanceId: 'i-1' });
+});
+
+it.each([
+  ['EC2_UNAVAILABLE', 'EC2 is silent'],
+  ['EC2_CREDENTIALS', 'this node has no credentials that EC2 takes'],
+] as const)('is not while the last call of EC2 ended with %s', async (outcome, problem) => {
+  const read = await reading();
+  called('ok');
+  called(outcome);
+  called('aborted');
+  const { problems, ec2 } = await read();
+  expect(problems).toEqual([expect.stringMatching(new RegExp(`^${problem} \\(since `))]);
+  expect(ec2).toEqual({ answeredAt: expect.any(String), failing: { since: expect.any(String), code: outcome } });
+  // A refusal is an answer.
+  called('EC2_THROTTLED');
+  expect(await read()).toMatchObject({ problems: [], ec2: { failing: undefined } });
+});
+
+it('forgets a failure that nobody has had need to repeat', async () => {
+  const read = await reading();
+  called('EC2_UNAVAILABLE');
+  const later = Date.now() + 301_000;
+  vi.spyOn(Date, 'now').mockReturnValue(later);
+  onTestFinished(() => void vi.restoreAllMocks());
+  expect(await read()).toMatchObject({ problems: [], ec2: { failing: { code: 'EC2_UNAVAILABLE' } } });
+});
+
+it('is not while the journal cannot be written', async () => {
+  const read = await reading();
+  await rm(join(root, 'state'), { recursive: true });
+  expect((await read()).problems).toEqual([expect.stringContaining(`the journal in ${root}/state cannot be written`)]);
+  await mkdir(join(root, 'state'));
+  expect((await read()).problems).toEqual([]);
+});

@@ -1,0 +1,150 @@
+import { beforeEach, describe, expect, it, vi } from 'vitest';
+import { tagKeys } from '../../../src/ebs/tags.ts';
+import { FakeEc2 } from '../../support/fake-ec2.ts';
+import { type FakeNodeParts, fakeNode, verbs } from '../../support/fake-node.ts';
+import { failure, pass, useVirtualTime } from '../../support/virtual-time.ts';
+
+vi.mock('node:timers/promises', () => import('../../support/virtual-time.ts'));
+
+beforeEach(useVirtualTime);
+
+async function bench(settings: FakeNodeParts['settings'] = {}) {
+  const ec2 = new FakeEc2();
+  const node = await fakeNode(ec2, { settings });
+  const does = verbs(node);
+  await does.create('a');
+  ec2.calls.length = 0;
+  return { ec2, node, host: node.host, ...does };
+}
+
+describe('removing', () => {
+  it('deletes the volume, and one that is not there is success', async () => {
+    const { remove, ec2 } = await bench();
+    await remove('a');
+    expect(ec2.volumes.size).toBe(0);
+    await remove('a');
+    await remove('never');
+    expect(ec2.count('deleteVolume')).toBe(1);
+  });
+
+  it('snapshots it first where the settings say so', async () => {
+    const { remove, ec2 } = await bench({ onRemove: 'snapshot' });
+    await remove('a');
+    expect(ec2.calls.map(({ method }) => method)).toEqual(['findVolumes', 'createSnapshot', 'deleteVolume']);
+    expect(ec2.calls[1]?.args).toMatchObject(['vol-1', expect.any(String), { Name: 'a', [tagKeys.retained]: 'a' }]);
+    expect(ec2.volumes.size).toBe(0);
+  });
+
+  it('snapshots it with a description that EC2 takes, however long the name', async () => {
+    const { create, remove, ec2 } = await bench({ onRemove: 'snapshot' });
+    const longest = 'a'.repeat(240);
+    await create(longest);
+    await remove(longest);
+    const [, description] = ec2.calls.find(({ method }) => method === 'createSnapshot')?.args ?? [];
+    expect(description).toHaveLength(255);
+  });
+
+  it('deletes nothing when the snapshot fails', async () => {
+    const { remove, ec2 } = await bench({ onRemove: 'snapshot' });
+    ec2.failNext('createSnapshot', 'EC2_LIMIT');
+    expect(await failure(remove('a'))).toMatchObject({ code: 'EC2_LIMIT' });
+    expect(ec2.volumes.size).toBe(1);
+    await remove('a');
+    expect(ec2.volumes.size).toBe(0);
+  });
+
+  it('retains it under another tag where the settings say so', async () => {
+    const { remove, ec2, node } = await bench({ onRemove: 'retain' });
+    await remove('a');
+    const tags = ec2.volumes.get('vol-1')?.tags;
+    expect(tags).toMatchObject({ [tagKeys.retained]: 'a' });
+    expect(tags).not.toHaveProperty([tagKeys.name]);
+    expect(ec2.count('deleteVolume')).toBe(0);
+    expect(await node.lookup.find('a')).toBeUndefined();
+  });
+
+  it('is finished by a second try when it stopped between two tags', async () => {
+    const { remove, ec2 } = await bench({ onRemove: 'retain' });
+    ec2.failNext('deleteTags', 'EC2_UNAVAILABLE');
+    expect(await failure(remove('a'))).toMatchObject({ code: 'EC2_UNAVAILABLE' });
+    await remove('a');
+    expect(ec2.volumes.get('vol-1')?.tags).not.toHaveProperty([tagKeys.name]);
+  });
+
+  it('a volume that somebody deletes meanwhile is removed', async () => {
+    const { remove, ec2 } = await bench();
+    ec2.failNext('deleteVolume', 'EC2_NO_SUCH_VOLUME');
+    await remove('a');
+  });
+
+  it('removes nothing when EC2 cannot say what is there', async () => {
+    const { remove, ec2 } = await bench();
+    ec2.failNext('findVolumes', 'EC2_THROTTLED');
+    expect(await failure(remove('a'))).toMatchObject({ code: 'EC2_THROTTLED' });
+    expect(ec2.volumes.size).toBe(1);
+  });
+
+  it('removes none of several of the name', async () => {
+    const { remove, ec2 } = await bench();
+    ec2.addVolume({ tags: { ...ec2.volumes.get('vol-1')?.tags } });
+    expect(await failure(remove('a'))).toMatchObject({ code: 'AMBIGUOUS_NAME' });
+    expect(ec2.volumes.size).toBe(2);
+  });
+});
+
+describe('a volume in use', () => {
+  it('is refused, naming its holders', async () => {
+    const { remove, mount, ec2, host } = await bench();
+    await mount('a', 'f'.repeat(64));
+    await mount('a');
+    const error = await failure(remove('a'));
+    expect(error).toMatchObject({ code: 'IN_USE_HERE' });
+    expect(String(error)).toContain('mount ffffffffffff, a caller without an id');
+    expect(host.mounted.size).toBe(1);
+    expect([ec2.count('detachVolume'), ec2.count('deleteVolume')]).toEqual([0, 0]);
+  });
+
+  it('by a container whose holder has ended is refused too', async () => {
+    const { remove, mount, unmount, ec2, host } = await bench();
+    await mount('a', 'id-1');
+    host.mountedElsewhere.add('vol-1');
+    await unmount('a', 'id-1');
+    expect(await failure(remove('a'))).toMatchObject({ code: 'IN_USE_HERE' });
+    expect([ec2.count('detachVolume'), ec2.count('deleteVolume')]).toEqual([0, 0]);
+    host.mountedElsewhere.clear();
+    await remove('a');
+    expect(ec2.volumes.size).toBe(0);
+  });
+
+  it('on another node is refused, naming it', async () => {
+    const { mount, ec2 } = await bench();
+    await mount('a', 'id-1');
+    const other = await fakeNode(ec2, { instanceId: 'i-2' });
+    const error = await failure(verbs(other).remove('a'));
+    expect(error).toMatchObject({ code: 'ATTACHED_ELSEWHERE' });
+    expect(String(error)).toContain('it is attached to i-1');
+    expect([ec2.count('detachVolume'), ec2.count('deleteVolume')]).toEqual([0, 0]);
+  });
+});
+
+describe('a volume that lingers', () => {
+  it('is detached at once and removed', async () => {
+    const { remove, mount, unmount, ec2, node } = await bench();
+    await mount('a', 'id-1');
+    await unmount('a', 'id-1');
+    await remove('a');
+    expect(ec2.volumes.size).toBe(0);
+    await pass(30_000);
+    expect([ec2.count('detachVolume'), node.held.size, node.waits.size]).toEqual([1, 0, 0]);
+  });
+
+  it('is removed although its disk leaves the machine before EC2 says that it is detached', async () => {
+    const { remove, mount, unmount, ec2 } = await bench();
+    ec2.unplugMs = 100;
+    ec2.detachMs = 4000;
+    await mount('a', 'id-1');
+    await unmount('a', 'id-1');
+    await remove('a');
+    expect(ec2.volumes.size).toBe(0);
+  });
+});

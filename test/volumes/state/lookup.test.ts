@@ -1,0 +1,265 @@
+import { describe, expect, it } from 'vitest';
+import { tagKeys } from '../../../src/ebs/tags.ts';
+import type { EbsVolume } from '../../../src/ebs/types.ts';
+import { isCode } from '../../../src/errors.ts';
+import { createLookup, type Lookup, nameOf } from '../../../src/volumes/state/lookup.ts';
+import { ec2Error, FakeEc2 } from '../../support/fake-ec2.ts';
+
+const tagsOf = (name: string, more: Record<string, string> = {}) => ({
+  [tagKeys.cluster]: 'default',
+  [tagKeys.name]: name,
+  ...more,
+});
+
+/** A lookup with a clock that stands until it is moved. */
+function bench() {
+  const ec2 = new FakeEc2();
+  const clock = { ms: 1_000_000 };
+  return { ec2, clock, lookup: createLookup(ec2, undefined, () => clock.ms) };
+}
+const listedIds = async (lookup: Lookup) => (await lookup.list()).value.map(({ id }) => id);
+const unlist = (ec2: FakeEc2, id: string) => ec2.volumes.delete(id);
+/** No listing shows it yet, a look by its id does. */
+const hide = (ec2: FakeEc2) => {
+  ec2.findVolumes = async () => [];
+};
+const asSeen = async (ec2: FakeEc2, id: string): Promise<EbsVolume> => {
+  const volume = await ec2.describeVolume(id);
+  if (volume === undefined) throw new Error(`no ${id}`);
+  return volume;
+};
+
+describe('find', () => {
+  it('gives the volume whose tag is the encoded name', async () => {
+    const { ec2, lookup } = bench();
+    const { id } = ec2.addVolume({ tags: tagsOf('a=2Fb') });
+    ec2.addVolume({ tags: tagsOf('other') });
+    expect((await lookup.find('a/b'))?.id).toBe(id);
+    expect(await lookup.find('a')).toBeUndefined();
+  });
+
+  it('refuses a name that several volumes carry, naming each', async () => {
+    const { ec2, lookup } = bench();
+    ec2.addVolume({ tags: tagsOf('a') });
+    ec2.addVolume({ tags: tagsOf('a'), zone: 'eu-west-1b', state: 'creating' });
+    const error = await lookup.find('a').catch((each: unknown) => each);
+    expect(isCode(error, 'AMBIGUOUS_NAME')).toBe(true);
+    expect(String(error)).toContain('vol-1 (eu-west-1a, available), vol-2 (eu-west-1b, creating)');
+  });
+
+  it.each(['deleting', 'deleted'] as const)('does not count a volume that EC2 shows as %s', async (state) => {
+    const { ec2, lookup } = bench();
+    ec2.addVolume({ tags: tagsOf('a'), state });
+    expect(await lookup.find('a')).toBeUndefined();
+    const { id } = ec2.addVolume({ tags: tagsOf('a') });
+    expect((await lookup.find('a'))?.id).toBe(id);
+  });
+
+  it.each(['EC2_THROTTLED', 'EC2_UNAVAILABLE', 'EC2_DENIED'] as const)(
+    'a read that fails with %s is never "absent"',
+    async (code) => {
+      const { ec2, lookup } = bench();
+      ec2.addVolume({ tags: tagsOf('a') });
+      await lookup.find('a');
+      ec2.failNext('findVolumes', code);
+      await expect(lookup.find('a')).rejects.toMatchObject({ code });
+      ec2.failNext('listVolumes', code);
+      await expect(lookup.list()).rejects.toMatchObject({ code });
+    },
+  );
+
+  it('refuses a name that cannot be encoded without asking EC2', async () => {
+    const { ec2, lookup } = bench();
+    await expect(lookup.find('')).rejects.toMatchObject({ code: 'INVALID_NAME' });
+    expect(ec2.calls).toEqual([]);
+  });
+});
+
+describe('a volume made here', () => {
+  it('is there though no listing shows it, as long as EC2 knows its id', async () => {
+    const { ec2, clock, lookup } = bench();
+    const volume = ec2.addVolume({ tags: tagsOf('a') });
+    lookup.created('a', await asSeen(ec2, volume.id));
+    hide(ec2);
+    expect((await lookup.find('a'))?.id).toBe(volume.id);
+    clock.ms += 60_000;
+    expect((await lookup.find('a'))?.id).toBe(volume.id);
+    unlist(ec2, volume.id);
+    expect(await lookup.find('a')).toBeUndefined();
+    ec2.findVolumes = () => Promise.reject(ec2Error('EC2_THROTTLED'));
+    await expect(lookup.look('a')).rejects.toMatchObject({ code: 'EC2_THROTTLED' });
+  });
+
+  it('is gone once EC2 does not know its id either, or has listed it before', async () => {
+    const { ec2, lookup } = bench();
+    const volume = ec2.addVolume({ tags: tagsOf('a') });
+    lookup.created('a', await asSeen(ec2, volume.id));
+    expect((await lookup.find('a'))?.id).toBe(volume.id);
+    unlist(ec2, volume.id);
+    expect(await lookup.find('a')).toBeUndefined();
+  });
+
+  it('is there for 20 s though no read of EC2 shows it yet, and known here after that', async () => {
+    const { ec2, clock, lookup } = bench();
+    const volume = ec2.addVolume({ tags: tagsOf('a') });
+    lookup.created('a', await asSeen(ec2, volume.id));
+    unlist(ec2, volume.id);
+    expect((await lookup.find('a'))?.id).toBe(volume.id);
+    clock.ms += 19_999;
+    expect((await lookup.look('a'))?.value.id).toBe(volume.id);
+    ec2.volumes.set(volume.id, volume);
+    hide(ec2);
+    clock.ms += 10_000;
+    expect((await lookup.find('a'))?.id).toBe(volume.id);
+    unlist(ec2, volume.id);
+    expect(await lookup.find('a')).toBeUndefined();
+  });
+
+  it('is gone when a read shows it as such, whatever the next one says', async () => {
+    const { ec2, lookup } = bench();
+    const volume = ec2.addVolume({ tags: tagsOf('a') });
+    lookup.created('a', await asSeen(ec2, volume.id));
+    volume.state = 'deleting';
+    expect(await lookup.find('a')).toBeUndefined();
+    unlist(ec2, volume.id);
+    expect(await lookup.find('a')).toBeUndefined();
+  });
+
+  it('is there though it was made while its name was being read', async () => {
+    const { ec2, lookup } = bench();
+    const earlier = ec2.addVolume({ tags: tagsOf('a') });
+    lookup.created('a', await asSeen(ec2, earlier.id));
+    await lookup.find('a');
+    unlist(ec2, earlier.id);
+    const volume = { ...(await asSeen(ec2, ec2.addVolume({ tags: tagsOf('a') }).id)) };
+    unlist(ec2, volume.id);
+    ec2.describeVolume = async () => {
+      lookup.created('a', volume);
+      return undefined;
+    };
+    expect((await lookup.find('a'))?.id).toBe(volume.id);
+    ec2.describeVolume = async () => undefined;
+    expect((await lookup.find('a'))?.id).toBe(volume.id);
+  });
+
+  it('is listed too though EC2 does not list it, and once when it does', async () => {
+    const { ec2, clock, lookup } = bench();
+    const volume = ec2.addVolume({ tags: tagsOf('a') });
+    lookup.created('a', await asSeen(ec2, volume.id));
+    expect(await listedIds(lookup)).toEqual([volume.id]);
+    unlist(ec2, volume.id);
+    expect(await listedIds(lookup)).toEqual([volume.id]);
+    clock.ms += 20_001;
+    expect(await listedIds(lookup)).toEqual([]);
+  });
+
+  it('is read as EC2 shows it once it is listed', async () => {
+    const { ec2, lookup } = bench();
+    const volume = ec2.addVolume({ tags: tagsOf('a'), state: 'creating' });
+    lookup.created('a', await asSeen(ec2, volume.id));
+    volume.state = 'available';
+    expect((await lookup.find('a'))?.state).toBe('available');
+  });
+
+  it('is not there any more once it is removed', async () => {
+    const { ec2, lookup } = bench();
+    const volume = ec2.addVolume({ tags: tagsOf('a') });
+    const seen = await asSeen(ec2, volume.id);
+    lookup.created('a', seen);
+    lookup.removed('a', seen);
+    expect(await lookup.find('a')).toBeUndefined();
+    ec2.failNext('findVolumes', 'EC2_THROTTLED');
+    await expect(lookup.look('a')).rejects.toMatchObject({ code: 'EC2_THROTTLED' });
+  });
+});
+
+describe('a volume removed here', () => {
+  it('is hidden for 20 s though reads still list it', async () => {
+    const { ec2, clock, lookup } = bench();
+    const volume = ec2.addVolume({ tags: tagsOf('a') });
+    lookup.removed('a', await asSeen(ec2, volume.id));
+    expect(await lookup.find('a')).toBeUndefined();
+    expect(await listedIds(lookup)).toEqual([]);
+    clock.ms += 20_001;
+    await lookup.find('b');
+    expect((await lookup.find('a'))?.id).toBe(volume.id);
+  });
+
+  it('is listed again after that, if EC2 still has it', async () => {
+    const { ec2, clock, lookup } = bench();
+    const volume = ec2.addVolume({ tags: tagsOf('a') });
+    lookup.removed('a', await asSeen(ec2, volume.id));
+    clock.ms += 20_001;
+    expect(await listedIds(lookup)).toEqual([volume.id]);
+    expect((await lookup.find('a'))?.id).toBe(volume.id);
+  });
+
+  it('does not hide another of its name', async () => {
+    const { ec2, lookup } = bench();
+    lookup.removed('a', await asSeen(ec2, ec2.addVolume({ tags: tagsOf('a') }).id));
+    const { id } = ec2.addVolume({ tags: tagsOf('a') });
+    expect((await lookup.find('a'))?.id).toBe(id);
+  });
+
+  it('uses up its generation of tokens', async () => {
+    const { ec2, lookup } = bench();
+    const removed = async (tags: Record<string, string>) =>
+      lookup.removed('a', await asSeen(ec2, ec2.addVolume({ tags: tagsOf('a', tags) }).id));
+    expect(lookup.nextGeneration('a')).toBe(0);
+    await removed({ [tagKeys.generation]: '3' });
+    expect(lookup.nextGeneration('a')).toBe(4);
+    await removed({ [tagKeys.generation]: '1' });
+    expect(lookup.nextGeneration('a')).toBe(4);
+    await removed({});
+    expect(lookup.nextGeneration('a')).toBe(4);
+    expect(lookup.nextGeneration('b')).toBe(0);
+    lookup.removed('b', await asSeen(ec2, ec2.addVolume({ tags: tagsOf('b', { [tagKeys.generation]: 'x' }) }).id));
+    expect(lookup.nextGeneration('b')).toBe(1);
+  });
+});
+
+describe('what is remembered', () => {
+  it('of names is what was seen last, about 2,000 of them', async () => {
+    const ec2 = new FakeEc2();
+    let kept: ReadonlyMap<string, EbsVolume> = new Map();
+    const memory = {
+      known: new Map<string, EbsVolume>(),
+      keep: async (known: ReadonlyMap<string, EbsVolume>) => {
+        kept = known;
+      },
+    };
+    const lookup = createLookup(ec2, memory);
+    for (let index = 0; index < 1999; index++) {
+      lookup.created(`v${index}`, await asSeen(ec2, ec2.addVolume({ tags: tagsOf(`v${index}`) }).id));
+    }
+    await lookup.find('v0');
+    for (const name of ['x', 'y', 'z']) {
+      lookup.created(name, await asSeen(ec2, ec2.addVolume({ tags: tagsOf(name) }).id));
+    }
+    expect(kept.size).toBe(2000);
+    expect(['v0', 'v1', 'v2', 'v3', 'z'].map((name) => kept.has(name))).toEqual([true, false, false, true, true]);
+    expect((await lookup.find('v1'))?.tags).toEqual(tagsOf('v1'));
+  });
+
+  it('of generations is those of the last day: EC2 has forgotten older tokens', async () => {
+    const { ec2, clock, lookup } = bench();
+    lookup.removed('a', await asSeen(ec2, ec2.addVolume({ tags: tagsOf('a') }).id));
+    clock.ms += 86_400_000;
+    await lookup.find('b');
+    expect(lookup.nextGeneration('a')).toBe(1);
+    clock.ms += 1;
+    await lookup.find('b');
+    expect(lookup.nextGeneration('a')).toBe(0);
+  });
+});
+
+describe('nameOf', () => {
+  it('reads the tag, and nothing from one that encodes no name', async () => {
+    const { ec2 } = bench();
+    const named = async (tag?: string) =>
+      nameOf(await asSeen(ec2, ec2.addVolume({ tags: tag === undefined ? {} : { [tagKeys.name]: tag } }).id));
+    expect(await named('a=2Fb')).toBe('a/b');
+    expect(await named('a/b')).toBeUndefined();
+    expect(await named()).toBeUndefined();
+  });
+});
