@@ -1,11 +1,26 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { DriverError } from '../errors.ts';
 import { type Events, publish, stopwatch } from '../events.ts';
-import type { Call, SendOptions } from './call.ts';
 import { toDriverError } from './errors.ts';
 import type { Pacer } from './pacer.ts';
 import { countAttempts, isAnswer, retryOf } from './retries.ts';
 import type { Lane } from './types.ts';
+
+/** One call of the EC2 API, as its caller wants it made. */
+export interface Call {
+  /** What is tried, to complete "cannot …". */
+  readonly tried: string;
+  readonly signal?: AbortSignal | undefined;
+  /** "mount" unless told; it may improve while the call waits for its turn. */
+  readonly lane?: Lane | undefined;
+  /** Called when EC2 first refuses the call for its rate: from then on it may take minutes. */
+  readonly onThrottled?: (() => void) | undefined;
+  /** Asked at each attempt, once it has its turn, for that may come late; false ends the call. */
+  readonly stillValid?: (() => boolean) | undefined;
+}
+
+/** What the SDK's send takes besides the command. */
+export type SendOptions = { readonly abortSignal?: AbortSignal };
 
 /** Failures for other reasons than the rate after which a call is given up. */
 const maxFailures = 4;

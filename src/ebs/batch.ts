@@ -1,5 +1,5 @@
 import { DriverError } from '../errors.ts';
-import type { Call } from './call.ts';
+import type { Call } from './attempts.ts';
 import { bestLane } from './lanes.ts';
 import type { Lane } from './types.ts';
 

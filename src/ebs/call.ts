@@ -1,29 +1,13 @@
-import { sendUntilAnswered } from './attempts.ts';
+import { type Call, type SendOptions, sendUntilAnswered } from './attempts.ts';
 import { toDriverError } from './errors.ts';
 import { Pacer } from './pacer.ts';
 import { isAnswer } from './retries.ts';
-import type { Lane } from './types.ts';
 
 /** What the caller of {@link openEc2} may listen with; a pino logger fits. */
 export interface CallLog {
   info(fields: object, message: string): void;
   debug(fields: object, message: string): void;
 }
-
-export interface Call {
-  /** What is tried, to complete "cannot …". */
-  readonly tried: string;
-  readonly signal?: AbortSignal | undefined;
-  /** "mount" unless told; it may improve while the call waits for its turn. */
-  readonly lane?: Lane | undefined;
-  /** Called when EC2 first refuses the call for its rate: from then on it may take minutes. */
-  readonly onThrottled?: (() => void) | undefined;
-  /** Asked at each attempt, once it has its turn, for that may come late; false ends the call. */
-  readonly stillValid?: (() => boolean) | undefined;
-}
-
-/** What the SDK's send takes besides the command. */
-export type SendOptions = { readonly abortSignal?: AbortSignal };
 
 /** Makes one call of the EC2 API action, as "AttachVolume"; `send` is one attempt. */
 export type Caller = <T>(action: string, call: Call, send: (options: SendOptions) => Promise<T>) => Promise<T>;

@@ -1,6 +1,7 @@
 import type { EC2Client, Tag } from '@aws-sdk/client-ec2';
 import { isCode } from '../errors.ts';
-import type { Call, Caller } from './call.ts';
+import type { Call } from './attempts.ts';
+import type { Caller } from './call.ts';
 import { exactFilter, maxFilterValues } from './filters.ts';
 import { toInstance, toVolume } from './mapping.ts';
 import { maxHealthIds, readAttachmentLimit, readHealth, readInstances, readVolumes } from './reads.ts';

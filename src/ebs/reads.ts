@@ -8,7 +8,8 @@ import {
   type Instance,
   type Volume,
 } from '@aws-sdk/client-ec2';
-import type { Call, Caller, SendOptions } from './call.ts';
+import type { Call, SendOptions } from './attempts.ts';
+import type { Caller } from './call.ts';
 import { exactFilter } from './filters.ts';
 import { answerLacks, toAttachmentLimit, toHealth } from './mapping.ts';
 import type { AttachmentLimit, InstanceHealth } from './types.ts';

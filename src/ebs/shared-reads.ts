@@ -1,6 +1,6 @@
 import { isCode } from '../errors.ts';
+import type { Call } from './attempts.ts';
 import { Batch } from './batch.ts';
-import type { Call } from './call.ts';
 
 /** A batch waits for the answer to one sent before it, but no longer than this: a stuck call must not hold up others. */
 const longestWaitMs = 100;

@@ -1,6 +1,5 @@
 /** Judges a scheduler's list of members, alike for every scheduler. Pure. */
-import type { Machine } from './schedulers.ts';
-import type { Testimony } from './types.ts';
+import type { Machine, Testimony } from './types.ts';
 
 /** A member as its scheduler lists it. */
 export interface Member {

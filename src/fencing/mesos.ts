@@ -2,7 +2,7 @@ import { DriverError } from '../errors.ts';
 import { get, getJson, jsonOf, type Place, placeOf } from './ask.ts';
 import { type Member, type MemberList, noTestimony, testify } from './members.ts';
 import { readAgentId, readAgents, readRegistry } from './mesos-answers.ts';
-import type { Scheduler } from './schedulers.ts';
+import type { Scheduler } from './types.ts';
 
 /** Time for the local agent, for all masters to name the leader, and for the leader. */
 const agentMs = 1_500;

@@ -1,8 +1,7 @@
 /** What schedulers say of nodes: a hint about a running owner, and never proof that its containers are over. */
-import type { Instance } from '../ebs/types.ts';
 import { openMesos } from './mesos.ts';
 import { openSwarm } from './swarm.ts';
-import type { OwnerRecord, Testimony } from './types.ts';
+import type { Machine, OwnerRecord, Scheduler, Testimony } from './types.ts';
 
 /** Where schedulers are found; empty text is none. */
 export interface SchedulerSettings {
@@ -12,18 +11,6 @@ export interface SchedulerSettings {
   readonly mesosAgent: string;
   /** The path of a Docker engine's socket. */
   readonly swarmSocket: string;
-}
-
-/** What may tell that a member runs on the owner's machine. */
-export type Machine = Pick<Instance, 'privateIp' | 'privateDns'>;
-
-/** One scheduler. Neither method throws: what it cannot learn is undefined, or says nothing. */
-export interface Scheduler {
-  readonly source: Testimony['source'];
-  /** What it calls this node; undefined when this node is no member, or that cannot be learnt. */
-  ownId(): Promise<string | undefined>;
-  /** @param identity the exact name that the holder stamped; addresses only serve to find other members on its machine. */
-  testimony(identity: string, machine: Machine | undefined): Promise<Testimony>;
 }
 
 export interface Schedulers {

@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { get, getJson, jsonOf, socketPlace } from './ask.ts';
 import { type Member, type MemberList, noTestimony, testify } from './members.ts';
-import type { Scheduler } from './schedulers.ts';
+import type { Scheduler } from './types.ts';
 
 const timeoutMs = 3_000;
 /** The engine may start later than this daemon, which is perhaps a plugin of it. */

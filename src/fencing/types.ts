@@ -77,6 +77,18 @@ export interface Testimony {
   readonly members: number;
 }
 
+/** What may tell that a member runs on the owner's machine. */
+export type Machine = Pick<Instance, 'privateIp' | 'privateDns'>;
+
+/** One scheduler. Neither method throws: what it cannot learn is undefined, or says nothing. */
+export interface Scheduler {
+  readonly source: Testimony['source'];
+  /** What it calls this node; undefined when this node is no member, or that cannot be learnt. */
+  ownId(): Promise<string | undefined>;
+  /** @param identity the exact name that the holder stamped; addresses only serve to find other members on its machine. */
+  testimony(identity: string, machine: Machine | undefined): Promise<Testimony>;
+}
+
 /** What proves, or only suggests, that an owner is finished with its attachment. */
 export type Evidence =
   /** The owner declared this attachment finished (the clean tag names it). */

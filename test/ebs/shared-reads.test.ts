@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import fc from 'fast-check';
 import { beforeEach, describe, expect, it, vi } from 'vitest';
-import type { Call } from '../../src/ebs/call.ts';
+import type { Call } from '../../src/ebs/attempts.ts';
 import { SharedReads } from '../../src/ebs/shared-reads.ts';
 import type { Lane } from '../../src/ebs/types.ts';
 import { DriverError, type ErrorCode } from '../../src/errors.ts';

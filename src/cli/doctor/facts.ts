@@ -15,13 +15,6 @@ export interface SchedulerFact {
   readonly testimony: Testimony;
 }
 
-/** A record of this node's journal. */
-export interface JournalRecord {
-  readonly name: string;
-  readonly volumeId: string;
-  readonly phase: string;
-}
-
 /**
  * What the checks judge by. Each is found out when it is first asked for, once for all checks; none changes anything in
  * EC2. They reject with a DriverError, or at the deadline with its reason.

@@ -5,7 +5,6 @@ import { DriverError } from '../../errors.ts';
 import { attachedVolumeIds, findDevice } from '../../host/devices.ts';
 import { runTool, wordsOf } from '../../host/tools.ts';
 import { filesystemUsage } from '../../host/usage.ts';
-import type { JournalRecord } from './facts.ts';
 import { type MountPoint, mountOf, readMountPoints } from './mountpoints.ts';
 
 /** An EBS disk that the kernel describes. */
@@ -33,6 +32,13 @@ export interface RootSpace {
   /** Undefined on filesystems that make them as they need them. */
   readonly freeInodes: number | undefined;
   readonly mount: MountPoint;
+}
+
+/** A record of this node's journal. */
+interface JournalRecord {
+  readonly name: string;
+  readonly volumeId: string;
+  readonly phase: string;
 }
 
 /** This machine, as far as it can be seen from this process. */

@@ -1,8 +1,8 @@
 import type { Settings } from '../../config.ts';
 import { type Inspection, openInspection } from '../../ebs/inspect.ts';
 import { openMesos } from '../../fencing/mesos.ts';
-import type { Scheduler } from '../../fencing/schedulers.ts';
 import { openSwarm } from '../../fencing/swarm.ts';
+import type { Scheduler } from '../../fencing/types.ts';
 import { readIdentity } from '../../host/identity.ts';
 import { openImds } from '../../host/imds.ts';
 import { askHealth } from '../health/health.ts';
