@@ -15,7 +15,7 @@ import type { Allowance, Identity, Journal } from '../../src/volumes/state/journ
 import type { LocalState } from '../../src/volumes/state/local.ts';
 import type { Node } from '../../src/volumes/state/node.ts';
 import { FakeAudit } from './fake-audit.ts';
-import type { FakeEc2 } from './fake-ec2.ts';
+import { FakeEc2 } from './fake-ec2.ts';
 import { FakeHost } from './fake-host.ts';
 import { played } from './virtual-time.ts';
 
@@ -175,4 +175,16 @@ export function verbs(node: FakeNode) {
     unmount: (name: string, id?: string) => played(inTurn(name, () => letVolumeGo(node, name, id))),
     remove: (name: string) => played(inTurn(name, () => removeVolume(node, name))),
   };
+}
+
+/** A node and a volume "a" that exists, before any call has been counted. */
+export async function nodeWithVolume(parts: FakeNodeParts = {}) {
+  const ec2 = new FakeEc2();
+  const node = await fakeNode(ec2, parts);
+  const does = verbs(node);
+  await does.create('a');
+  ec2.calls.length = 0;
+  const volume = ec2.volumes.get('vol-1');
+  if (volume === undefined) throw new Error('no volume');
+  return { ec2, node, volume, ...does };
 }

@@ -1,32 +1,11 @@
 import { beforeEach, describe, expect, it, vi } from 'vitest';
 import { cleanMark, tagKeys } from '../../../src/ebs/tags.ts';
-import { FakeEc2 } from '../../support/fake-ec2.ts';
-import { type FakeNodeParts, fakeNode, verbs } from '../../support/fake-node.ts';
 import { failure, pass, useVirtualTime } from '../../support/virtual-time.ts';
+import { bench, target } from './hold-bench.ts';
 
 vi.mock('node:timers/promises', () => import('../../support/virtual-time.ts'));
 
 beforeEach(useVirtualTime);
-
-const target = '/ebs/volumes/a';
-
-/** A node and a volume "a" that exists. */
-async function bench(parts: FakeNodeParts = {}) {
-  const ec2 = new FakeEc2();
-  const node = await fakeNode(ec2, parts);
-  const does = verbs(node);
-  await does.create('a');
-  ec2.calls.length = 0;
-  const volume = ec2.volumes.get('vol-1');
-  if (volume === undefined) throw new Error('no volume');
-  /** A container that uses the volume, as one does behind every mount of dockerd's. */
-  const container = {
-    start: () => node.host.mountedElsewhere.add('vol-1'),
-    end: () => node.host.mountedElsewhere.delete('vol-1'),
-  };
-  const holders = () => node.held.get('a')?.holders.map(({ id }) => id);
-  return { ec2, node, host: node.host, journal: node.journal, volume, container, holders, ...does };
-}
 
 describe('mounting', () => {
   it('attaches, formats and mounts, and gives the directory', async () => {
@@ -246,121 +225,6 @@ describe('unmounting', () => {
     host.mountedElsewhere.clear();
     await pass(60_000);
     expect(ec2.count('detachVolume')).toBe(1);
-  });
-});
-
-describe('a caller that has gone', () => {
-  it('holds nothing; the volume is brought here, kept a while for the next try, then released', async () => {
-    const { mount, ec2, node, volume } = await bench();
-    const caller = new AbortController();
-    setTimeout(() => caller.abort(), 500);
-    expect(await failure(mount('a', 'id-1', caller.signal))).toMatchObject({ code: 'STILL_WORKING' });
-    expect(node.held.get('a')).toMatchObject({ phase: 'mounted', holders: [] });
-    await pass(25_000);
-    expect(volume.attachments).toMatchObject([{ state: 'attached' }]);
-    await pass(30_000);
-    expect(volume).toMatchObject({ state: 'available', attachments: [] });
-    expect(ec2.count('attachVolume')).toBe(1);
-    expect(node.held.size).toBe(0);
-  });
-
-  it('does not keep an attach that came to nothing', async () => {
-    const { mount, ec2, volume } = await bench({ settings: { attachTimeout: 20 } });
-    ec2.neverPlugged.add('vol-1');
-    const caller = new AbortController();
-    setTimeout(() => caller.abort(), 500);
-    await failure(mount('a', 'id-1', caller.signal));
-    await pass(10_000);
-    expect(volume.attachments).toEqual([]);
-  });
-
-  it('and comes back finds it there', async () => {
-    const { mount, ec2, holders, container } = await bench();
-    const caller = new AbortController();
-    setTimeout(() => caller.abort(), 500);
-    await failure(mount('a', 'id-1', caller.signal));
-    ec2.calls.length = 0;
-    expect(await mount('a', 'id-2')).toBe(`${target}/data`);
-    container.start();
-    await pass(60_000);
-    expect(holders()).toEqual(['id-2']);
-    expect(ec2.calls).toEqual([]);
-  });
-
-  it('takes nothing from those who hold it', async () => {
-    const { mount, holders, host, container } = await bench();
-    await mount('a', 'id-1');
-    container.start();
-    expect(await failure(mount('a', 'id-2', AbortSignal.abort()))).toMatchObject({ code: 'STILL_WORKING' });
-    await pass(60_000);
-    expect(holders()).toEqual(['id-1']);
-    expect(host.mounted.has(target)).toBe(true);
-  });
-});
-
-describe('a journal that cannot be written', () => {
-  it('before an attach: nothing is asked of EC2', async () => {
-    const { mount, ec2, journal, node, volume } = await bench();
-    journal.isFull = ({ op }) => op !== 'forget';
-    expect(await failure(mount('a', 'id-1'))).toMatchObject({ code: 'JOURNAL_FAILED' });
-    expect(ec2.count('attachVolume')).toBe(0);
-    expect([volume.attachments.length, node.held.size]).toEqual([0, 0]);
-    journal.isFull = () => false;
-    expect(await mount('a', 'id-1')).toBe(`${target}/data`);
-  });
-
-  it('after an attach: the caller is told, and nothing stays attached', async () => {
-    const { mount, volume, journal, node } = await bench();
-    journal.isFull = ({ op, held }) => op === 'save' && held?.attachTime !== undefined;
-    expect(await failure(mount('a', 'id-1'))).toMatchObject({ code: 'JOURNAL_FAILED' });
-    journal.isFull = () => false;
-    await pass(30_000);
-    expect([volume.attachments.length, node.held.size, journal.records.size]).toEqual([0, 0, 0]);
-  });
-
-  it('before an unmount: it stays mounted', async () => {
-    const { mount, unmount, host, journal, holders } = await bench();
-    await mount('a', 'id-1');
-    journal.isFull = () => true;
-    expect(await failure(unmount('a', 'id-1'))).toMatchObject({ code: 'JOURNAL_FAILED' });
-    expect(host.mounted.has(target)).toBe(true);
-    expect(holders()).toEqual(['id-1']);
-  });
-
-  it('does not matter to an unmount that changes nothing', async () => {
-    const { mount, unmount, journal, holders } = await bench();
-    await mount('a', 'id-1');
-    journal.isFull = () => true;
-    await unmount('a', 'never-mounted');
-    expect(holders()).toEqual(['id-1']);
-  });
-
-  it('before a detach: no tag, no detach, and again later', async () => {
-    const { mount, unmount, ec2, journal, volume } = await bench();
-    await mount('a', 'id-1');
-    await unmount('a', 'id-1');
-    journal.isFull = ({ held }) => held?.phase === 'detaching';
-    await pass(20_000);
-    expect(ec2.count('detachVolume')).toBe(0);
-    expect(volume.tags).not.toHaveProperty([tagKeys.clean]);
-    journal.isFull = () => false;
-    await pass(20_000);
-    expect(volume.attachments).toEqual([]);
-  });
-
-  it('does not matter to a holder that asks again', async () => {
-    const { mount, journal } = await bench();
-    await mount('a', 'id-1');
-    journal.isFull = () => true;
-    expect(await mount('a', 'id-1')).toBe(`${target}/data`);
-  });
-
-  it('for a second holder: the first stays, the second is none', async () => {
-    const { mount, journal, holders } = await bench();
-    await mount('a', 'id-1');
-    journal.isFull = () => true;
-    expect(await failure(mount('a', 'id-2'))).toMatchObject({ code: 'JOURNAL_FAILED' });
-    expect(holders()).toEqual(['id-1']);
   });
 });
 
