@@ -20,7 +20,7 @@ export function addHealth(app: FastifyInstance, given: VolumeDriver | Promise<Vo
     const health = (await driver?.health()) ?? starting;
     const failing = health.problems.length > 0;
     reply.code(failing ? 503 : 200);
-    return { status: failing ? 'failing' : 'ok', version: await ownVersion(), ...described(health) };
+    return { status: failing ? 'failing' : 'ok', version: await ownVersion(), ...health };
   });
 }
 
@@ -28,14 +28,8 @@ const starting: Health = {
   problems: ['the driver is starting'],
   instanceId: undefined,
   draining: undefined,
-  ec2: { answeredAt: undefined, failing: undefined },
+  ec2: { answeredAt: undefined, answeredSecondsAgo: undefined, failing: undefined },
 };
-
-function described({ problems, instanceId, draining, ec2 }: Health): object {
-  const { answeredAt } = ec2;
-  const seconds = answeredAt === undefined ? undefined : Math.round((Date.now() - Date.parse(answeredAt)) / 1000);
-  return { problems, instanceId, draining, ec2: { ...ec2, answeredSecondsAgo: seconds } };
-}
 
 async function ownVersion(): Promise<string> {
   const { default: about } = await import('../../package.json', { with: { type: 'json' } });

@@ -98,7 +98,7 @@ async function openNode(local: LocalState, identity: Identity, signal: AbortSign
     ...local,
     ec2,
     devices,
-    mountCalls: { inHand: 0, lastEnd: 0 },
+    mountCalls: { inHand: 0, lastEnd: Number.NEGATIVE_INFINITY },
     drain: { now: undefined },
     instanceId: identity.instanceId,
     zone: identity.availabilityZone,

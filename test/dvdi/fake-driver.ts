@@ -34,7 +34,7 @@ export function fakeDriver(own: Partial<VolumeDriver> = {}): FakeDriver {
           problems: [],
           instanceId: 'i-1',
           draining: undefined,
-          ec2: { answeredAt: undefined, failing: undefined },
+          ec2: { answeredAt: undefined, answeredSecondsAgo: undefined, failing: undefined },
         })),
     ),
     operator: own.operator ?? idleOperator(noted),

@@ -56,5 +56,5 @@ function tooEarly(node: Node, { phase, holders }: Held): string | undefined {
  */
 function mayBeStarting({ mountCalls, drain }: Node): boolean {
   const inHand = drain.now === undefined ? mountCalls.inHand : 0;
-  return inHand > 0 || Date.now() - mountCalls.lastEnd < startMs;
+  return inHand > 0 || performance.now() - mountCalls.lastEnd < startMs;
 }

@@ -2,13 +2,13 @@ import { rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Settings } from '../../config.ts';
-import { listen } from '../../events.ts';
+import { listen, stopwatch } from '../../events.ts';
 import { temporarySuffix } from '../../host/durable.ts';
 import { type Node, unsurveyed } from '../state/node.ts';
 import type { Ec2Contact, Health } from './types.ts';
 
 /** A daemon that needs EC2 asks again well within this: a failure that is older is over, or concerned one caller alone. */
-const staleMs = 5 * 60_000;
+const staleSeconds = 5 * 60;
 /** A disk that takes longer than this for a few bytes does not answer. */
 const diskMs = 2_000;
 
@@ -41,24 +41,29 @@ export function createHealth(settings: Pick<Settings, 'root'>, connection: Meeti
 
 /** What the last calls say of EC2; a refusal is an answer, too. */
 function watchContact() {
-  let answeredAt: string | undefined;
+  /** Both ages are by a clock that nobody sets. */
+  let answered: { readonly at: string; readonly secondsAgo: () => number } | undefined;
   let failing: Ec2Contact['failing'];
-  let failedAt = 0;
+  let failedSecondsAgo = () => 0;
   listen('ec2-call', ({ outcome }) => {
     if (outcome === 'aborted') return;
-    const now = new Date();
+    const now = new Date().toISOString();
     if (outcome !== 'EC2_UNAVAILABLE' && outcome !== 'EC2_CREDENTIALS') {
-      answeredAt = now.toISOString();
+      answered = { at: now, secondsAgo: stopwatch() };
       failing = undefined;
       return;
     }
-    failing = { since: failing?.since ?? now.toISOString(), code: outcome };
-    failedAt = now.getTime();
+    failing = { since: failing?.since ?? now, code: outcome };
+    failedSecondsAgo = stopwatch();
   });
   return {
-    read: (): Ec2Contact => ({ answeredAt, failing }),
+    read: (): Ec2Contact => ({
+      answeredAt: answered?.at,
+      answeredSecondsAgo: answered && Math.round(answered.secondsAgo()),
+      failing,
+    }),
     problem: (): string | undefined => {
-      if (failing === undefined || Date.now() - failedAt > staleMs) return undefined;
+      if (failing === undefined || failedSecondsAgo() > staleSeconds) return undefined;
       const what = failing.code === 'EC2_CREDENTIALS' ? 'this node has no credentials that EC2 takes' : 'EC2 is silent';
       return `${what} (since ${failing.since})`;
     },

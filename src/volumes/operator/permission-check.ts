@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto';
+import { uptime } from 'node:os';
 import { askFor, type Missing, needsOf } from '../../fencing/permissions.ts';
 import { operation } from '../../log.ts';
 import type { Allowance } from '../state/journal.ts';
@@ -7,7 +8,7 @@ import type { Node } from '../state/node.ts';
 /** Soon enough for whoever set the role up to see it, and spread: a fleet that starts at once must not ask at once. */
 const firstMs = 120_000;
 const spreadMs = 600_000;
-const dayMs = 24 * 3600_000;
+const daySeconds = 24 * 3600;
 /** What is missing is not asked for again at each look, but soon enough for whoever mends it. */
 const missingMs = 3 * 60_000;
 
@@ -33,7 +34,7 @@ export function createPermissionCheck(node: Node): PermissionCheck {
   let found: { readonly missing: readonly Missing[]; readonly at: number } | undefined;
 
   const holds = (allowed: Allowance | undefined) =>
-    allowed?.bootId === host.bootId && allowed.asked === asked && Date.now() - Date.parse(allowed.at) < dayMs;
+    allowed?.bootId === host.bootId && allowed.asked === asked && uptime() - (allowed.uptime ?? 0) < daySeconds;
   const ask = async (): Promise<readonly Missing[] | undefined> => {
     if (found !== undefined && performance.now() - found.at < missingMs) return found.missing;
     if (holds(await journal.loadAllowance())) return [];
@@ -59,7 +60,7 @@ export function createPermissionCheck(node: Node): PermissionCheck {
       log.info('whether this role may do all that the settings need is asked once the cluster has a volume');
       return undefined;
     }
-    await journal.saveAllowance({ bootId: host.bootId, asked, at: new Date().toISOString() }).catch(() => undefined);
+    await journal.saveAllowance({ bootId: host.bootId, asked, uptime: uptime() }).catch(() => undefined);
     return [];
   };
   const missing = (): Promise<readonly Missing[] | undefined> => {

@@ -19,6 +19,8 @@ export interface Health {
 export interface Ec2Contact {
   /** When EC2 last answered, with a refusal perhaps, RFC 3339; undefined when it has not since this daemon's start. */
   readonly answeredAt: string | undefined;
+  /** How long that is ago, by a clock that nobody sets; whole seconds. */
+  readonly answeredSecondsAgo: number | undefined;
   /** Undefined unless the last call got no answer, or found no credentials that EC2 takes; since when, RFC 3339. */
   readonly failing: { readonly since: string; readonly code: 'EC2_UNAVAILABLE' | 'EC2_CREDENTIALS' } | undefined;
 }

@@ -63,7 +63,7 @@ export async function countedMount<T>(
   signal?.addEventListener('abort', end, { once: true });
   try {
     const result = await work();
-    mountCalls.lastEnd = Date.now();
+    mountCalls.lastEnd = performance.now();
     return result;
   } finally {
     signal?.removeEventListener('abort', end);

@@ -24,8 +24,8 @@ export interface Allowance {
   readonly bootId: string;
   /** The settings that were in force: others need other calls. */
   readonly asked: string;
-  /** RFC 3339. */
-  readonly at: string;
+  /** When, in seconds since that boot: a clock that nobody sets. Version 0.1.0 wrote none. */
+  readonly uptime?: number;
 }
 
 /** The record of what this node holds, one file a volume. What a write has returned from survives a power cut. */

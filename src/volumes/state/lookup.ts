@@ -47,11 +47,11 @@ export interface Memory {
   keep(known: ReadonlyMap<string, EbsVolume>): Promise<void>;
 }
 
-/** A lookup. `now` gives milliseconds. */
+/** A lookup. `now` gives milliseconds that never step back. */
 export function createLookup(
   ec2: Ec2,
   memory: Memory = { known: new Map(), keep: async () => {} },
-  now: () => number = Date.now,
+  now: () => number = () => performance.now(),
 ): Lookup {
   const known = new Map(memory.known);
   const created = new Map<string, { readonly volume: EbsVolume; readonly at: number; shown: boolean }>();

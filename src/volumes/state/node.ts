@@ -29,7 +29,7 @@ export interface Node {
   readonly waits: Map<string, string>;
   readonly devices: DeviceNames;
   readonly fencing: Fencing;
-  /** Mount calls whose callers wait, and when the last one succeeded (milliseconds since 1970). */
+  /** Mount calls whose callers wait, and when the last one succeeded (monotonic milliseconds). */
   readonly mountCalls: { inHand: number; lastEnd: number };
   /** While `now` says why, this node takes no new mounts and gives back what nobody uses; see drain.ts. */
   readonly drain: { now: Draining | undefined };

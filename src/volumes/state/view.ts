@@ -32,7 +32,7 @@ export interface View<T> {
   saw(key: string, value: T | undefined): void;
 }
 
-/** A view with `read` as its source. @param now gives milliseconds. */
+/** A view with `read` as its source. @param now gives milliseconds that never step back. */
 export function createView<T>(read: (key: string) => Promise<T | undefined>, now: () => number): View<T> {
   const last = new Map<string, { value: T; at: number; read: boolean }>();
   const reading = new Map<string, Promise<T | undefined>>();

@@ -35,7 +35,7 @@ it('is well once the node is known, and leaves nothing in the journal', async ()
   const read = await reading();
   expect(await read()).toEqual({
     ...{ problems: [], instanceId: 'i-1', draining: undefined },
-    ec2: { answeredAt: undefined, failing: undefined },
+    ec2: { answeredAt: undefined, answeredSecondsAgo: undefined, failing: undefined },
   });
   expect(await readdir(join(root, 'state'))).toEqual([]);
 });
@@ -64,7 +64,11 @@ it.each([
   called('aborted');
   const { problems, ec2 } = await read();
   expect(problems).toEqual([expect.stringMatching(new RegExp(`^${problem} \\(since `))]);
-  expect(ec2).toEqual({ answeredAt: expect.any(String), failing: { since: expect.any(String), code: outcome } });
+  expect(ec2).toEqual({
+    answeredAt: expect.any(String),
+    answeredSecondsAgo: 0,
+    failing: { since: expect.any(String), code: outcome },
+  });
   // A refusal is an answer.
   called('EC2_THROTTLED');
   expect(await read()).toMatchObject({ problems: [], ec2: { failing: undefined } });
@@ -73,8 +77,8 @@ it.each([
 it('forgets a failure that nobody has had need to repeat', async () => {
   const read = await reading();
   called('EC2_UNAVAILABLE');
-  const later = Date.now() + 301_000;
-  vi.spyOn(Date, 'now').mockReturnValue(later);
+  const later = performance.now() + 301_000;
+  vi.spyOn(performance, 'now').mockReturnValue(later);
   onTestFinished(() => void vi.restoreAllMocks());
   expect(await read()).toMatchObject({ problems: [], ec2: { failing: { code: 'EC2_UNAVAILABLE' } } });
 });
@@ -85,4 +89,17 @@ it('is not while the journal cannot be written', async () => {
   expect((await read()).problems).toEqual([expect.stringContaining(`the journal in ${root}/state cannot be written`)]);
   await mkdir(join(root, 'state'));
   expect((await read()).problems).toEqual([]);
+});
+
+it('tells ages by a clock that nobody sets', async () => {
+  vi.useFakeTimers({ toFake: ['Date', 'performance'] });
+  onTestFinished(() => void vi.useRealTimers());
+  const read = await reading();
+  called('ok');
+  called('EC2_UNAVAILABLE');
+  vi.setSystemTime(Date.now() - 3_600_000);
+  vi.advanceTimersByTime(60_000);
+  expect(await read()).toMatchObject({ problems: [expect.any(String)], ec2: { answeredSecondsAgo: 60 } });
+  vi.advanceTimersByTime(241_000);
+  expect(await read()).toMatchObject({ problems: [], ec2: { answeredSecondsAgo: 301 } });
 });

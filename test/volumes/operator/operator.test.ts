@@ -1,5 +1,5 @@
 import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { tmpdir, uptime } from 'node:os';
 import { join } from 'node:path';
 import { pino } from 'pino';
 import { beforeEach, describe, expect, it, onTestFinished, vi } from 'vitest';
@@ -223,6 +223,20 @@ describe('the permissions of the role', () => {
     ec2.calls.length = 0;
     await pass(15 * 60_000);
     expect(ec2.count('denied')).toBe(0);
+  });
+
+  it('are asked for again after a day, whatever was done to the clock on the wall', async () => {
+    const { ec2, fence, elsewhere, journal } = await bench();
+    await elsewhere();
+    await played(fence.explain('a'));
+    const { allowance } = journal;
+    ec2.calls.length = 0;
+    vi.setSystemTime('2036-01-02');
+    await played(fence.explain('a'));
+    expect(ec2.count('denied')).toBe(0);
+    journal.allowance = { bootId: '', asked: '', ...allowance, uptime: uptime() - 86_401 };
+    await played(fence.explain('a'));
+    expect(ec2.count('denied')).toBeGreaterThan(0);
   });
 
   it('are asked for a volume that is still there', async () => {

@@ -1,9 +1,10 @@
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import { tagKeys } from '../../../src/ebs/tags.ts';
 import type { EbsVolume } from '../../../src/ebs/types.ts';
 import { isCode } from '../../../src/errors.ts';
 import { createLookup, type Lookup, nameOf } from '../../../src/volumes/state/lookup.ts';
 import { ec2Error, FakeEc2 } from '../../support/fake-ec2.ts';
+import { pass, useVirtualTime } from '../../support/virtual-time.ts';
 
 const tagsOf = (name: string, more: Record<string, string> = {}) => ({
   [tagKeys.cluster]: 'default',
@@ -215,6 +216,22 @@ describe('a volume removed here', () => {
     expect(lookup.nextGeneration('b')).toBe(0);
     lookup.removed('b', await asSeen(ec2, ec2.addVolume({ tags: tagsOf('b', { [tagKeys.generation]: 'x' }) }).id));
     expect(lookup.nextGeneration('b')).toBe(1);
+  });
+});
+
+describe('an answer', () => {
+  it('is old after a second, also where the clock on the wall was set back meanwhile', async () => {
+    useVirtualTime();
+    const ec2 = new FakeEc2();
+    const lookup = createLookup(ec2);
+    const { id } = ec2.addVolume({ tags: tagsOf('a') });
+    expect((await lookup.look('a'))?.value.id).toBe(id);
+    await lookup.list();
+    vi.setSystemTime(Date.now() - 3_600_000);
+    await pass(1500);
+    ec2.volumes.clear();
+    expect(await lookup.look('a')).toBeUndefined();
+    expect(await lookup.list()).toEqual({ value: [] });
   });
 });
 
