@@ -1,6 +1,6 @@
 import type { Logger } from 'pino';
 import type { AttachmentKey, InstanceState } from '../ebs/types.ts';
-import { type Chain, createChain } from './chain.ts';
+import { type AuditFile, createAuditFile } from './audit-file.ts';
 import type { Decision, Evidence, FencePolicy, Observation } from './types.ts';
 
 /** The attachment that a takeover is about, and the takeover. */
@@ -71,11 +71,9 @@ const maxBytes = 10_000_000;
 /** An unchanged refusal is written again after this, with how often it was repeated. */
 const foldMs = 60_000;
 
-/** The audit in a file (see {@link readAudit}), which is made when there is something to write. */
+/** The audit in a file (readAudit in audit-file.ts reads it), which is made when there is something to write. */
 export function openAudit(file: string, log: Logger): Audit {
-  const onBroken = (why: string) =>
-    log.error({ op: 'fence', file, why }, 'the record of fencing was changed by somebody; it goes on from here');
-  return createAudit(createChain(file, { maxBytes, onBroken }), log);
+  return createAudit(createAuditFile(file, maxBytes), log);
 }
 
 /** The counters at a daemon's start. */
@@ -88,8 +86,8 @@ export const nothingCounted = (): FenceCounters => ({
   aborted: 0,
 });
 
-/** The audit on a chain. */
-export function createAudit(chain: Chain, log: Logger): Audit {
+/** The audit on what keeps its lines. */
+export function createAudit(file: AuditFile, log: Logger): Audit {
   const counters = nothingCounted();
   const folded = createFolding();
   let paused: SeenPause | undefined;
@@ -108,25 +106,25 @@ export function createAudit(chain: Chain, log: Logger): Audit {
       const repeated = folded(subject, stands ? `${kind} ${reason}` : undefined);
       if (repeated === 'folded') return;
       log.info({ op: 'fence', ...subject, ownerState: observation.owner?.state, policy, decision }, 'fencing decision');
-      const written = chain.append({ event: 'decision', ...subject, policy, decision, repeated, observation });
+      const written = file.append({ event: 'decision', ...subject, policy, decision, repeated, observation });
       if (!stands) return written;
       await written.catch((error: unknown) => log.error({ op: 'fence', ...subject, err: error }, 'not written down'));
     },
     async calling(subject, call, evidence, force) {
-      await chain.append({ event: 'call', ...subject, call, evidence, force });
+      await file.append({ event: 'call', ...subject, call, evidence, force });
       if (call === 'StopInstances') counters.stops[force ? 'forced' : 'graceful'] += 1;
       if (call === 'DetachVolume' && force) counters.forcedDetaches += 1;
       log.warn({ op: 'fence', ...subject, call, evidence, force }, 'fencing');
     },
     async operated(act) {
-      await chain.append({ event: 'operator', ...act });
+      await file.append({ event: 'operator', ...act });
       log.warn({ op: 'fence', ...act }, 'an operator steers fencing');
     },
     async ended(subject, outcome) {
       if (outcome.startsWith('aborted')) counters.aborted += 1;
       if (outcome.startsWith('lost')) counters.lostRaces += 1;
       log.info({ op: 'fence', ...subject, outcome }, 'fencing outcome');
-      await chain.append({ event: 'outcome', ...subject, outcome }).catch((error: unknown) => {
+      await file.append({ event: 'outcome', ...subject, outcome }).catch((error: unknown) => {
         log.error({ op: 'fence', ...subject, err: error }, 'not written down');
       });
     },
@@ -167,6 +165,3 @@ function against({ owner, paused, attachment }: Observation, refusal: Decision):
 function increment(counts: Record<string, number>, key: string): void {
   counts[key] = (counts[key] ?? 0) + 1;
 }
-
-/** The last `limit` lines of an audit file, oldest first, and why its chain is broken if it is. */
-export { type ChainLine as AuditLine, readChain as readAudit } from './chain.ts';

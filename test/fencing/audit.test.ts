@@ -1,10 +1,10 @@
-import { appendFile, mkdir, mkdtemp, readFile, rm, truncate, writeFile } from 'node:fs/promises';
+import { appendFile, mkdir, mkdtemp, readdir, readFile, rm, truncate, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { pino } from 'pino';
 import { describe, expect, it, onTestFinished } from 'vitest';
-import { createAudit, openAudit, readAudit, type Subject } from '../../src/fencing/audit.ts';
-import { createChain } from '../../src/fencing/chain.ts';
+import { createAudit, openAudit, type Subject } from '../../src/fencing/audit.ts';
+import { createAuditFile, readAudit } from '../../src/fencing/audit-file.ts';
 import type { Decision, Observation } from '../../src/fencing/types.ts';
 import { attachmentWith, instanceWith, volumeWith } from '../support/fake-volume.ts';
 
@@ -35,92 +35,98 @@ const observation: Observation = {
 const take: Decision = { kind: 'take', evidence: 'stopped', reason: 'it is stopped' };
 const refuse = (reason: string): Decision => ({ kind: 'refuse', reason, todo: 'Wait' });
 
-function chainOf(file: string, maxBytes = 1_000_000) {
-  const broken: string[] = [];
-  return { broken, chain: createChain(file, { maxBytes, onBroken: (why) => broken.push(why) }) };
-}
-const numbers = async (file: string, limit = 1000) => (await readAudit(file, limit)).lines.map(({ n }) => n);
+const numbers = async (file: string, limit = 1000) => (await readAudit(file, limit)).map(({ n }) => n);
+const megabyte = 1_000_000;
 
-describe('the chain', () => {
-  it('keeps the order of the calls, over restarts, each line bound to the one before it', async () => {
-    const file = await scratch();
-    const first = chainOf(file).chain;
-    await Promise.all([1, 2, 3].map((n) => first.append({ n })));
-    const { chain, broken } = chainOf(file);
-    await chain.append({ n: 4 });
-    expect(await numbers(file)).toEqual([1, 2, 3, 4]);
-    expect(await numbers(file, 2)).toEqual([3, 4]);
-    expect([broken, (await readAudit(file, 9)).broken]).toEqual([[], undefined]);
-    const [line = ''] = (await readFile(file, 'utf8')).split('\n');
-    expect(JSON.parse(line)).toMatchObject({ previous: '0'.repeat(64), n: 1 });
+describe('the file of the audit', () => {
+  it('keeps the order of the calls, over restarts, and is read from its end', async () => {
+    const path = await scratch();
+    const file = createAuditFile(path, megabyte);
+    await Promise.all([1, 2, 3].map((n) => file.append({ n })));
+    await createAuditFile(path, megabyte).append({ n: 4 });
+    expect(await numbers(path)).toEqual([4, 3, 2, 1]);
+    expect(await numbers(path, 2)).toEqual([4, 3]);
+    const [line = ''] = (await readFile(path, 'utf8')).split('\n');
+    expect(JSON.parse(line)).toEqual({ at: expect.stringMatching(/^\d{4}-.*Z$/), n: 1 });
   });
 
-  it.each<[string, (lines: string[]) => string[]]>([
-    ['changed', (lines) => lines.map((line) => line.replace('"n":2', '"n":7'))],
-    ['taken out', (lines) => lines.filter((line) => !line.includes('"n":2'))],
-    ['put in', (lines) => [lines[0] ?? '', lines[0] ?? '', ...lines.slice(1)]],
-    ['moved', ([a = '', b = '', ...rest]) => [b, a, ...rest]],
-  ])('tells of a line that was %s, and goes on', async (_, change) => {
-    const file = await scratch();
-    const { chain } = chainOf(file);
-    for (const n of [1, 2, 3]) await chain.append({ n });
-    const lines = (await readFile(file, 'utf8')).trimEnd().split('\n');
-    await writeFile(file, `${change(lines).join('\n')}\n`);
-    const { chain: next, broken } = chainOf(file);
-    await next.append({ n: 4 });
-    expect(broken).toEqual([expect.stringContaining('does not follow the one before it')]);
-    expect((await readAudit(file, 9)).broken).toMatch(/does not follow the one before it/);
-    expect((await numbers(file)).at(-1)).toBe(4);
-  });
-
-  it.each([1, 2, 40, 80])('goes on after a crash that cut %d bytes off its last line', async (cut) => {
-    const file = await scratch();
-    const { chain } = chainOf(file);
-    for (const n of [1, 2]) await chain.append({ n });
-    const { length } = await readFile(file);
-    await truncate(file, length - cut);
-    const { chain: next, broken } = chainOf(file);
+  it.each([1, 2, 20, 38])('goes on after a crash that cut %d bytes off its last line', async (cut) => {
+    const path = await scratch();
+    const file = createAuditFile(path, megabyte);
+    for (const n of [1, 2]) await file.append({ n });
+    const { length } = await readFile(path);
+    await truncate(path, length - cut);
+    const next = createAuditFile(path, megabyte);
     await next.append({ n: 3 });
     await next.append({ n: 4 });
-    expect(await numbers(file)).toEqual(cut === 1 ? [1, 2, 3, 4] : [1, 3, 4]);
-    expect([broken, (await readAudit(file, 9)).broken]).toEqual([[], undefined]);
+    expect(await numbers(path)).toEqual(cut === 1 ? [4, 3, 2, 1] : [4, 3, 1]);
   });
 
-  it('is kept in two files at most, and is one chain over both', async () => {
-    const file = await scratch();
-    const { chain } = chainOf(file, 500);
-    for (let n = 0; n < 20; n++) await chain.append({ n });
-    const read = await numbers(file);
-    expect(read.at(-1)).toBe(19);
+  it('leaves out a line that a crash cut off, also while nothing follows it', async () => {
+    const path = await scratch();
+    await createAuditFile(path, megabyte).append({ n: 1 });
+    await appendFile(path, '{"at":"2026');
+    expect(await numbers(path)).toEqual([1]);
+  });
+
+  it('is kept in two files at most, and is read over both', async () => {
+    const path = await scratch();
+    const file = createAuditFile(path, 200);
+    for (let n = 0; n < 20; n++) await file.append({ n });
+    const read = await numbers(path);
+    expect(read[0]).toBe(19);
+    expect(read.length).toBeGreaterThan((await readFile(path, 'utf8')).trimEnd().split('\n').length);
     expect(read.length).toBeLessThan(20);
-    expect((await readAudit(file, 99)).broken).toBeUndefined();
-    const { chain: next, broken } = chainOf(file, 500);
-    await next.append({ n: 20 });
-    expect([broken, (await readAudit(file, 99)).broken]).toEqual([[], undefined]);
+    expect(read).toEqual(read.map((_, index) => 19 - index));
+    expect(await readdir(dirname(path))).toEqual(['fencing.jsonl', 'fencing.jsonl.1']);
   });
 
   it('is empty before the first line', async () => {
-    expect(await readAudit(await scratch(), 9)).toEqual({ lines: [], broken: undefined });
+    expect(await readAudit(await scratch(), 9)).toEqual([]);
+  });
+
+  it('still has what version 0.1.0 wrote, each line with the hash of the one before', async () => {
+    const path = await scratch();
+    await mkdir(dirname(path));
+    await writeFile(path, `{"at":"2026-01-02T03:04:05.000Z","previous":"${'0'.repeat(64)}","n":1}\n`);
+    await createAuditFile(path, megabyte).append({ n: 2 });
+    expect(await numbers(path)).toEqual([2, 1]);
+  });
+
+  it('is not read further than the lines that are asked for', async () => {
+    const path = await scratch();
+    const file = createAuditFile(path, 2 ** 40);
+    await file.append({ n: 1 });
+    // A hole of 8 GB: reading the whole file would fail.
+    await truncate(path, 2 ** 33);
+    for (const n of [2, 3, 4]) await file.append({ n });
+    expect(await numbers(path, 2)).toEqual([4, 3]);
+  });
+
+  it('has lines of every length whole, also where they are read in parts', async () => {
+    const path = await scratch();
+    const file = createAuditFile(path, 10 * megabyte);
+    const texts = [1, 40_000, 7, 200_000, 65_000, 3].map((length) => 'é'.repeat(length));
+    for (const text of texts) await file.append({ text });
+    expect((await readAudit(path, 9)).map(({ text }) => text)).toEqual(texts.toReversed());
   });
 
   it('that cannot be written says so, and is written again once it can', async () => {
-    const file = await scratch();
-    await mkdir(file, { recursive: true });
-    const { chain } = chainOf(file);
-    await expect(chain.append({ n: 1 })).rejects.toMatchObject({ code: 'JOURNAL_FAILED' });
-    await rm(file, { recursive: true });
-    await chain.append({ n: 2 });
-    expect(await numbers(file)).toEqual([2]);
+    const path = await scratch();
+    await mkdir(path, { recursive: true });
+    const file = createAuditFile(path, megabyte);
+    await expect(file.append({ n: 1 })).rejects.toMatchObject({ code: 'JOURNAL_FAILED' });
+    await rm(path, { recursive: true });
+    await file.append({ n: 2 });
+    expect(await numbers(path)).toEqual([2]);
   });
 
   it('closes off what a write that failed half-way has left', async () => {
-    const file = await scratch();
-    const { chain } = chainOf(file);
-    await chain.append({ n: 1 });
-    await appendFile(file, '{"at":"2026');
-    const { chain: next, broken } = chainOf(file);
-    await next.append({ n: 2 });
-    expect([await numbers(file), broken]).toEqual([[1, 2], []]);
+    const path = await scratch();
+    await createAuditFile(path, megabyte).append({ n: 1 });
+    await appendFile(path, '{"at":"2026');
+    await createAuditFile(path, megabyte).append({ n: 2 });
+    expect(await numbers(path)).toEqual([2, 1]);
   });
 });
 
@@ -131,10 +137,10 @@ describe('the audit', () => {
     await audit.decided(subject, 'stonith', observation, take);
     await audit.calling(subject, 'DetachVolume', 'stopped', false);
     await audit.ended(subject, 'detached');
-    expect((await readAudit(file, 9)).lines).toMatchObject([
-      { event: 'decision', fenceId: 'f-1', policy: 'stonith', decision: take, observation: { taker: 'i-b' } },
-      { event: 'call', call: 'DetachVolume', evidence: 'stopped', force: false, instanceId: 'i-a' },
+    expect(await readAudit(file, 9)).toMatchObject([
       { event: 'outcome', outcome: 'detached' },
+      { event: 'call', call: 'DetachVolume', evidence: 'stopped', force: false, instanceId: 'i-a' },
+      { event: 'decision', fenceId: 'f-1', policy: 'stonith', decision: take, observation: { taker: 'i-b' } },
     ]);
   });
 

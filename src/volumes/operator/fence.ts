@@ -1,14 +1,14 @@
 import { tagKeys } from '../../ebs/tags.ts';
 import type { EbsVolume } from '../../ebs/types.ts';
 import { DriverError, isCode } from '../../errors.ts';
-import { readAudit } from '../../fencing/audit.ts';
+import { readAudit } from '../../fencing/audit-file.ts';
 import { pauseTag, readPause } from '../../fencing/records.ts';
 import type { Node } from '../state/node.ts';
 import { confirm } from './confirm.ts';
 import { explain } from './explain.ts';
 import { historyText } from './history.ts';
 import type { PermissionCheck } from './permission-check.ts';
-import type { FenceHistory, FenceOperator, HistoryEntry } from './types.ts';
+import type { FenceHistory, FenceOperator } from './types.ts';
 
 /** EC2 takes up to 1,000 resources a call; fewer keep a call that fails from concerning many. */
 const tagBatch = 200;
@@ -36,15 +36,9 @@ export function createFenceOperator(node: Node, { auditFile, permissions }: Fenc
 }
 
 async function history({ fencing }: Node, file: string, limit: number): Promise<FenceHistory> {
-  return { entries: await readEntries(file, limit), counters: structuredClone(fencing.audit.counters) };
-}
-
-async function readEntries(file: string, limit: number): Promise<readonly HistoryEntry[]> {
-  const { lines, broken } = await readAudit(file, limit);
-  const entries = lines.map((entry) => ({ at: entry.at, text: historyText(entry), entry })).reverse();
-  if (broken === undefined) return entries;
-  const text = `somebody has changed this record: ${broken}`;
-  return [{ at: new Date().toISOString(), text, entry: { event: 'broken', broken } }, ...entries];
+  const lines = await readAudit(file, limit);
+  const entries = lines.map((entry) => ({ at: entry.at, text: historyText(entry), entry }));
+  return { entries, counters: structuredClone(fencing.audit.counters) };
 }
 
 /**

@@ -1,4 +1,4 @@
-import type { AuditLine } from '../../fencing/audit.ts';
+import type { AuditLine } from '../../fencing/audit-file.ts';
 
 /** An entry of the audit as one line for people; see fencing/audit.ts for what is written. */
 export function historyText(entry: AuditLine): string {
