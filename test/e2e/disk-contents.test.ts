@@ -4,8 +4,8 @@ import { basename, dirname } from 'node:path';
 import { crc32 } from 'node:zlib';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { tagKeys } from '../../src/ebs/tags.ts';
-import { run } from '../../src/host/run.ts';
 import { requires } from '../support/requirements.ts';
+import { run } from '../support/run.ts';
 import { eventually, type TestSandbox, tagsOf, testSandbox } from '../support/sandbox.ts';
 
 const { skip } = requires('root', 'loop', 'aws');

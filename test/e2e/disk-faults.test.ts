@@ -1,7 +1,7 @@
 import { type FileHandle, open, readFile, rm, writeFile } from 'node:fs/promises';
 import { afterAll, afterEach, beforeAll, describe, expect, it, onTestFinished } from 'vitest';
-import { run } from '../../src/host/run.ts';
 import { requires } from '../support/requirements.ts';
+import { run } from '../support/run.ts';
 import { eventually, mountedAt, type TestSandbox, testSandbox } from '../support/sandbox.ts';
 
 const { skip } = requires('root', 'loop', 'aws');

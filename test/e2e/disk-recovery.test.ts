@@ -2,8 +2,8 @@ import { existsSync } from 'node:fs';
 import { chmod, type FileHandle, mkdir, open, readFile, rm, statfs, writeFile } from 'node:fs/promises';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { tagKeys } from '../../src/ebs/tags.ts';
-import { run } from '../../src/host/run.ts';
 import { mayGrowExt4, requires } from '../support/requirements.ts';
+import { run } from '../support/run.ts';
 import { eventually, type TestSandbox, tagsOf, testSandbox } from '../support/sandbox.ts';
 
 const { skip } = requires('root', 'loop', 'aws', 'mkfs.xfs', 'mkfs.btrfs');

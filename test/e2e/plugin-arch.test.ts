@@ -2,7 +2,7 @@ import { chmod, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises
 import { tmpdir } from 'node:os';
 import { delimiter, join } from 'node:path';
 import { expect, it, onTestFinished } from 'vitest';
-import { run } from '../../src/host/run.ts';
+import { run } from '../support/run.ts';
 
 /** Stands in for docker on an amd64 machine: writes down what it is asked, and answers as docker does. */
 const docker = `#!/bin/sh

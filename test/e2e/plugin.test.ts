@@ -1,13 +1,13 @@
 import { readdir, readFile, stat, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { run } from '../../src/host/run.ts';
 import { startTimeOf } from '../../src/sandbox/processes.ts';
 import { openPage } from '../docs/page.ts';
 import { type Dockerd, startDockerd, withVolume } from '../support/dockerd.ts';
 import { importPluginImages } from '../support/plugin-images.ts';
 import { type Registry, startRegistry } from '../support/registry.ts';
 import { requires } from '../support/requirements.ts';
+import { run } from '../support/run.ts';
 import { eventually, type TestSandbox, tagsOf, testSandbox } from '../support/sandbox.ts';
 import { becomeNode, sandboxedConfig } from '../support/sandboxed-plugin.ts';
 

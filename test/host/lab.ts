@@ -6,9 +6,9 @@ import { join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import { onTestFinished } from 'vitest';
 import { readMounts } from '../../src/host/mounts.ts';
-import { run } from '../../src/host/run.ts';
 import { deviceNumber } from '../../src/host/sysfs.ts';
 import type { BlockDevice } from '../../src/host/types.ts';
+import { run } from '../support/run.ts';
 
 /** A loop device over a sparse file. */
 export interface LoopDisk {

@@ -7,10 +7,10 @@ import { judgeE2fsck } from '../../src/host/filesystems.ts';
 import { hasOutgrown } from '../../src/host/grow.ts';
 import { type HostOptions, openHost } from '../../src/host/host.ts';
 import { readMounts } from '../../src/host/mounts.ts';
-import { run } from '../../src/host/run.ts';
 import { abortExt4, shutdownFilesystem } from '../../src/host/shutdown.ts';
 import { filesystemTypes } from '../../src/host/types.ts';
 import { mayGrowExt4, requires } from '../support/requirements.ts';
+import { run } from '../support/run.ts';
 import { loopDisk, must, tempDirectory } from './lab.ts';
 
 const disks = requires('root', 'loop', 'mkfs.xfs', 'mkfs.btrfs');

@@ -1,9 +1,9 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { tagKeys } from '../../src/ebs/tags.ts';
-import { run } from '../../src/host/run.ts';
 import { checkAttachments, checkEpoch, checkRecords, type Term } from './checker.ts';
 import type { Nemeses } from './nemeses.ts';
+import { run } from './run.ts';
 import { eventually, mountedAt, type TestSandbox, tagsOf } from './sandbox.ts';
 import { RecordWriter, recordFile } from './writer-of-records.ts';
 

@@ -100,11 +100,13 @@ function traced<T extends object>(room: string, target: T): T {
 }
 
 function traceChildren(): void {
-  const prototype = ChildProcess.prototype as unknown as { spawn(options: { file: string }): number };
+  const prototype = ChildProcess.prototype as unknown as { spawn(options: { file: string; args: string[] }): number };
   const { spawn } = prototype;
   prototype.spawn = function (this: ChildProcess, options) {
     const result = spawn.call(this, options);
-    pass(`exec.${basename(options.file)}:started`, callInHand.getStore() ?? '', this);
+    // A program of the driver's is started by a shell that becomes it (src/host/run.ts): sh -c script program ….
+    const program = options.file === 'sh' ? (options.args[3] ?? 'sh') : options.file;
+    pass(`exec.${basename(program)}:started`, callInHand.getStore() ?? '', this);
     return result;
   };
 }

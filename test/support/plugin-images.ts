@@ -1,7 +1,7 @@
 import { mkdir, readFile, realpath, rm, stat, symlink, writeFile } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
-import { run } from '../../src/host/run.ts';
 import type { Dockerd } from './dockerd.ts';
+import { run } from './run.ts';
 
 /** What the Dockerfile removes again anyway. */
 const unwanted = /^(lib)?(python3|icu)/;

@@ -11,7 +11,7 @@ import {
   DetachVolumeCommand,
   type Volume,
 } from '@aws-sdk/client-ec2';
-import { run } from '../../src/host/run.ts';
+import { run } from './run.ts';
 import { eventually, type TestSandbox } from './sandbox.ts';
 
 /** What REX-Ray 0.11 does with volumes, as far as it shows on disks, in EC2 and to Docker; on the sandbox's first node. */

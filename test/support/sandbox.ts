@@ -2,10 +2,10 @@ import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { EC2Client, paginateDescribeVolumes, type Tag, type Volume } from '@aws-sdk/client-ec2';
 import { parseMountinfo } from '../../src/host/mountinfo.ts';
-import { run } from '../../src/host/run.ts';
 import type { MountEntry } from '../../src/host/types.ts';
 import { type Sandbox, type SandboxNode, type SandboxOptions, startSandbox } from '../../src/sandbox/sandbox.ts';
 import { type DvdiAnswer, dvdi } from './dvdi-client.ts';
+import { run } from './run.ts';
 
 /** A sandbox in a directory of its own, and what tests ask of it most. */
 export interface TestSandbox {

@@ -1,8 +1,8 @@
 import { mkdir, readFile, symlink, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import { run } from '../../src/host/run.ts';
 import type { Engine } from './dockerd.ts';
 import { mayGrowExt4 } from './requirements.ts';
+import { run } from './run.ts';
 import { eventually, type TestSandbox } from './sandbox.ts';
 
 /** Where the plugin sees the sandbox's instance: its disks, and which boot it is in. */

@@ -14,7 +14,6 @@ import { once } from 'node:events';
 import { mkdir, mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
-import { run } from '../../src/host/run.ts';
 import { signalAll } from '../../src/sandbox/processes.ts';
 import type { SandboxNode } from '../../src/sandbox/sandbox.ts';
 import {
@@ -27,6 +26,7 @@ import {
   untilAnswers,
 } from './dockerd.ts';
 import { relayInto } from './relay.ts';
+import { run } from './run.ts';
 import { eventually } from './sandbox.ts';
 
 /** A machine with an engine. */

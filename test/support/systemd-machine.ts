@@ -2,8 +2,9 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { basename, join } from 'node:path';
-import { type CommandResult, run } from '../../src/host/run.ts';
+import type { CommandResult } from '../../src/host/run.ts';
 import { makeDebian } from './plugin-images.ts';
+import { run } from './run.ts';
 import { eventually } from './sandbox.ts';
 
 /** A Debian whose process 1 is systemd, with this machine's kernel and network and nothing else of it. */

@@ -37,9 +37,9 @@ ExecStart=${program} serve
 EnvironmentFile=-${envFile}
 Restart=always
 RestartSec=1
-# It ends within 10 s. What it started and left (mkfs, fsck) is then killed: the next start begins it anew.
+# It ends within 10 s. A check or a mkfs that runs then goes on, and the next start waits for it.
 TimeoutStopSec=15
-KillMode=mixed
+KillMode=process
 OOMScoreAdjust=-500
 # A check of one damaged disk may need more memory than there is: the calls for other volumes go on.
 OOMPolicy=continue
