@@ -15,7 +15,10 @@ export const tagKeys = {
   formatted: 'docker-volume-ebs:filesystem',
   /** The attachment its holder declares finished, as {@link cleanMark} writes it; a one-way promise. */
   clean: 'docker-volume-ebs:clean',
-  /** Counts the changes of owner; the holder writes it after its AttachVolume succeeded. */
+  /**
+   * Counts the changes of owner, and decides nothing: it rides along with the owner's tag, and tells people and the
+   * tests which owner followed which, where the fence log keeps only takeovers.
+   */
   epoch: 'docker-volume-ebs:epoch',
   /** Who attached it last; see fencing/records.ts. */
   owner: 'docker-volume-ebs:owner',

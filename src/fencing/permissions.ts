@@ -1,5 +1,6 @@
 import { tagKeys, tagPrefix } from '../ebs/tags.ts';
 import type { EbsVolume, Ec2, Permission } from '../ebs/types.ts';
+import { isGone } from '../ebs/volume-record.ts';
 import type { FencePolicy } from './types.ts';
 
 /** A call that the settings need, and what does not work without it, as a clause. */
@@ -40,7 +41,7 @@ const noDevice = '/dev/xvdzz';
  * What the settings need, the most harmless call first. Each question is what the daemon will really ask for: a policy may
  * look at the tags of the volume and at those that a call gives. StopInstances is asked for this instance itself: its role
  * and its tags are those of the others.
- * @param volume any of the cluster's; without one, only what needs none can be asked.
+ * @param volume one of the cluster's, as {@link volumeToAsk} chooses it; without one, only what needs none can be asked.
  */
 export function needsOf(context: PermissionContext, volume: EbsVolume | undefined): Need[] {
   const { policy, cluster, instanceId, zone } = context;
@@ -58,6 +59,12 @@ export function needsOf(context: PermissionContext, volume: EbsVolume | undefine
     ...(volume === undefined ? [] : removing(context, volume)),
     ...(policy === 'stonith' ? [{ ...stop, tag }] : []),
   ];
+}
+
+/** The volume to ask about, of all that the cluster has: one in this node's zone if there is one. */
+export function volumeToAsk(volumes: readonly EbsVolume[], zone: string): EbsVolume | undefined {
+  const present = volumes.filter((volume) => !isGone(volume));
+  return present.find((each) => each.zone === zone) ?? present[0];
 }
 
 /** Reads: with a volume at hand, that volumes may be read is known. */

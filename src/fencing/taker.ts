@@ -5,7 +5,8 @@ import { lane } from './observe.ts';
 import { intentsOf } from './records.ts';
 
 /**
- * What this role may not do is found out before anything is announced.
+ * What this role may not do is found out before anything is announced. The check of permissions.ts cannot stand in for
+ * it: that asks once a day about this node itself, and a policy may allow these calls for some instances and volumes only.
  * @throws DriverError ATTACHED_ELSEWHERE with EC2's words.
  */
 export async function refuseDenied(job: Job, kind: 'stop' | 'pull', attachment: Attachment): Promise<void> {

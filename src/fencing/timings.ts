@@ -1,3 +1,5 @@
+import { visibilityMs } from '../ebs/volume-record.ts';
+
 /** A while of looks: the first after a delay, then at a flat interval. */
 export interface Looks {
   readonly forMs: number;
@@ -16,7 +18,7 @@ export interface FenceTimings {
   readonly waitMs: number;
   /** Between two looks at a stopped owner. */
   readonly recheckMs: number;
-  /** Every change of EC2 older than this is taken to be visible (Δ). AWS gives no bound. */
+  /** Every change of EC2 older than this is taken to be visible (Δ, ebs/volume-record.ts). */
   readonly visibleMs: number;
   /** A destructive call is sent at most this long after the check that allowed it. */
   readonly sendMs: number;
@@ -41,7 +43,7 @@ export const fenceTimings: FenceTimings = {
   waitLooksMs: [1000, 1000, 2000, 2000, 2000, 5000, 5000, 5000, 5000, 10_000],
   waitMs: 600_000,
   recheckMs: 5000,
-  visibleMs: 20_000,
+  visibleMs: visibilityMs,
   sendMs: 10_000,
   settleMs: 60_000,
   gracefulMs: 240_000,

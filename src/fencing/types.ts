@@ -10,7 +10,7 @@ export interface OwnerRecord {
   readonly instanceId: string;
   readonly device: string;
   readonly attachTime: string;
-  /** Begins the holder's boot id. */
+  /** Begins the holder's boot id. It decides nothing: people compare it, and version 0.1.0 reads no owner without it. */
   readonly boot: string;
   /** What its scheduler calls the holder, as "mesos:S1" or "swarm:abc"; undefined without a scheduler. */
   readonly scheduler: string | undefined;
@@ -114,7 +114,7 @@ export interface Observation {
   /** The owner's record; undefined when EC2 listed none, which proves nothing. */
   readonly owner: Instance | undefined;
   /**
-   * True when `owner` was read at least 20 s (Δ, fencing/timings.ts) after `attachment` was: its state is then not older
+   * True when `owner` was read at least 20 s (Δ, ebs/volume-record.ts) after `attachment` was: its state is then not older
    * than the attachment even if its list of disks lacks the volume. False when absent.
    */
   readonly ownerReadLater?: boolean | undefined;

@@ -4,11 +4,12 @@ import { openEc2Client } from '../../ebs/client.ts';
 import { openEc2 } from '../../ebs/ec2.ts';
 import { openSurvey, type Survey } from '../../ebs/survey.ts';
 import type { Ec2 } from '../../ebs/types.ts';
+import { attachmentOf } from '../../ebs/volume-record.ts';
 import { readIdentity } from '../../host/identity.ts';
 import { print, UsageError } from '../operator-client.ts';
 import { directoryInside, understandRexRay } from '../serve/rexray-settings.ts';
 import { adoptVolume, giveBack } from './apply.ts';
-import { ownerOf, type Region } from './judge.ts';
+import type { Region } from './judge.ts';
 import { candidatesOf, planAdoption, planGivingBack, type Step, type Wishes } from './plan.ts';
 import { candidateJson, inventoryText, stepJson, stepText } from './print.ts';
 
@@ -118,7 +119,7 @@ async function findRegion(): Promise<string | undefined> {
 
 async function look(survey: Survey, ec2: Ec2, cluster: string): Promise<Region> {
   const [named, ours] = await Promise.all([survey.namedVolumes(), ec2.listVolumes()]);
-  const owners = named.map((volume) => ownerOf(volume)?.instanceId).filter((id) => id !== undefined);
+  const owners = named.map((volume) => attachmentOf(volume)?.instanceId).filter((id) => id !== undefined);
   const rootDevices = await survey.rootDevices([...new Set(owners)]);
   return { cluster, named, ours, rootDevices };
 }

@@ -1,15 +1,13 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { tagKeys } from '../../ebs/tags.ts';
 import type { Attachment, EbsVolume, Ec2, Tags } from '../../ebs/types.ts';
+import { attachmentOf, isGone, visibilityMs } from '../../ebs/volume-record.ts';
 import { DriverError } from '../../errors.ts';
-import { isGone, ownerOf } from './judge.ts';
 import type { Step } from './plan.ts';
 
 type Calls = Pick<Ec2, 'createTags' | 'deleteTags' | 'describeVolume' | 'findVolumes'>;
 
 const lookMs = 500;
-/** EC2's reads may lag a change by this much. */
-const visibilityMs = 20_000;
 /** A node that looked the name up just before a change of tags makes or attaches a volume well within this. */
 const rivalMs = 2_000;
 
@@ -53,8 +51,8 @@ async function refuseRivals(ec2: Calls, volume: EbsVolume, name: string, tags: T
   const rival = found.find((each) => each.id !== volume.id && !isGone(each));
   if (rival === undefined) return;
   const now = found.find(({ id }) => id === volume.id) ?? volume;
-  const owner = ownerOf(now);
-  const moved = owner !== undefined && ownerOf(volume) === undefined;
+  const owner = attachmentOf(now);
+  const moved = owner !== undefined && attachmentOf(volume) === undefined;
   // Only what was written here: another adoption's tags stay.
   if (!moved) await ec2.deleteTags(volume.id, tags);
   throw new DriverError('AMBIGUOUS_NAME', {
@@ -75,7 +73,7 @@ export async function giveBack(ec2: Calls, step: Extract<Step, { kind: 'give-bac
   await ec2.deleteTags(volume.id, { [tagKeys.name]: undefined });
   for (let waited = 0; ; waited += lookMs) {
     const now = await ec2.describeVolume(volume.id);
-    const owner = now === undefined ? undefined : ownerOf(now);
+    const owner = now === undefined ? undefined : attachmentOf(now);
     if (owner !== undefined) {
       // The cluster is there still: a role that may adopt may write both together only.
       await ec2.createTags(volume.id, pick(volume.tags, [tagKeys.cluster, tagKeys.name]));

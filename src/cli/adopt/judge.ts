@@ -1,5 +1,6 @@
 import { tagKeys } from '../../ebs/tags.ts';
 import type { Attachment, EbsVolume, Tags } from '../../ebs/types.ts';
+import { attachmentOf, isGone } from '../../ebs/volume-record.ts';
 import { DriverError } from '../../errors.ts';
 import { decodeName, encodeName } from '../../volumes/options/names.ts';
 
@@ -51,18 +52,11 @@ export function isOurs(cluster: string, { tags }: EbsVolume): boolean {
   return tags[tagKeys.cluster] === cluster && tags[tagKeys.name] !== undefined;
 }
 
-/** True for a volume that EC2 deletes, or has deleted. */
-export const isGone = ({ state }: EbsVolume): boolean => state === 'deleting' || state === 'deleted';
-
-/** The attachment of a volume that is not over. */
-export const ownerOf = ({ attachments }: EbsVolume): Attachment | undefined =>
-  attachments.find(({ state }) => state !== 'detached');
-
 const weight: Readonly<Record<Verdict, number>> = { free: 0, 'by-id': 1, rename: 2, never: 3 };
 
 /** One of them, judged under this name. */
 export function judgeAs(region: Region, volume: EbsVolume, name: string): Candidate {
-  const owner = ownerOf(volume);
+  const owner = attachmentOf(volume);
   const findings = [...usability(volume), ...belonging(region, volume, owner), ...naming(region, volume, name)].filter(
     (finding) => finding !== undefined,
   );

@@ -1,7 +1,8 @@
 import { tagKeys, tagPrefix } from '../../ebs/tags.ts';
 import type { EbsVolume, Tags } from '../../ebs/types.ts';
+import { attachmentOf, isGone } from '../../ebs/volume-record.ts';
 import { decodeName, encodeName } from '../../volumes/options/names.ts';
-import { type Candidate, isGone, isOurs, judge, judgeAs, ownerOf, type Region } from './judge.ts';
+import { type Candidate, isOurs, judge, judgeAs, type Region } from './judge.ts';
 
 /** What is to be done with one volume, or why nothing is. */
 export type Step =
@@ -167,7 +168,7 @@ export function planGivingBack(region: Region, words: readonly string[]): Step[]
     if (volume === undefined)
       return refused(word, 'the cluster has no such volume', 'Look for it with docker-volume-ebs ls');
     if (others.length > 0) return severalIn(word, [volume, ...others]);
-    const owner = ownerOf(volume);
+    const owner = attachmentOf(volume);
     if (volume.tags[tagKeys.adopted] === undefined) {
       return refused(
         word,

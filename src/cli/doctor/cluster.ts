@@ -1,4 +1,5 @@
 import { tagKeys } from '../../ebs/tags.ts';
+import { isGone } from '../../ebs/volume-record.ts';
 import { policyWarning } from '../../fencing/policy.ts';
 import { readPause } from '../../fencing/records.ts';
 import type { Check, Level } from './check.ts';
@@ -9,7 +10,7 @@ export const cluster: Check = {
   title: 'cluster',
   async run(facts) {
     const [volumes, { availabilityZone }] = await Promise.all([facts.volumes(), facts.identity()]);
-    const there = volumes.filter(({ state }) => state !== 'deleting' && state !== 'deleted');
+    const there = volumes.filter((volume) => !isGone(volume));
     const near = there.filter(({ zone }) => zone === availabilityZone).length;
     const name = JSON.stringify(facts.settings.cluster);
     const found = `${there.length} ${there.length === 1 ? 'volume' : 'volumes'} of cluster ${name}, ${near} of them in ${availabilityZone}`;

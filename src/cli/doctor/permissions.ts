@@ -1,5 +1,5 @@
 import { isCode } from '../../errors.ts';
-import { askFor, needsOf } from '../../fencing/permissions.ts';
+import { askFor, needsOf, volumeToAsk } from '../../fencing/permissions.ts';
 import { type Check, type Finding, reasonOf } from './check.ts';
 import type { Facts } from './facts.ts';
 
@@ -17,9 +17,7 @@ export const permissions: Check = {
     const { fencePolicy: policy, onRemove, cluster } = facts.settings;
     const reads = await deniedReads(facts);
     const { instanceId, availabilityZone: zone } = await facts.identity();
-    const listed = await facts.volumes().catch(() => []);
-    const present = listed.filter(({ state }) => state !== 'deleting' && state !== 'deleted');
-    const volume = present.find((each) => each.zone === zone) ?? present[0];
+    const volume = volumeToAsk(await facts.volumes().catch(() => []), zone);
     const asked = await askFor(facts.ec2, needsOf({ policy, onRemove, cluster, instanceId, zone }, volume));
     const missing = [...reads, ...asked.missing];
     if (missing.length > 0) return missingFinding(missing);

@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Attachment, EbsVolume } from '../../ebs/types.ts';
+import { attachmentOf } from '../../ebs/volume-record.ts';
 import { waitUntilCreated, waitUntilDetached } from '../../ebs/volume-waits.ts';
 import { DriverError, type ErrorCode, isCode } from '../../errors.ts';
 import { publish, stopwatch } from '../../events.ts';
@@ -88,9 +89,6 @@ function neverAttached(node: Node, name: string, { id, encrypted, kmsKeyId }: Eb
       : 'Look for the reason in the AttachVolume event in CloudTrail, then try again',
   });
 }
-
-const attachmentOf = ({ attachments }: EbsVolume): Attachment | undefined =>
-  attachments.find(({ state }) => state !== 'detached');
 
 async function makeFree(node: Node, name: string, volume: EbsVolume, attachment: Attachment): Promise<Takeover> {
   if (attachment.instanceId === node.instanceId) {

@@ -9,7 +9,8 @@ import { drop, mountpointOf, type Node, quarantine, waiting } from '../state/nod
 
 /** EC2 is read during a detach only in case the disk's going is not noticed here. */
 const detachCheckMs = 5000;
-const detachTimeoutMs = 60_000;
+/** A detach that EC2 has accepted fails after this, and is begun again by whoever wants it. */
+export const detachTimeoutMs = 60_000;
 /** Throttled, the clean tag could keep the disk here for as long as a call is tried again. */
 const tagPatienceMs = 20_000;
 

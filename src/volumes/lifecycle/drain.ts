@@ -1,10 +1,9 @@
 import { DriverError, toDriverError } from '../../errors.ts';
-import { operation } from '../../log.ts';
 import type { Draining } from '../state/draining.ts';
 import type { Held } from '../state/held.ts';
 import type { Node } from '../state/node.ts';
 import { seenUse } from './detach.ts';
-import { sweepHolders } from './sweep.ts';
+import { createLooks, sweepHolders } from './sweep.ts';
 
 /** How far the drain has come with a volume that was held when it began. */
 export interface DrainedVolume {
@@ -24,7 +23,10 @@ export interface DrainReport {
   readonly volumes: readonly DrainedVolume[];
 }
 
-/** How often volumes are looked at whose users may go without an Unmount. */
+/**
+ * How often volumes are looked at whose users may go without an Unmount: oftener than the keeper sweeps, since somebody
+ * waits for the drain, and reads in its report what still uses each.
+ */
 const lookMs = 5000;
 
 /** The drain of a node: it takes no new mounts, and gives back what nobody uses as soon as nobody does. */
@@ -44,7 +46,6 @@ export function createDrain(node: Node): Drain {
   const volumes = new Map<string, string>();
   /** What uses a volume, as last seen, by name. */
   const uses = new Map<string, string>();
-  const looking = new Set<string>();
   let timer: NodeJS.Timeout | undefined;
 
   /** Ends the holders if nothing uses it. @returns what does, or may be about to. */
@@ -66,19 +67,12 @@ export function createDrain(node: Node): Drain {
     uses.set(name, use);
     node.log.warn({ volume: name, holders: held.holders, usedBy: use }, 'drain: it is still in use');
   };
-  /** Each volume in its own turn: one that is stuck delays no other, and is not queued for twice. */
-  const lookInTurn = async (name: string): Promise<void> => {
-    if (looking.has(name)) return;
-    looking.add(name);
-    try {
-      await operation.run({ op: 'drain', volume: name }, () => node.queue.run(name, () => look(name)));
-    } catch (error) {
+  const lookInTurn = createLooks(node, 'drain', (name) =>
+    look(name).catch((error: unknown) => {
       uses.set(name, toDriverError(error, 'release it').message);
       node.log.warn({ volume: name, op: 'drain', err: error }, 'a look at it failed; it will be repeated');
-    } finally {
-      looking.delete(name);
-    }
-  };
+    }),
+  );
   const lookAtAll = () => {
     for (const [name, { volume }] of node.held) {
       volumes.set(name, volume.id);

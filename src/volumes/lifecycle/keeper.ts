@@ -3,7 +3,7 @@ import { operation } from '../../log.ts';
 import type { Node } from '../state/node.ts';
 import { adoptUnrecorded } from './adopt.ts';
 import { release } from './release.ts';
-import { sweepHolders } from './sweep.ts';
+import { createLooks, sweepHolders } from './sweep.ts';
 
 const retryMs = [1000, 2000, 5000, 10_000];
 /** The monotonic clock stands still while a machine is hibernated: one this far behind has slept (or was set). */
@@ -30,8 +30,6 @@ export function createKeeper(node: Node): Keeper {
   const ends: (() => void)[] = [];
   let stopped = false;
 
-  const inTurn = <T>(op: string, name: string, work: () => Promise<T>): Promise<T> =>
-    operation.run({ op, volume: name }, () => node.queue.run(name, work));
   const cancel = (name: string) => {
     clearTimeout(timers.get(name));
     timers.delete(name);
@@ -48,21 +46,22 @@ export function createKeeper(node: Node): Keeper {
     node.waits.set(name, reason);
     schedule(name, retryMs[Math.min(attempt, retryMs.length - 1)] ?? 0, attempt + 1);
   };
+  const releaseNow = async (name: string, attempt: number, timer: NodeJS.Timeout) => {
+    // What came before us in the queue has cancelled this timer, which had already fired, or set a later one.
+    if (stopped || timers.get(name) !== timer) return;
+    timers.delete(name);
+    try {
+      const outcome = await release(node, name);
+      if (typeof outcome === 'string') node.waits.delete(name);
+      else again(name, attempt, outcome.blockedBy);
+    } catch (error) {
+      const failure = toDriverError(error, 'release it').about(name);
+      node.log.warn({ err: failure }, 'release failed; it will be tried again');
+      again(name, attempt, `another try to release it, since: ${failure.message}`);
+    }
+  };
   const run = (name: string, attempt: number, timer: NodeJS.Timeout) =>
-    inTurn('release', name, async () => {
-      // What came before us in the queue has cancelled this timer, which had already fired, or set a later one.
-      if (stopped || timers.get(name) !== timer) return;
-      timers.delete(name);
-      try {
-        const outcome = await release(node, name);
-        if (typeof outcome === 'string') node.waits.delete(name);
-        else again(name, attempt, outcome.blockedBy);
-      } catch (error) {
-        const failure = toDriverError(error, 'release it').about(name);
-        node.log.warn({ err: failure }, 'release failed; it will be tried again');
-        again(name, attempt, `another try to release it, since: ${failure.message}`);
-      }
-    });
+    operation.run({ op: 'release', volume: name }, () => node.queue.run(name, () => releaseNow(name, attempt, timer)));
 
   const checkDisks = async () => {
     const usable = [...node.held.values()].filter(({ phase }) => phase === 'attached' || phase === 'mounted');
@@ -89,20 +88,11 @@ export function createKeeper(node: Node): Keeper {
     await adoptUnrecorded(node);
     for (const id of await unexplained()) foreign.add(id);
   };
-  const sweeping = new Set<string>();
-  /** Each volume in its own turn: one that is stuck delays no other, and is not queued for twice. */
-  const sweepOne = async (name: string) => {
-    if (sweeping.has(name)) return;
-    sweeping.add(name);
-    try {
-      const outcome = await inTurn('sweep', name, () => sweepHolders(node, name));
-      if (outcome === 'ended') scheduleOnce(name, node.settings.linger * 1000);
-    } finally {
-      sweeping.delete(name);
-    }
-  };
+  const sweepInTurn = createLooks(node, 'sweep', async (name) => {
+    if ((await sweepHolders(node, name)) === 'ended') scheduleOnce(name, node.settings.linger * 1000);
+  });
   const sweep = async () => {
-    await Promise.all([...node.held.keys()].map(sweepOne));
+    await Promise.all([...node.held.keys()].map(sweepInTurn));
   };
   /** This machine was hibernated or paused: others may have announced, or done, what they had reason to then. */
   const afterSleep = async () => {

@@ -2,9 +2,7 @@ import type { Attachment, EbsVolume } from '../../ebs/types.ts';
 import { waitUntilDetached } from '../../ebs/volume-waits.ts';
 import type { Held } from '../state/held.ts';
 import { keep, type Node, waiting } from '../state/node.ts';
-import { finishDetach } from './detach.ts';
-
-const detachTimeoutMs = 60_000;
+import { detachTimeoutMs, finishDetach } from './detach.ts';
 
 /**
  * Releases an attachment of this instance that no record explains, or that an earlier boot made: it is never mounted.

@@ -1,3 +1,4 @@
+import { operation } from '../../log.ts';
 import type { Held } from '../state/held.ts';
 import { keep, type Node } from '../state/node.ts';
 import { agree, unmounted } from './agree.ts';
@@ -36,6 +37,28 @@ export async function sweepHolders(node: Node, name: string): Promise<SweepOutco
   );
   await keep(node, { ...unmounted(held), holders: [] });
   return 'ended';
+}
+
+/**
+ * Looks at volumes again and again, each in its own turn: one that is stuck delays no other, and is not queued for twice.
+ * @param op what the log calls such a look.
+ * @returns asks for a look at a volume, unless one is still to come or under way; it ends with it, and fails with it.
+ */
+export function createLooks(
+  { queue }: Pick<Node, 'queue'>,
+  op: string,
+  look: (name: string) => Promise<void>,
+): (name: string) => Promise<void> {
+  const asked = new Set<string>();
+  return async (name) => {
+    if (asked.has(name)) return;
+    asked.add(name);
+    try {
+      await operation.run({ op, volume: name }, () => queue.run(name, () => look(name)));
+    } finally {
+      asked.delete(name);
+    }
+  };
 }
 
 /** Why its holders cannot be judged yet, as a clause; undefined when they can. */

@@ -1,10 +1,10 @@
 import { cleanMark, tagKeys } from '../../ebs/tags.ts';
 import type { Attachment, EbsVolume } from '../../ebs/types.ts';
+import { attachmentOf } from '../../ebs/volume-record.ts';
 import { confirmationOf, intentsOf, readPause } from '../../fencing/records.ts';
 import { decodeName } from '../options/names.ts';
 import { nameOf } from '../state/lookup.ts';
 import type { Node } from '../state/node.ts';
-import { presentAttachment } from './explain.ts';
 import type { ClusterVolume, ClusterVolumes } from './types.ts';
 
 /** Whoever asks at night waits no longer for what is only told beside the volumes. */
@@ -33,7 +33,7 @@ export async function clusterVolumes(node: Node): Promise<ClusterVolumes> {
 
 /** By instance id, in EC2's words; without those that EC2 has not told of in time. */
 async function ownerStates({ ec2, instanceId }: Node, volumes: readonly EbsVolume[]): Promise<Map<string, string>> {
-  const owners = new Set(volumes.flatMap((volume) => presentAttachment(volume)?.instanceId ?? []));
+  const owners = new Set(volumes.flatMap((volume) => attachmentOf(volume)?.instanceId ?? []));
   const states = new Map<string, string>();
   // This one runs: it asks.
   if (owners.delete(instanceId)) states.set(instanceId, 'running');
@@ -48,7 +48,7 @@ async function ownerStates({ ec2, instanceId }: Node, volumes: readonly EbsVolum
 
 function clusterVolume(volume: EbsVolume, shared: boolean, states: ReadonlyMap<string, string>): ClusterVolume {
   const { id, zone, type, sizeGib, tags } = volume;
-  const attachment = presentAttachment(volume);
+  const attachment = attachmentOf(volume);
   const name = nameOf(volume);
   const kept = name === undefined ? tags[tagKeys.retained] : undefined;
   return {

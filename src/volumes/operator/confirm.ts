@@ -1,11 +1,11 @@
 import { tagKeys } from '../../ebs/tags.ts';
 import type { Attachment, EbsVolume, Instance } from '../../ebs/types.ts';
+import { attachmentOf } from '../../ebs/volume-record.ts';
 import { DriverError } from '../../errors.ts';
 import { confirmationTag, readPause } from '../../fencing/records.ts';
 import type { FencePolicy } from '../../fencing/types.ts';
 import { noSuchVolume } from '../state/lookup.ts';
 import type { Node } from '../state/node.ts';
-import { presentAttachment } from './explain.ts';
 
 export interface Word {
   /** The instance that is said to be finished with the volume. */
@@ -77,7 +77,7 @@ function ownedBy(
   volume: EbsVolume,
   victim: string,
 ): { attachment: Attachment; instanceId: string } {
-  const attachment = presentAttachment(volume);
+  const attachment = attachmentOf(volume);
   const instanceId = attachment?.instanceId;
   const refused = (why: string, todo: string) =>
     new DriverError('INVALID_REQUEST', {

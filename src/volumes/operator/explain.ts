@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Attachment, EbsVolume } from '../../ebs/types.ts';
+import { attachmentOf } from '../../ebs/volume-record.ts';
 import { isCode } from '../../errors.ts';
 import { decide } from '../../fencing/decide.ts';
 import { type Reading, readOut } from '../../fencing/explain.ts';
@@ -28,7 +29,7 @@ export async function explain(node: Node, permissions: PermissionCheck, name: st
     name,
     volumeId: volume.id,
     policy: policyText(node, node.fencing.rulesOf(volume.tags).policy),
-    owner: ownerOf(presentAttachment(volume)),
+    owner: ownerOf(attachmentOf(volume)),
     ...answer,
     denied: await denied,
   };
@@ -41,7 +42,7 @@ async function deniedSoon(permissions: PermissionCheck): Promise<readonly string
 }
 
 async function judged(node: Node, name: string, volume: EbsVolume): Promise<Judged> {
-  const attachment = presentAttachment(volume);
+  const attachment = attachmentOf(volume);
   const simple = withoutOwner(node, name, attachment) ?? (await refusal(node, name, volume));
   if (simple !== undefined) return { ...nothing, paused: undefined, ...simple };
   if (attachment === undefined) {
@@ -59,11 +60,6 @@ async function judged(node: Node, name: string, volume: EbsVolume): Promise<Judg
     reason: decision.reason,
     todo: 'todo' in decision ? decision.todo : undefined,
   };
-}
-
-/** The attachment that a takeover would be about. */
-export function presentAttachment({ attachments }: EbsVolume): Attachment | undefined {
-  return attachments.find(({ state }) => state !== 'detached');
 }
 
 function ownerOf(attachment: Attachment | undefined): Explanation['owner'] {

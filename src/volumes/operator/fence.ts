@@ -1,5 +1,6 @@
 import { tagKeys } from '../../ebs/tags.ts';
 import type { EbsVolume } from '../../ebs/types.ts';
+import { isGone } from '../../ebs/volume-record.ts';
 import { DriverError, isCode } from '../../errors.ts';
 import { readAudit } from '../../fencing/audit-file.ts';
 import { pauseTag, readPause } from '../../fencing/records.ts';
@@ -46,7 +47,7 @@ async function history({ fencing }: Node, file: string, limit: number): Promise<
  * do not take it: all are tagged only so that removing one does not end the pause. A volume keeps the reason that it has.
  */
 async function pause({ ec2, instanceId, fencing, log }: Node, reason: string): Promise<number> {
-  const volumes = (await ec2.listVolumes(lane)).filter(({ state }) => state !== 'deleting' && state !== 'deleted');
+  const volumes = (await ec2.listVolumes(lane)).filter((volume) => !isGone(volume));
   const untold = volumes.filter(({ tags }) => readPause(tags) === undefined);
   if (untold.length > 0) await fencing.audit.operated({ act: 'pause', reason, volumes: untold.length });
   const at = `${new Date().toISOString().slice(0, 19)}Z`;

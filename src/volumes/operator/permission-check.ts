@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { uptime } from 'node:os';
-import { askFor, type Missing, needsOf } from '../../fencing/permissions.ts';
+import { askFor, type Missing, needsOf, volumeToAsk } from '../../fencing/permissions.ts';
 import { operation } from '../../log.ts';
 import type { Allowance } from '../state/journal.ts';
 import type { Node } from '../state/node.ts';
@@ -38,9 +38,7 @@ export function createPermissionCheck(node: Node): PermissionCheck {
   const ask = async (): Promise<readonly Missing[] | undefined> => {
     if (found !== undefined && performance.now() - found.at < missingMs) return found.missing;
     if (holds(await journal.loadAllowance())) return [];
-    const listed = await ec2.listVolumes({ lane: 'list' });
-    const present = listed.filter(({ state }) => state !== 'deleting' && state !== 'deleted');
-    const volume = present.find((each) => each.zone === zone) ?? present[0];
+    const volume = volumeToAsk(await ec2.listVolumes({ lane: 'list' }), zone);
     const findings = await askFor(ec2, needsOf({ policy, onRemove, cluster, instanceId, zone }, volume));
     for (const missing of findings.missing) {
       log.error(

@@ -1,12 +1,12 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { tagKeys } from '../../ebs/tags.ts';
 import type { CreateVolumeSpec, EbsVolume } from '../../ebs/types.ts';
+import { isGone, visibilityMs } from '../../ebs/volume-record.ts';
 import { waitUntilCreated } from '../../ebs/volume-waits.ts';
 import { DriverError, isCode } from '../../errors.ts';
 import { encodeName } from '../options/names.ts';
 import { type CreateOptions, parseOptions } from '../options/options.ts';
 import { clientToken, differences, planVolume } from '../options/plan.ts';
-import { visibilityMs } from '../state/lookup.ts';
 import { type Node, waiting } from '../state/node.ts';
 
 /** EC2 makes a volume in 1.5 s (median; 4 s at p99, aws-ebs-csi-driver): looking earlier only costs calls. */
@@ -143,7 +143,7 @@ async function judgeReplay(node: Node, name: string, volumeId: string, patient: 
 }
 
 async function judgeSeen(node: Node, name: string, volume: EbsVolume): Promise<TokenOutcome> {
-  if (volume.state === 'deleting' || volume.state === 'deleted') return 'past';
+  if (isGone(volume)) return 'past';
   // The token of a volume that was removed but retained gives that volume again: it is not ours to hand out.
   if (volume.tags[tagKeys.name] !== encodeName(name)) return 'past';
   return { rival: await untilMade(node, name, volume) };

@@ -1,5 +1,6 @@
 import { tagKeys } from '../../ebs/tags.ts';
 import type { EbsVolume } from '../../ebs/types.ts';
+import { attachmentOf } from '../../ebs/volume-record.ts';
 import { DriverError, isCode } from '../../errors.ts';
 import { adoptMounted } from '../lifecycle/adopt.ts';
 import { releaseLeftover } from '../lifecycle/leftover.ts';
@@ -60,7 +61,7 @@ function inUseHere(name: string, instanceId: string, why: string): DriverError {
 }
 
 async function detachedHere(node: Node, name: string, volume: EbsVolume): Promise<EbsVolume> {
-  const attachment = volume.attachments.find(({ state }) => state !== 'detached');
+  const attachment = attachmentOf(volume);
   if (attachment === undefined) return volume;
   if (attachment.instanceId === node.instanceId) return releaseLeftover(node, name, volume, attachment);
   throw new DriverError('ATTACHED_ELSEWHERE', {

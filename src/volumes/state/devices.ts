@@ -1,12 +1,11 @@
 import { chooseDeviceName, deviceNames, slotOf } from '../../ebs/device-names.ts';
+import { visibilityMs } from '../../ebs/volume-record.ts';
 
 /**
  * How long a detach of an ended attachment may still arrive: AWS refuses a request 5 minutes after it was signed, the
- * one who sends it looks at most 10 s before, and what was seen may have been 20 s old.
+ * one who sends it looks at most 10 s before, and what was seen may have been older by what EC2's reads lag.
  */
-const lateDetachMs = 330_000;
-/** A read may still list an attachment this long after its end. */
-const lagMs = 20_000;
+const lateDetachMs = 310_000 + visibilityMs;
 
 /** One volume's use of a device name, as it is remembered and saved. Times are milliseconds since 1970. */
 export interface DeviceUse {
@@ -110,7 +109,7 @@ export function createDeviceNames(history: readonly DeviceUse[], now: () => numb
       for (const name of names) taken.add(name);
     },
     listed(names) {
-      const justFreed = uses.filter((use) => restOf(use) > lateDetachMs - lagMs && use.quarantine === undefined);
+      const justFreed = uses.filter((use) => restOf(use) > lateDetachMs - visibilityMs && use.quarantine === undefined);
       const gone = new Set(justFreed.map(({ name }) => name));
       atEc2 = new Set([...names].filter((name) => !gone.has(name)));
     },

@@ -1,11 +1,10 @@
 import { tagKeys } from '../../ebs/tags.ts';
 import type { CallOptions, EbsVolume, Ec2 } from '../../ebs/types.ts';
+import { visibilityMs } from '../../ebs/volume-record.ts';
 import { DriverError } from '../../errors.ts';
 import { decodeName, encodeName } from '../options/names.ts';
 import { createView, type Seen } from './view.ts';
 
-/** EC2 reads may lag a change by this much (reference value for eventual consistency; AWS gives no bound). */
-export const visibilityMs = 20_000;
 /** More names than these are not remembered: a cluster that makes a name for each job has no end of them. */
 const knownAtMost = 2000;
 /** EC2 remembers client tokens for about half as long. */
