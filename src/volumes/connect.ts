@@ -102,7 +102,7 @@ async function openNode(local: LocalState, identity: Identity, signal: AbortSign
     drain: { now: undefined },
     instanceId: identity.instanceId,
     zone: identity.availabilityZone,
-    lookup: createLookup(ec2, { known: await journal.loadKnown(), keep: (known) => journal.saveKnown(known) }),
+    lookup: createLookup(ec2, local.names),
     queue: createQueue(),
     survey: {
       done: surveyed.promise,

@@ -25,6 +25,7 @@ import { countedMount, holdVolume, letVolumeGo } from './requests/hold.ts';
 import { removeVolume } from './requests/remove.ts';
 import { openJournal } from './state/journal.ts';
 import type { LocalState, World } from './state/local.ts';
+import { createNameMemory } from './state/memory.ts';
 import type { Node } from './state/node.ts';
 import type { VolumeDriver } from './types.ts';
 
@@ -129,6 +130,7 @@ async function openLocal(settings: Settings, log: Logger, world: World): Promise
     host,
     journal,
     fencing: openFencing(settings, world.openAudit(auditFile(settings), log)),
+    names: createNameMemory({ known: await journal.loadKnown(), keep: (known) => journal.saveKnown(known) }),
     held: new Map(held.map((each) => [each.name, each])),
     waits: new Map<string, string>(),
   };

@@ -13,6 +13,7 @@ import type { DeviceUse } from '../../src/volumes/state/devices.ts';
 import type { Held } from '../../src/volumes/state/held.ts';
 import type { Allowance, Identity, Journal } from '../../src/volumes/state/journal.ts';
 import type { LocalState } from '../../src/volumes/state/local.ts';
+import { createNameMemory } from '../../src/volumes/state/memory.ts';
 import type { Node } from '../../src/volumes/state/node.ts';
 import { FakeAudit } from './fake-audit.ts';
 import { FakeEc2 } from './fake-ec2.ts';
@@ -126,6 +127,7 @@ export async function fakeNode(ec2: FakeEc2, parts: FakeNodeParts = {}): Promise
       openEc2: () => mortal(ec2, life.signal),
       readIdentity: async () => ({ instanceId, availabilityZone: zone, region: 'eu-west-1' }),
     },
+    names: createNameMemory({ known: await mine.journal.loadKnown(), keep: (known) => mine.journal.saveKnown(known) }),
     held: new Map([...journal.records].map(([name, held]) => [name, structuredClone(held)])),
     waits: new Map(),
   };

@@ -30,7 +30,7 @@ export async function createVolume(node: Node, name: string, raw: Readonly<Recor
   if (existing !== undefined) return refuseDifferent(node, name, options, existing);
 
   let doubtful = false;
-  for (let generation = node.lookup.nextGeneration(name); generation < maxGenerations; generation++) {
+  for (let generation = node.names.nextGeneration(name); generation < maxGenerations; generation++) {
     const outcome = await makeOne(node, name, spec, generation, !doubtful);
     if (outcome === 'past') continue;
     if (outcome === 'unseen') {
@@ -38,9 +38,9 @@ export async function createVolume(node: Node, name: string, raw: Readonly<Recor
       continue;
     }
     if ('rival' in outcome) return refuseDifferent(node, name, options, outcome.rival);
-    node.lookup.created(name, outcome.made);
+    node.names.made(name, outcome.made);
     // Its maker counts on it from the answer on: a restart while EC2 is down must not make dockerd forget it.
-    await node.lookup.saved();
+    await node.names.saved();
     if (doubtful) await refuseRivals(node, name);
     return;
   }

@@ -33,7 +33,7 @@ async function removeFree(node: Node, name: string): Promise<void> {
   if (onRemove === 'snapshot') await snapshotFirst(node, name, free);
   if (onRemove === 'retain') await retain(node, name, free);
   else await deleteVolume(node, name, free);
-  node.lookup.removed(name, free);
+  node.names.removed(name, free);
   node.log.info({ volume: name, volumeId: free.id, onRemove }, 'removed');
 }
 

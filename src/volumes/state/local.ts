@@ -7,6 +7,7 @@ import type { NoticeListener } from '../../host/notices.ts';
 import type { Host } from '../../host/types.ts';
 import type { Held } from './held.ts';
 import type { Identity, Journal } from './journal.ts';
+import type { NameMemory } from './memory.ts';
 
 /** The outside world, as the driver opens it. */
 export interface World {
@@ -31,6 +32,7 @@ export interface LocalState {
   readonly host: Host;
   readonly journal: Journal;
   readonly fencing: Fencing;
+  readonly names: NameMemory;
   readonly held: Map<string, Held>;
   readonly waits: Map<string, string>;
 }

@@ -10,6 +10,7 @@ import type { Draining } from './draining.ts';
 import { following, type Held } from './held.ts';
 import type { Journal } from './journal.ts';
 import type { Lookup } from './lookup.ts';
+import type { NameMemory } from './memory.ts';
 import type { KeyedQueue } from './queue.ts';
 
 /** What every verb works with: this node, its outside world and what it holds. */
@@ -20,6 +21,7 @@ export interface Node {
   readonly zone: string;
   readonly host: Host;
   readonly ec2: Ec2;
+  readonly names: NameMemory;
   readonly lookup: Lookup;
   readonly journal: Journal;
   readonly queue: KeyedQueue;

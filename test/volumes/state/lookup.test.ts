@@ -3,6 +3,7 @@ import { tagKeys } from '../../../src/ebs/tags.ts';
 import type { EbsVolume } from '../../../src/ebs/types.ts';
 import { isCode } from '../../../src/errors.ts';
 import { createLookup, type Lookup, nameOf } from '../../../src/volumes/state/lookup.ts';
+import { createNameMemory } from '../../../src/volumes/state/memory.ts';
 import { ec2Error, FakeEc2 } from '../../support/fake-ec2.ts';
 import { pass, useVirtualTime } from '../../support/virtual-time.ts';
 
@@ -16,7 +17,8 @@ const tagsOf = (name: string, more: Record<string, string> = {}) => ({
 function bench() {
   const ec2 = new FakeEc2();
   const clock = { ms: 1_000_000 };
-  return { ec2, clock, lookup: createLookup(ec2, undefined, () => clock.ms) };
+  const names = createNameMemory(undefined, () => clock.ms);
+  return { ec2, clock, names, lookup: createLookup(ec2, names, () => clock.ms) };
 }
 const listedIds = async (lookup: Lookup) => (await lookup.list()).value.map(({ id }) => id);
 const unlist = (ec2: FakeEc2, id: string) => ec2.volumes.delete(id);
@@ -78,9 +80,9 @@ describe('find', () => {
 
 describe('a volume made here', () => {
   it('is there though no listing shows it, as long as EC2 knows its id', async () => {
-    const { ec2, clock, lookup } = bench();
+    const { ec2, clock, names, lookup } = bench();
     const volume = ec2.addVolume({ tags: tagsOf('a') });
-    lookup.created('a', await asSeen(ec2, volume.id));
+    names.made('a', await asSeen(ec2, volume.id));
     hide(ec2);
     expect((await lookup.find('a'))?.id).toBe(volume.id);
     clock.ms += 60_000;
@@ -92,18 +94,18 @@ describe('a volume made here', () => {
   });
 
   it('is gone once EC2 does not know its id either, or has listed it before', async () => {
-    const { ec2, lookup } = bench();
+    const { ec2, names, lookup } = bench();
     const volume = ec2.addVolume({ tags: tagsOf('a') });
-    lookup.created('a', await asSeen(ec2, volume.id));
+    names.made('a', await asSeen(ec2, volume.id));
     expect((await lookup.find('a'))?.id).toBe(volume.id);
     unlist(ec2, volume.id);
     expect(await lookup.find('a')).toBeUndefined();
   });
 
   it('is there for 20 s though no read of EC2 shows it yet, and known here after that', async () => {
-    const { ec2, clock, lookup } = bench();
+    const { ec2, clock, names, lookup } = bench();
     const volume = ec2.addVolume({ tags: tagsOf('a') });
-    lookup.created('a', await asSeen(ec2, volume.id));
+    names.made('a', await asSeen(ec2, volume.id));
     unlist(ec2, volume.id);
     expect((await lookup.find('a'))?.id).toBe(volume.id);
     clock.ms += 19_999;
@@ -117,9 +119,9 @@ describe('a volume made here', () => {
   });
 
   it('is gone when a read shows it as such, whatever the next one says', async () => {
-    const { ec2, lookup } = bench();
+    const { ec2, names, lookup } = bench();
     const volume = ec2.addVolume({ tags: tagsOf('a') });
-    lookup.created('a', await asSeen(ec2, volume.id));
+    names.made('a', await asSeen(ec2, volume.id));
     volume.state = 'deleting';
     expect(await lookup.find('a')).toBeUndefined();
     unlist(ec2, volume.id);
@@ -127,15 +129,15 @@ describe('a volume made here', () => {
   });
 
   it('is there though it was made while its name was being read', async () => {
-    const { ec2, lookup } = bench();
+    const { ec2, names, lookup } = bench();
     const earlier = ec2.addVolume({ tags: tagsOf('a') });
-    lookup.created('a', await asSeen(ec2, earlier.id));
+    names.made('a', await asSeen(ec2, earlier.id));
     await lookup.find('a');
     unlist(ec2, earlier.id);
     const volume = { ...(await asSeen(ec2, ec2.addVolume({ tags: tagsOf('a') }).id)) };
     unlist(ec2, volume.id);
     ec2.describeVolume = async () => {
-      lookup.created('a', volume);
+      names.made('a', volume);
       return undefined;
     };
     expect((await lookup.find('a'))?.id).toBe(volume.id);
@@ -144,9 +146,9 @@ describe('a volume made here', () => {
   });
 
   it('is listed too though EC2 does not list it, and once when it does', async () => {
-    const { ec2, clock, lookup } = bench();
+    const { ec2, clock, names, lookup } = bench();
     const volume = ec2.addVolume({ tags: tagsOf('a') });
-    lookup.created('a', await asSeen(ec2, volume.id));
+    names.made('a', await asSeen(ec2, volume.id));
     expect(await listedIds(lookup)).toEqual([volume.id]);
     unlist(ec2, volume.id);
     expect(await listedIds(lookup)).toEqual([volume.id]);
@@ -155,19 +157,19 @@ describe('a volume made here', () => {
   });
 
   it('is read as EC2 shows it once it is listed', async () => {
-    const { ec2, lookup } = bench();
+    const { ec2, names, lookup } = bench();
     const volume = ec2.addVolume({ tags: tagsOf('a'), state: 'creating' });
-    lookup.created('a', await asSeen(ec2, volume.id));
+    names.made('a', await asSeen(ec2, volume.id));
     volume.state = 'available';
     expect((await lookup.find('a'))?.state).toBe('available');
   });
 
   it('is not there any more once it is removed', async () => {
-    const { ec2, lookup } = bench();
+    const { ec2, names, lookup } = bench();
     const volume = ec2.addVolume({ tags: tagsOf('a') });
     const seen = await asSeen(ec2, volume.id);
-    lookup.created('a', seen);
-    lookup.removed('a', seen);
+    names.made('a', seen);
+    names.removed('a', seen);
     expect(await lookup.find('a')).toBeUndefined();
     ec2.failNext('findVolumes', 'EC2_THROTTLED');
     await expect(lookup.look('a')).rejects.toMatchObject({ code: 'EC2_THROTTLED' });
@@ -176,9 +178,9 @@ describe('a volume made here', () => {
 
 describe('a volume removed here', () => {
   it('is hidden for 20 s though reads still list it', async () => {
-    const { ec2, clock, lookup } = bench();
+    const { ec2, clock, names, lookup } = bench();
     const volume = ec2.addVolume({ tags: tagsOf('a') });
-    lookup.removed('a', await asSeen(ec2, volume.id));
+    names.removed('a', await asSeen(ec2, volume.id));
     expect(await lookup.find('a')).toBeUndefined();
     expect(await listedIds(lookup)).toEqual([]);
     clock.ms += 20_001;
@@ -187,35 +189,35 @@ describe('a volume removed here', () => {
   });
 
   it('is listed again after that, if EC2 still has it', async () => {
-    const { ec2, clock, lookup } = bench();
+    const { ec2, clock, names, lookup } = bench();
     const volume = ec2.addVolume({ tags: tagsOf('a') });
-    lookup.removed('a', await asSeen(ec2, volume.id));
+    names.removed('a', await asSeen(ec2, volume.id));
     clock.ms += 20_001;
     expect(await listedIds(lookup)).toEqual([volume.id]);
     expect((await lookup.find('a'))?.id).toBe(volume.id);
   });
 
   it('does not hide another of its name', async () => {
-    const { ec2, lookup } = bench();
-    lookup.removed('a', await asSeen(ec2, ec2.addVolume({ tags: tagsOf('a') }).id));
+    const { ec2, names, lookup } = bench();
+    names.removed('a', await asSeen(ec2, ec2.addVolume({ tags: tagsOf('a') }).id));
     const { id } = ec2.addVolume({ tags: tagsOf('a') });
     expect((await lookup.find('a'))?.id).toBe(id);
   });
 
   it('uses up its generation of tokens', async () => {
-    const { ec2, lookup } = bench();
+    const { ec2, names } = bench();
     const removed = async (tags: Record<string, string>) =>
-      lookup.removed('a', await asSeen(ec2, ec2.addVolume({ tags: tagsOf('a', tags) }).id));
-    expect(lookup.nextGeneration('a')).toBe(0);
+      names.removed('a', await asSeen(ec2, ec2.addVolume({ tags: tagsOf('a', tags) }).id));
+    expect(names.nextGeneration('a')).toBe(0);
     await removed({ [tagKeys.generation]: '3' });
-    expect(lookup.nextGeneration('a')).toBe(4);
+    expect(names.nextGeneration('a')).toBe(4);
     await removed({ [tagKeys.generation]: '1' });
-    expect(lookup.nextGeneration('a')).toBe(4);
+    expect(names.nextGeneration('a')).toBe(4);
     await removed({});
-    expect(lookup.nextGeneration('a')).toBe(4);
-    expect(lookup.nextGeneration('b')).toBe(0);
-    lookup.removed('b', await asSeen(ec2, ec2.addVolume({ tags: tagsOf('b', { [tagKeys.generation]: 'x' }) }).id));
-    expect(lookup.nextGeneration('b')).toBe(1);
+    expect(names.nextGeneration('a')).toBe(4);
+    expect(names.nextGeneration('b')).toBe(0);
+    names.removed('b', await asSeen(ec2, ec2.addVolume({ tags: tagsOf('b', { [tagKeys.generation]: 'x' }) }).id));
+    expect(names.nextGeneration('b')).toBe(1);
   });
 });
 
@@ -223,7 +225,7 @@ describe('an answer', () => {
   it('is old after a second, also where the clock on the wall was set back meanwhile', async () => {
     useVirtualTime();
     const ec2 = new FakeEc2();
-    const lookup = createLookup(ec2);
+    const lookup = createLookup(ec2, createNameMemory());
     const { id } = ec2.addVolume({ tags: tagsOf('a') });
     expect((await lookup.look('a'))?.value.id).toBe(id);
     await lookup.list();
@@ -232,6 +234,21 @@ describe('an answer', () => {
     ec2.volumes.clear();
     expect(await lookup.look('a')).toBeUndefined();
     expect(await lookup.list()).toEqual({ value: [] });
+  });
+});
+
+describe('a read that began before something was learnt', () => {
+  it('does not bring back what was known then', async () => {
+    const { ec2, clock, names, lookup } = bench();
+    const older = await asSeen(ec2, ec2.addVolume({ tags: tagsOf('a') }).id);
+    const newer = { ...older, id: 'vol-newer' };
+    ec2.findVolumes = async () => {
+      clock.ms += 10;
+      names.learn('a', newer);
+      return [older];
+    };
+    await lookup.look('a');
+    expect(names.known('a')?.value.id).toBe('vol-newer');
   });
 });
 
@@ -245,13 +262,14 @@ describe('what is remembered', () => {
         kept = known;
       },
     };
-    const lookup = createLookup(ec2, memory);
+    const names = createNameMemory(memory);
+    const lookup = createLookup(ec2, names);
     for (let index = 0; index < 1999; index++) {
-      lookup.created(`v${index}`, await asSeen(ec2, ec2.addVolume({ tags: tagsOf(`v${index}`) }).id));
+      names.made(`v${index}`, await asSeen(ec2, ec2.addVolume({ tags: tagsOf(`v${index}`) }).id));
     }
     await lookup.find('v0');
     for (const name of ['x', 'y', 'z']) {
-      lookup.created(name, await asSeen(ec2, ec2.addVolume({ tags: tagsOf(name) }).id));
+      names.made(name, await asSeen(ec2, ec2.addVolume({ tags: tagsOf(name) }).id));
     }
     expect(kept.size).toBe(2000);
     expect(['v0', 'v1', 'v2', 'v3', 'z'].map((name) => kept.has(name))).toEqual([true, false, false, true, true]);
@@ -259,14 +277,14 @@ describe('what is remembered', () => {
   });
 
   it('of generations is those of the last day: EC2 has forgotten older tokens', async () => {
-    const { ec2, clock, lookup } = bench();
-    lookup.removed('a', await asSeen(ec2, ec2.addVolume({ tags: tagsOf('a') }).id));
+    const { ec2, clock, names, lookup } = bench();
+    names.removed('a', await asSeen(ec2, ec2.addVolume({ tags: tagsOf('a') }).id));
     clock.ms += 86_400_000;
     await lookup.find('b');
-    expect(lookup.nextGeneration('a')).toBe(1);
+    expect(names.nextGeneration('a')).toBe(1);
     clock.ms += 1;
     await lookup.find('b');
-    expect(lookup.nextGeneration('a')).toBe(0);
+    expect(names.nextGeneration('a')).toBe(0);
   });
 });
 
