@@ -1,5 +1,5 @@
 import { existsSync } from 'node:fs';
-import { readFile, rm, rmdir, writeFile } from 'node:fs/promises';
+import { rm, rmdir, writeFile } from 'node:fs/promises';
 import {
   DescribeInstancesCommand,
   RunInstancesCommand,
@@ -9,6 +9,22 @@ import {
 import { attempt } from '../../src/sandbox/command.ts';
 import { eventually } from '../support/sandbox.ts';
 import { absent, Bench, heldBy, released, retained, type State } from './bench.ts';
+import {
+  anyOf,
+  checkData,
+  create,
+  createAgain,
+  id,
+  inUse,
+  leave,
+  mount,
+  otherId,
+  remove,
+  restart,
+  serves,
+  unmount,
+  withData,
+} from './calls.ts';
 
 /** What a caller does, up to and with what follows from it; a crash may strike anywhere in between. */
 export interface Scenario {
@@ -27,67 +43,6 @@ export interface Scenario {
   readonly rest: (state: State, bench: Bench) => boolean;
   /** After it, the volume as nobody had died. */
   after(bench: Bench, name: string): Promise<void>;
-}
-
-const id = 'a'.repeat(64);
-const otherId = 'b'.repeat(64);
-const anyOf =
-  (...states: Scenario['end'][]): Scenario['end'] =>
-  (state, bench) =>
-    states.some((each) => each(state, bench));
-
-const create = async (bench: Bench, name: string) => void (await bench.ok('Create', { Name: name }));
-const mount = async (bench: Bench, name: string, ID?: string) => {
-  const { Mountpoint } = await bench.ok('Mount', { Name: name, ...(ID === undefined ? {} : { ID }) });
-  if (Mountpoint !== `${bench.target(name)}/data`) throw new Error(`Mount answered ${Mountpoint}`);
-};
-const unmount = async (bench: Bench, name: string, ID?: string) =>
-  void (await bench.ok('Unmount', { Name: name, ...(ID === undefined ? {} : { ID }) }));
-const remove = async (bench: Bench, name: string) => void (await bench.ok('Remove', { Name: name }));
-
-/** Mounted for the holder, with data. */
-async function inUse(bench: Bench, name: string): Promise<void> {
-  await create(bench, name);
-  await mount(bench, name, id);
-  await writeFile(bench.marker(name), name, { flush: true });
-}
-
-/** Detached, with data. */
-async function withData(bench: Bench, name: string): Promise<void> {
-  await inUse(bench, name);
-  await unmount(bench, name, id);
-  await bench.reaches(name, released);
-}
-
-async function checkData(bench: Bench, name: string): Promise<void> {
-  const text = await readFile(bench.marker(name), 'utf8');
-  if (text !== name) throw new Error(`the data is gone: ${JSON.stringify(text)}`);
-}
-
-/** Usable for another holder, its data there; released when that one leaves. */
-async function serves(bench: Bench, name: string): Promise<void> {
-  await mount(bench, name, otherId);
-  await checkData(bench, name);
-  await unmount(bench, name, otherId);
-  await bench.reaches(name, released);
-}
-
-async function leave(bench: Bench, name: string): Promise<void> {
-  await unmount(bench, name, id);
-  await bench.reaches(name, released);
-}
-
-/** The name can be used again, for one new volume. */
-async function createAgain(bench: Bench, name: string): Promise<void> {
-  await create(bench, name);
-  await bench.reaches(name, released);
-}
-
-/** Restarts the daemon, which may die while it starts. */
-async function restart(bench: Bench, meanwhile: () => Promise<unknown> = async () => undefined): Promise<void> {
-  await bench.kill();
-  await meanwhile();
-  await bench.start();
 }
 
 const mounted: Pick<Scenario, 'act' | 'end' | 'rest'> = {

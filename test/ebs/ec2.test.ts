@@ -1,13 +1,11 @@
 import nock from 'nock';
-import { describe, expect, it, vi } from 'vitest';
-import { tagKeys } from '../../src/ebs/tags.ts';
+import { describe, expect, it } from 'vitest';
 import type { CallOptions, CreateVolumeSpec, Ec2 } from '../../src/ebs/types.ts';
 import {
   answerOnce,
   answerXml,
   attachmentXml,
   endpoint,
-  errorXml,
   openTestEc2,
   useFakeAws,
   volumesXml,
@@ -285,86 +283,5 @@ describe('what goes over the wire', () => {
       .post('/')
       .reply(200, volumesXml([]));
     await openTestEc2().listVolumes();
-  });
-});
-
-describe('reading lists', () => {
-  it('goes on until no token is left, over short and empty pages too', async () => {
-    const answers = [
-      answerOnce(200, volumesXml(['vol-1'], 'page-2')),
-      answerOnce(200, volumesXml([], 'page-3')),
-      answerOnce(200, volumesXml(['vol-2', 'vol-3'])),
-    ];
-    const volumes = await openTestEc2().listVolumes();
-    expect(volumes.map(({ id }) => id)).toEqual(['vol-1', 'vol-2', 'vol-3']);
-    const tokens = (await Promise.all(answers.map(({ form }) => form))).map(({ NextToken }) => NextToken);
-    expect(tokens).toEqual([undefined, 'page-2', 'page-3']);
-  });
-
-  it('fails whole when a page fails', async () => {
-    answerOnce(200, volumesXml(['vol-1'], 'page-2'));
-    answerOnce(400, errorXml('InvalidPaginationToken', 'The token is invalid.'));
-    await expect(openTestEc2().listVolumes()).rejects.toMatchObject({ code: 'EC2_REJECTED' });
-  });
-
-  it('does not follow a token in circles', async () => {
-    answerOnce(200, volumesXml([], 'page-2'));
-    answerOnce(200, volumesXml([], 'page-2'));
-    await expect(openTestEc2().listVolumes()).rejects.toMatchObject({ code: 'EC2_UNAVAILABLE' });
-  });
-
-  it('gives deleted and deleting volumes as they are', async () => {
-    answerOnce(200, volumesXml([['vol-1', { [tagKeys.name]: 'data' }]]).replace('available', 'deleting'));
-    expect(await openTestEc2().findVolumes('data')).toMatchObject([{ id: 'vol-1', state: 'deleting' }]);
-  });
-
-  it('is sure of an absence only when EC2 answers an empty list', async () => {
-    answerOnce(200, volumesXml([]));
-    expect(await openTestEc2().describeVolume('vol-1')).toBeUndefined();
-  });
-
-  it.each([
-    ['an empty body', ''],
-    ['an HTML page', '<html><body>Sign in</body></html>'],
-    ['text', 'Bad gateway'],
-    ['no list', answerXml('DescribeVolumes', '')],
-    ['a cut answer', volumesXml([]).slice(0, -20)],
-    ['an answer cut within a volume', volumesXml(['vol-1']).slice(0, 200)],
-    ['a malformed time', volumesXml(['vol-1']).replace('2026-01-02T', 'soon ')],
-  ])('never takes %s for an absence', async (_what, body) => {
-    const ec2 = openTestEc2();
-    answerOnce(200, body);
-    await expect(ec2.describeVolume('vol-1')).rejects.toMatchObject({ code: 'EC2_UNAVAILABLE' });
-    answerOnce(200, body.replaceAll('DescribeVolumes', 'DescribeInstances').replaceAll('volumeSet', 'someSet'));
-    await expect(ec2.describeInstance('i-1')).rejects.toMatchObject({ code: 'EC2_UNAVAILABLE' });
-  });
-});
-
-describe('the log', () => {
-  it('hears of every call and how it went', async () => {
-    const debug = vi.fn();
-    const ec2 = openTestEc2({ log: { debug, info: vi.fn() } });
-    answerOnce(200, volumesXml([]));
-    await ec2.listVolumes();
-    answerOnce(400, errorXml('VolumeInUse', 'vol-1 is already attached.'));
-    await ec2.attachVolume(key).catch(() => undefined);
-    expect(debug.mock.calls).toEqual([
-      [{ action: 'DescribeVolumes', ms: expect.any(Number) }, 'EC2: list the volumes of cluster "test"'],
-      [
-        { action: 'AttachVolume', ms: expect.any(Number), code: 'EC2_VOLUME_IN_USE', why: expect.any(String) },
-        'EC2: attach vol-1 to i-1 as /dev/xvdba',
-      ],
-    ]);
-  });
-
-  it('and its reader hears of a call that EC2 throttles, while it is tried again', async () => {
-    const info = vi.fn();
-    const ec2 = openTestEc2({ log: { debug: () => {}, info } });
-    answerOnce(503, errorXml('RequestLimitExceeded', 'Request limit exceeded.'));
-    answerOnce(400, errorXml('VolumeInUse', 'vol-1 is already attached.'));
-    await ec2.attachVolume(key).catch(() => undefined);
-    expect(info.mock.calls).toEqual([
-      [{ action: 'AttachVolume' }, expect.stringContaining('attach vol-1 to i-1 as /dev/xvdba')],
-    ]);
   });
 });

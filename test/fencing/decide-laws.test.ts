@@ -1,20 +1,11 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { cleanMark, tagKeys } from '../../src/ebs/tags.ts';
+import { tagKeys } from '../../src/ebs/tags.ts';
 import { decide } from '../../src/fencing/decide.ts';
 import { confirmationOf } from '../../src/fencing/records.ts';
+import { fencePolicies, type Observation, type Testimony } from '../../src/fencing/types.ts';
+import { isClean, lawful, reach, withOwner, without, withTags } from './laws.ts';
 import {
-  type Decision,
-  type FencePolicy,
-  fencePolicies,
-  type Observation,
-  type Rules,
-  type Testimony,
-} from '../../src/fencing/types.ts';
-import { instanceWith } from '../support/fake-volume.ts';
-import {
-  anyObservation,
-  anyRules,
   anySuspect,
   anyTestimony,
   cappedTag,
@@ -26,49 +17,6 @@ import {
   stamped,
   testimonyWith,
 } from './observations.ts';
-
-/** How far a decision goes. */
-const reach: Readonly<Record<Decision['kind'], number>> = { refuse: 0, wait: 1, stop: 2, pull: 3, take: 4 };
-interface Scope {
-  readonly among?: fc.Arbitrary<Observation>;
-  readonly policy?: FencePolicy;
-  /** The law says nothing about other cases; one that says nothing too often would prove nothing. */
-  readonly when?: (decision: Decision, seen: Observation, rules: Rules) => boolean;
-}
-
-function lawful(
-  law: (rules: Rules, seen: Observation, decision: Decision) => void,
-  { among = anyObservation, policy, when = () => true }: Scope = {},
-): void {
-  let checked = 0;
-  fc.assert(
-    fc.property(anyRules, among, (anyPolicy, seen) => {
-      const rules = { ...anyPolicy, policy: policy ?? anyPolicy.policy };
-      const decision = decide(rules, seen);
-      if (!when(decision, seen, rules)) return;
-      checked++;
-      law(rules, seen, decision);
-    }),
-    { numRuns: 1000 },
-  );
-  expect(checked).toBeGreaterThan(20);
-}
-
-const isClean = ({ volume, attachment }: Observation) =>
-  attachment.instanceId !== undefined &&
-  volume.tags[tagKeys.clean] === cleanMark({ ...attachment, instanceId: attachment.instanceId });
-const withTags = (seen: Observation, tags: Record<string, string>): Observation => ({
-  ...seen,
-  volume: { ...seen.volume, tags: { ...seen.volume.tags, ...tags } },
-});
-const without = (seen: Observation, key: string): Observation => {
-  const { [key]: _, ...tags } = seen.volume.tags;
-  return { ...seen, volume: { ...seen.volume, tags } };
-};
-const withOwner = (seen: Observation, change: Parameters<typeof instanceWith>[0]): Observation => ({
-  ...seen,
-  owner: { ...(seen.owner ?? instanceWith()), ...change },
-});
 
 describe('decide', () => {
   it('is a function of what was observed, and says why and what to do', () => {

@@ -137,3 +137,14 @@ export async function timed<T>(work: () => Promise<T>): Promise<{ ms: number; re
   for (let spent = 0; ms === 0 && spent < 300_000; spent += 10) await vi.advanceTimersByTimeAsync(10);
   return { result: await promise, ms };
 }
+
+/** What a takeover gives back of a volume that nobody has any more. */
+export const free = { volume: { state: 'available', attachments: [] } };
+
+/** An owner that is suspected, under the policy stonith; and what was asked to stop. */
+export function suspectBench(owner: Partial<Instance> = {}) {
+  const parts = takeoverBench({ policy: 'stonith', owner });
+  parts.suspect();
+  const stops = () => parts.ec2.calls.filter(({ method }) => method === 'stopInstance').map(({ args }) => args);
+  return { ...parts, stops };
+}

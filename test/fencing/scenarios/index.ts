@@ -17,8 +17,11 @@ const also = (staged: Staged, file: string, title: string): Staged => ({ ...stag
 const takerCrash = 'test/fencing/takeover-crash.test.ts';
 const everyCall = '1–8: the taker crashes before or after any of its calls, from an owner that is $title';
 const takeover = 'test/fencing/takeover.test.ts';
+const gone = 'test/fencing/takeover-gone.test.ts';
+const detach = 'test/fencing/takeover-detach.test.ts';
 const stonith = 'test/fencing/stonith.test.ts';
-const decide = 'test/fencing/decide.test.ts';
+const refused = 'test/fencing/stonith-refused.test.ts';
+const decide = 'test/fencing/decide-stonith.test.ts';
 const moves = 'test/e2e/nodes-move.test.ts';
 const faults = 'test/e2e/disk-faults.test.ts';
 const ghost = 'takes away the mount of a volume that was detached by force, and the next mount heals';
@@ -29,14 +32,14 @@ export const scenarios: Readonly<Record<number, Scenario>> = {
   1: { what: 'the taker crashes before its intent', staged: crash },
   2: { what: '… after its intent', staged: crash },
   3: { what: '… after StopInstances', staged: also(here('crashes'), stonith, '3: that was told to stop by a call') },
-  4: { what: '… after DetachVolume', staged: also(here('crashes'), takeover, '4: whose answer is lost') },
+  4: { what: '… after DetachVolume', staged: also(here('crashes'), detach, '4: whose answer is lost') },
   5: { what: '… after AttachVolume', staged: crash },
   6: { what: '… after the attach, before its tags', staged: crash },
   7: { what: '… during the check of the filesystem', staged: here('crashes') },
   8: { what: '… after the mount, before its answer', staged: here('crashes') },
-  9: { what: 'EC2 throttles at each step', staged: also(here('answers'), takeover, '9: that is throttled') },
+  9: { what: 'EC2 throttles at each step', staged: also(here('answers'), detach, '9: that is throttled') },
   10: { what: 'EC2 fails, denies, or cannot be reached', staged: also(here('answers'), takeover, '10: is waited for') },
-  11: { what: 'the owner is shown as stopped though restarted', staged: also(here('answers'), takeover, '11: whose') },
+  11: { what: 'the owner is shown as stopped though restarted', staged: also(here('answers'), gone, '11: whose') },
   12: { what: 'the volume is shown with an earlier owner, or free', staged: here('answers') },
   13: { what: 'reads go back in time after a success', staged: here('answers') },
   14: { what: 'a detach is delivered minutes late', staged: here('answers') },
@@ -71,24 +74,24 @@ export const scenarios: Readonly<Record<number, Scenario>> = {
   26: { what: 'two takers of one owner', staged: also(here('meanwhile'), takerCrash, '26: two takers at once') },
   27: {
     what: 'two nodes that fence each other',
-    staged: also(here('meanwhile'), stonith, '27: by a node that is itself'),
+    staged: also(here('meanwhile'), refused, '27: by a node that is itself'),
   },
   28: {
     what: 'the taker is the one cut off',
-    staged: also(here('schedulers'), stonith, '28: by a node that does not run'),
+    staged: also(here('schedulers'), refused, '28: by a node that does not run'),
   },
   29: { what: 'the taker is paused before its detach', staged: here('machines', 'meanwhile') },
   30: { what: 'clocks are wrong', staged: here('meanwhile') },
   31: { what: 'an operator detaches', staged: here('machines', 'meanwhile') },
   32: {
     what: 'an operator attaches elsewhere',
-    staged: also(here('meanwhile'), takeover, '32: with another attachment'),
+    staged: also(here('meanwhile'), gone, '32: with another attachment'),
   },
-  33: { what: 'an operator restarts the owner', staged: also(here('meanwhile'), takeover, '33: that is started') },
+  33: { what: 'an operator restarts the owner', staged: also(here('meanwhile'), gone, '33: that is started') },
   34: { what: 'an operator edits the tags', staged: here('meanwhile') },
   35: {
     what: 'the owner is terminated meanwhile',
-    staged: also(here('meanwhile'), takeover, '35: is detached by EC2'),
+    staged: also(here('meanwhile'), gone, '35: is detached by EC2'),
   },
   36: {
     what: 'the volume is deleted with its instance',
@@ -105,11 +108,11 @@ export const scenarios: Readonly<Record<number, Scenario>> = {
   },
   40: {
     what: 'the owner may not be stopped',
-    staged: also(here('meanwhile'), stonith, '40: when the role may not call'),
+    staged: also(here('meanwhile'), refused, '40: when the role may not call'),
   },
   41: { what: 'a stop is stuck', staged: also(here('stuck'), stonith, '41: that does not stop by force either') },
-  42: { what: 'writes arrive after a forced stop', staged: also(here('stuck'), takeover, '42: stopped by its host') },
-  43: { what: 'a detach is stuck', staged: also(here('stuck'), takeover, '43: that is stuck is forced') },
+  42: { what: 'writes arrive after a forced stop', staged: also(here('stuck'), gone, '42: stopped by its host') },
+  43: { what: 'a detach is stuck', staged: also(here('stuck'), detach, '43: that is stuck is forced') },
   44: {
     what: 'an attach is stuck',
     staged: also(here('refusals'), faults, 'undoes an attachment that never completes, and takes another device name'),
@@ -139,12 +142,12 @@ export const scenarios: Readonly<Record<number, Scenario>> = {
   53: { what: 'the volume is AWS’s', staged: also(here('refusals'), takeover, '53: a volume that AWS manages') },
   54: { what: 'EC2 does not list the owner', staged: also(here('refusals'), takeover, '54: keeps its volume') },
   55: { what: 'many fail at once', staged: here('storms') },
-  56: { what: 'two sick nodes take turns', staged: also(here('storms'), stonith, '56: a fourth time in an hour') },
+  56: { what: 'two sick nodes take turns', staged: also(here('storms'), refused, '56: a fourth time in an hour') },
   57: {
     what: 'daemons of several versions',
     staged: also(here('refusals'), decide, 'described by another version (57)'),
   },
-  58: { what: 'tags cannot be written', staged: also(here('refusals'), stonith, '58: when the announcement') },
+  58: { what: 'tags cannot be written', staged: also(here('refusals'), refused, '58: when the announcement') },
   59: { what: 'one node wants the volume twice', staged: here('meanwhile') },
   60: { what: 'the caller leaves', staged: here('machines', 'meanwhile') },
   61: { what: 'a Mount comes after the clean tag', staged: here('returning') },
