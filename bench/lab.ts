@@ -5,7 +5,7 @@ import { type Bed, bedIn } from './bed.ts';
 import { program } from './program.ts';
 import { type Seed, sow } from './seed.ts';
 
-export interface BedOptions extends Partial<Pick<SandboxOptions, 'nodes' | 'times' | 'nodeEnv' | 'attachmentLimits'>> {
+interface BedOptions extends Partial<Pick<SandboxOptions, 'nodes' | 'times' | 'nodeEnv' | 'attachmentLimits'>> {
   /** Volumes that exist from the beginning. */
   readonly seed?: Seed;
 }

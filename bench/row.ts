@@ -29,7 +29,7 @@ export interface Row {
   readonly note: string | undefined;
 }
 
-export type Verdict = 'met' | 'missed' | 'none';
+type Verdict = 'met' | 'missed' | 'none';
 
 /** What a row may cost. Times, in milliseconds, are held against the median of the runs, calls against the most. */
 export interface Limits {
@@ -38,7 +38,7 @@ export interface Limits {
   readonly overhead?: number;
 }
 
-export interface RowParts {
+interface RowParts {
   readonly id: string;
   readonly operation: string;
   readonly samples: readonly Sample[];

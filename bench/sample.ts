@@ -14,7 +14,7 @@ export const throttledOf = ({ calls }: Pick<Sample, 'calls'>): CallRecord[] =>
   calls.filter(({ result }) => result === 'RequestLimitExceeded');
 
 /** From when until when, in milliseconds since 1970. */
-export interface Span {
+interface Span {
   readonly from: number;
   readonly to: number;
 }

@@ -14,7 +14,7 @@ import type { VolumeDriver } from './volumes/types.ts';
 /** A driver that runs until it is closed; what it has in hand then is taken up again by the next start. */
 export type OpenDriver = VolumeDriver & { close(): Promise<void> };
 
-export interface DaemonParts {
+interface DaemonParts {
   /** Opens the driver. It is called once the socket answers, and need not wait for EC2 or the metadata service. */
   readonly openDriver: (settings: Settings, log: Logger) => OpenDriver | Promise<OpenDriver>;
   readonly log: Logger;

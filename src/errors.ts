@@ -42,7 +42,7 @@ const catalogue = {
 export type ErrorCode = keyof typeof catalogue;
 
 /** The four things every error says. All are sentence parts without a full stop; `tried` completes "cannot …". */
-export interface ErrorParts {
+interface ErrorParts {
   /** The volume's name as the user gave it; absent where an adapter does not know it. */
   volume?: string | undefined;
   tried: string;

@@ -3,7 +3,7 @@ import { type DestinationStream, destination, type Logger, pino } from 'pino';
 import type { Settings } from './config.ts';
 
 /** What the daemon is doing when it writes a line: the verb, or a name of its own business, and the volume if one. */
-export interface Operation {
+interface Operation {
   readonly op: string;
   readonly volume?: string;
 }
@@ -49,7 +49,7 @@ export function createLogger(
 }
 
 /** An error with its code and its chain of causes. Other properties are left out: SDK errors carry whole requests. */
-export function serializeError(error: unknown, depth = 0): object {
+function serializeError(error: unknown, depth = 0): object {
   if (!(error instanceof Error)) return { message: String(error) };
   const { name, message, stack, cause } = error;
   return {

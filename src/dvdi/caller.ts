@@ -2,7 +2,7 @@ import type { ServerResponse } from 'node:http';
 import { DriverError } from '../errors.ts';
 
 /** How long a caller is kept waiting, and what it is told then. */
-export interface Patience {
+interface Patience {
   readonly ms: number;
   /** Undefined where the work is about no single one. */
   readonly volume: string | undefined;

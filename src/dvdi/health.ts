@@ -2,7 +2,7 @@ import type { FastifyInstance } from 'fastify';
 import type { Health, VolumeDriver } from '../volumes/types.ts';
 
 /** The path of the health endpoint, for GET. */
-export const healthPath = '/health';
+const healthPath = '/health';
 
 /**
  * Adds the health endpoint: 200 with status "ok", or 503 with status "failing" and the problems. It waits for nothing and

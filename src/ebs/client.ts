@@ -1,6 +1,6 @@
 import { EC2Client } from '@aws-sdk/client-ec2';
 
-export interface Ec2ClientOptions {
+interface Ec2ClientOptions {
   /** Undefined leaves it to the SDK's chain: AWS_REGION, then the profile. */
   readonly region: string | undefined;
   /** How long connecting may take; 2 s unless told. */

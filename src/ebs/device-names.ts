@@ -11,7 +11,7 @@ export const deviceNames: readonly string[] = [
   ...series('sd', 'fghijklmnop'),
 ];
 
-export interface DeviceNameUse {
+interface DeviceNameUse {
   /** Names in use on the instance, by EC2's, the kernel's or our own account; "/dev/" may be left out. */
   readonly taken: ReadonlySet<string>;
   /** Names of earlier attachments, oldest first; a repeated name counts by its last use. */

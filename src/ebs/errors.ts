@@ -105,7 +105,7 @@ const todoByCode: Record<Exclude<Ec2Code, 'EC2_DENIED'>, string> = {
   EC2_REJECTED: 'Correct what it says and try again',
 };
 
-export interface CallContext {
+interface CallContext {
   /** What was tried, to complete "cannot …". */
   readonly tried: string;
   /** The EC2 API action, as "AttachVolume": a denial names the permission it needs. */

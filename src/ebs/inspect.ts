@@ -44,7 +44,7 @@ export interface Inspection {
   close(): void;
 }
 
-export interface InspectionOptions {
+interface InspectionOptions {
   readonly cluster: string;
   /** Undefined leaves it to the SDK's chain. */
   readonly region: string | undefined;

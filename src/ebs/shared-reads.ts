@@ -5,7 +5,7 @@ import { Batch } from './batch.ts';
 /** A batch waits for the answer to one sent before it, but no longer than this: a stuck call must not hold up others. */
 const longestWaitMs = 100;
 
-export interface SharedReadsOptions<Item> {
+interface SharedReadsOptions<Item> {
   /** Keys in one call. */
   readonly limit: number;
   /** Reads what belongs to the keys, in one go. It takes the keys no earlier than it sends. */

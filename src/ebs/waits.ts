@@ -13,7 +13,7 @@ export interface WaitOptions extends CallOptions {
   readonly delayMs?: number | undefined;
 }
 
-export interface VolumeWait<T> extends WaitOptions {
+interface VolumeWait<T> extends WaitOptions {
   /** What is waited for, to complete "cannot …". */
   readonly tried: string;
   readonly read: (signal: AbortSignal) => Promise<EbsVolume | undefined>;

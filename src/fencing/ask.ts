@@ -12,7 +12,7 @@ export interface Place {
   readonly prefix: string;
 }
 
-export interface Answer {
+interface Answer {
   readonly status: number;
   readonly location: string | undefined;
   /** When it answered by its own clock, milliseconds since 1970; undefined when it does not say. */

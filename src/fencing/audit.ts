@@ -29,7 +29,7 @@ export interface FenceCounters {
 }
 
 /** What an operator does by command. */
-export interface OperatorAct {
+interface OperatorAct {
   readonly act: 'confirm' | 'pause' | 'resume';
   readonly reason?: string;
   /** How many volumes it is about. */
@@ -41,7 +41,7 @@ export interface OperatorAct {
 }
 
 /** That fencing is paused, as it was seen. */
-export interface SeenPause {
+interface SeenPause {
   readonly reason: string;
   /** RFC 3339. */
   readonly seenAt: string;

@@ -4,10 +4,10 @@ import type { Attachment, Instance } from '../ebs/types.ts';
 import { confirmationOf, intentsOf } from './records.ts';
 import type { Evidence, Observation } from './types.ts';
 
-export type Proof = Exclude<Evidence, 'suspected' | 'preempted'>;
+type Proof = Exclude<Evidence, 'suspected' | 'preempted'>;
 
 /** What is known of the owner. A reason or todo is a clause about it, without its subject. */
-export type OwnerFinding =
+type OwnerFinding =
   | { readonly kind: 'proven'; readonly evidence: Proof; readonly reason: string }
   /** No proof now, but it may become one by itself. */
   | { readonly kind: 'changing'; readonly reason: string; readonly todo: string }

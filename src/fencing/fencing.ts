@@ -10,7 +10,7 @@ import type { FencePolicy, Rules } from './types.ts';
 /** Takeovers of one node that stop an instance at the same time: more of them would look like an outage of our own. */
 const mostStops = 2;
 
-export interface FenceSettings extends SchedulerSettings {
+interface FenceSettings extends SchedulerSettings {
   readonly fencePolicy: FencePolicy;
   readonly fenceSuspicions: number;
   readonly cluster: string;

@@ -4,7 +4,7 @@ import { isGone } from '../ebs/volume-record.ts';
 import type { FencePolicy } from './types.ts';
 
 /** A call that the settings need, and what does not work without it, as a clause. */
-export interface Need {
+interface Need {
   readonly permission: Permission;
   readonly without: string;
   /** A tag that a policy may ask of the instance in question: where it is lacking, a denial says nothing about others. */
@@ -19,13 +19,13 @@ export interface Missing {
   readonly without: string;
 }
 
-export interface PermissionFindings {
+interface PermissionFindings {
   readonly missing: readonly Missing[];
   /** Calls of which EC2 did not say whether they are allowed, with why. */
   readonly unknown: readonly string[];
 }
 
-export interface PermissionContext {
+interface PermissionContext {
   readonly policy: FencePolicy;
   readonly onRemove: 'delete' | 'snapshot' | 'retain';
   readonly cluster: string;

@@ -123,7 +123,7 @@ export function devicesOf(tags: Tags, instanceId: string): string[] {
 }
 
 /** What tells one attachment of a volume from all others. */
-export type AttachmentName = {
+type AttachmentName = {
   readonly [Key in 'instanceId' | 'device' | 'attachTime']: Attachment[Key] | undefined;
 };
 

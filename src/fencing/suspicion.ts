@@ -16,7 +16,7 @@ const stormSuspects = 3;
 const stormShare = 0.2;
 
 /** `source` tells independent ones apart. */
-export interface Suspicion {
+interface Suspicion {
   readonly source: 'host' | 'guest' | 'scheduler';
   readonly detail: string;
 }

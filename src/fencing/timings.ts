@@ -24,9 +24,8 @@ export interface FenceTimings {
   readonly sendMs: number;
   /** After a stop that may have been forced, writes may still arrive for a while (AWS, "How Amazon EC2 instance stop works"). */
   readonly settleMs: number;
-  /** How long a graceful stop, and then a forced one, may take. */
+  /** How long a graceful stop may take before a forced one. */
   readonly gracefulMs: number;
-  readonly forcedMs: number;
   /** How a detach is looked at: EC2 takes some 2 s for one, and sooner is noticed soon. The sum is how long it may take. */
   readonly detachLooks: readonly Looks[];
   /** The same where EC2 detaches by itself, because the owner is terminated; then it is told to. */
@@ -47,7 +46,6 @@ export const fenceTimings: FenceTimings = {
   sendMs: 10_000,
   settleMs: 60_000,
   gracefulMs: 240_000,
-  forcedMs: 600_000,
   detachLooks: [
     { forMs: 2600, delayMs: 1800, everyMs: 100 },
     { forMs: 7400, delayMs: 300, everyMs: 400 },

@@ -12,7 +12,7 @@ export async function hasOutgrown(device: BlockDevice, type: FilesystemType): Pr
 }
 
 /** The command that grows a mounted filesystem to the size of its disk. */
-export function growCommand(path: string, target: string, type: FilesystemType): [string, ...string[]] {
+function growCommand(path: string, target: string, type: FilesystemType): [string, ...string[]] {
   const commands: Record<FilesystemType, [string, ...string[]]> = {
     ext4: ['resize2fs', path],
     xfs: ['xfs_growfs', target],

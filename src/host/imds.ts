@@ -3,7 +3,7 @@ import { text } from 'node:stream/consumers';
 import { DriverError } from '../errors.ts';
 
 /** The instance metadata service, version 2. */
-export interface Imds {
+interface Imds {
   /**
    * The document at a path below /latest, as "meta-data/spot/instance-action"; undefined when there is none (404).
    * @throws DriverError HOST_FAILED for any other outcome: no answer is never "none".

@@ -10,7 +10,7 @@ export interface CommandResult {
   readonly stderr: string;
 }
 
-export interface RunOptions {
+interface RunOptions {
   /** Kills the command and what it started (SIGKILL) after this many milliseconds; none by default: fsck and mkfs take what they take. */
   readonly timeoutMs?: number;
 }

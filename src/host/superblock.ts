@@ -18,7 +18,7 @@ export async function readFilesystemSize(device: BlockDevice, type: FilesystemTy
 }
 
 /** The size a superblock claims. Formats: fs/ext4/ext4.h, fs/xfs/libxfs/xfs_format.h, fs/btrfs (btrfs_super_block). */
-export function filesystemSize(head: Buffer, type: FilesystemType): number | undefined {
+function filesystemSize(head: Buffer, type: FilesystemType): number | undefined {
   return { ext4: ext4Size, xfs: xfsSize, btrfs: btrfsSize }[type](head);
 }
 

@@ -1,7 +1,7 @@
 import { watch } from 'node:fs';
 
 /** Tells when a directory's entries change, or some time has passed; nothing is missed between two waits. */
-export interface DirectoryWatch {
+interface DirectoryWatch {
   /** Waits for a change since the last wait began, at most `maxMs`; throws the signal's reason when aborted. */
   next(maxMs: number, signal: AbortSignal): Promise<void>;
   close(): void;

@@ -21,7 +21,7 @@ export const one = (value: number | boolean | undefined): readonly Sample[] => [
 ];
 
 /** Takes what a node is now; without that its series are left out. */
-export type Show = (status: NodeStatus | undefined) => void;
+type Show = (status: NodeStatus | undefined) => void;
 
 export function showGauge(registry: Registry, { name, help, labels = [], read }: Measure): Show {
   const gauge = new Gauge({ name: `${prefix}${name}`, help, labelNames: labels, registers: [registry] });

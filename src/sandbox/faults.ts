@@ -21,7 +21,7 @@ export const faultKinds = [
 export type FaultKind = (typeof faultKinds)[number];
 
 /** What is to go wrong, as POSTed to the switchboard. */
-export interface FaultSpec {
+interface FaultSpec {
   readonly kind: FaultKind;
   /** An action, or a pattern with `*` as "Describe*"; every action without. */
   readonly action?: string;

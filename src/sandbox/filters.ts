@@ -2,7 +2,7 @@ import { Ec2Error, invalid } from './ec2-error.ts';
 import { groups, type Query, text, texts } from './query.ts';
 
 /** One Filter.N: a record matches when any of its values does. */
-export interface Filter {
+interface Filter {
   readonly name: string;
   readonly values: readonly string[];
 }

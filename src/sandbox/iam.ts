@@ -8,7 +8,7 @@ export interface IamPolicy {
   readonly Statement: readonly IamStatement[];
 }
 
-export interface IamStatement {
+interface IamStatement {
   readonly Sid?: string;
   readonly Effect: string;
   readonly Action: string | readonly string[];

@@ -8,7 +8,7 @@ const plainPath = (path: string): string =>
   path.replace(/\\([0-7]{3})/g, (_, digits: string) => String.fromCharCode(Number.parseInt(digits, 8)));
 
 /** The mountpoints at or below `dir` in this process's mount namespace, those mounted last first. */
-export async function mountpointsBelow(dir: string): Promise<string[]> {
+async function mountpointsBelow(dir: string): Promise<string[]> {
   const lines = (await readFile('/proc/self/mountinfo', 'utf8')).split('\n');
   return lines
     .map((line) => plainPath(line.split(' ')[4] ?? ''))

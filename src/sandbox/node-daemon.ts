@@ -11,7 +11,7 @@ import { enterNode } from './mounts.ts';
 import type { NodeLayout } from './node-layout.ts';
 import { killAll, processesBeside, processesOfNodes } from './processes.ts';
 
-export interface DaemonSettings {
+interface DaemonSettings {
   readonly layout: NodeLayout;
   readonly command: readonly string[];
   readonly environment: Readonly<Record<string, string>>;

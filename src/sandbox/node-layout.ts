@@ -38,7 +38,7 @@ export async function prepareLayout(layout: NodeLayout): Promise<void> {
 }
 
 /** The lowest NVMe controller number, from 1 up, that the node does not use. */
-export async function freeController(layout: NodeLayout): Promise<number> {
+async function freeController(layout: NodeLayout): Promise<number> {
   const used = new Set(await readdir(join(layout.sysfs, 'class/nvme')));
   let number = 1;
   while (used.has(`nvme${number}`)) number += 1;

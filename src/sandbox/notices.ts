@@ -8,7 +8,7 @@ const timeOf = (fault: Fault, laterMs: number): Date =>
 /** IMDS writes RFC 3339 in whole seconds. */
 const seconds = (time: Date): string => `${time.toISOString().slice(0, 19)}Z`;
 
-export interface ScheduledEvent {
+interface ScheduledEvent {
   readonly id: string;
   readonly code: string;
   readonly description: string;

@@ -1,7 +1,7 @@
 import { Ec2Error, invalid } from './ec2-error.ts';
 import { type Query, text, whole } from './query.ts';
 
-export interface Page<T> {
+interface Page<T> {
   readonly items: readonly T[];
   readonly nextToken: string | undefined;
 }

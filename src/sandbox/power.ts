@@ -43,7 +43,7 @@ export async function bootNow(world: World, instance: InstanceRecord): Promise<v
   else await machine.powerOn(disksAtBoot(world, instance.id));
 }
 
-export interface StopManner {
+interface StopManner {
   /** Power is cut at once, without a shutdown of the guest (Force, SkipOsShutdown). */
   readonly hurried: boolean;
   readonly hibernate: boolean;

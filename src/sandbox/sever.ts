@@ -57,7 +57,7 @@ export async function syncFilesystem(loop: Loop, dir: string): Promise<void> {
   await reach(loop, dir, (mountpoint) => command('sync', '--file-system', mountpoint));
 }
 
-export interface Cut {
+interface Cut {
   readonly loop: Loop;
   readonly files: VolumeFiles;
   /** The volume's file. */

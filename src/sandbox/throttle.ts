@@ -1,7 +1,7 @@
 import { type Query, text } from './query.ts';
 
 /** A token bucket: `size` calls at once, `refill` a second. */
-export interface BucketSize {
+interface BucketSize {
   readonly size: number;
   readonly refill: number;
 }

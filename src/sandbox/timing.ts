@@ -1,7 +1,7 @@
 export const timingNames = ['none', 'bench', 'aws'] as const;
 export type TimingName = (typeof timingNames)[number];
 
-export type Step = 'roundTrip' | 'create' | 'attach' | 'detach' | 'stop' | 'start' | 'modify' | 'snapshot' | 'delete';
+type Step = 'roundTrip' | 'create' | 'attach' | 'detach' | 'stop' | 'start' | 'modify' | 'snapshot' | 'delete';
 
 /** How long EC2 takes, and whether it counts calls against token buckets. */
 export interface Timing {

@@ -30,7 +30,7 @@ export interface World {
 }
 
 /** One call as an action sees it. */
-export interface Call {
+interface Call {
   readonly query: Query;
   /** What a Describe answers from: the state now, or an older one while stale reads are switched on. */
   readonly view: CloudState;

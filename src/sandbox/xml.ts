@@ -1,11 +1,5 @@
 /** What an answer is made of: members in order, lists as arrays; undefined is left out. */
-export type XmlValue =
-  | string
-  | number
-  | boolean
-  | undefined
-  | readonly XmlValue[]
-  | { readonly [member: string]: XmlValue };
+type XmlValue = string | number | boolean | undefined | readonly XmlValue[] | { readonly [member: string]: XmlValue };
 /** An answer's top level. */
 export type XmlBody = { readonly [member: string]: XmlValue };
 

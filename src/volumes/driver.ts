@@ -113,7 +113,7 @@ export async function openDriver(
 }
 
 /** Where this node records what fencing decides and does. */
-export const auditFile = ({ root }: Settings): string => join(root, 'state', 'fencing.jsonl');
+const auditFile = ({ root }: Settings): string => join(root, 'state', 'fencing.jsonl');
 
 async function openLocal(settings: Settings, log: Logger, world: World): Promise<LocalState> {
   parseDefaultTags(settings.tags);

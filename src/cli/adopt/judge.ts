@@ -11,7 +11,7 @@ const maxForeignTags = 35;
  * `free`: may be adopted by name, by id or with all others; `by-id`: only whoever names it by its id means it; `rename`: only
  * by its id and under another name; `never`: not at all.
  */
-export type Verdict = 'free' | 'by-id' | 'rename' | 'never';
+type Verdict = 'free' | 'by-id' | 'rename' | 'never';
 
 /** A volume that does not belong to the cluster, as `adopt` sees it. */
 export interface Candidate {

@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import { parseEnv } from 'node:util';
 
 /** Where the unit of systemd has the daemon's variables. */
-export const unitFile = '/etc/docker-volume-ebs/env';
+const unitFile = '/etc/docker-volume-ebs/env';
 
 /** Where the daemon's variables were taken from. */
 export type Variables =

@@ -8,7 +8,7 @@ import { filesystemUsage } from '../../host/usage.ts';
 import { type MountPoint, mountOf, readMountPoints } from './mountpoints.ts';
 
 /** An EBS disk that the kernel describes. */
-export interface SeenDisk {
+interface SeenDisk {
   readonly volumeId: string;
   /** Its node below the device root; undefined where there is none. */
   readonly path: string | undefined;
@@ -25,7 +25,7 @@ export interface Tool {
 }
 
 /** The directory of the mountpoints and the journal, or, while it is not made, the directory that it will be in. */
-export interface RootSpace {
+interface RootSpace {
   readonly path: string;
   readonly exists: boolean;
   readonly freeBytes: number;

@@ -10,7 +10,7 @@ import type { Variables } from './environment.ts';
 import type { Facts, SchedulerFact } from './facts.ts';
 import { openMachine } from './machine.ts';
 
-export interface WorldOptions {
+interface WorldOptions {
   readonly settings: Settings;
   readonly variables: Variables;
   readonly env: NodeJS.ProcessEnv;

@@ -1,8 +1,8 @@
 import { UsageError } from '../operator-client.ts';
 import { readOptions } from './options.ts';
 
-export const commands = ['create', 'remove', 'mount', 'unmount', 'path', 'get', 'list', 'version', 'help'] as const;
-export type Command = (typeof commands)[number];
+const commands = ['create', 'remove', 'mount', 'unmount', 'path', 'get', 'list', 'version', 'help'] as const;
+type Command = (typeof commands)[number];
 
 export interface CommandLine {
   readonly command: Command;

@@ -38,7 +38,7 @@ export interface Installation {
 }
 
 /** What is to be changed, and what the daemon will be then. */
-export interface Plan {
+interface Plan {
   readonly places: Places;
   readonly socket: string;
   readonly changes: readonly Change[];

@@ -4,7 +4,7 @@ import { DriverError } from '../../errors.ts';
 import { run } from '../../host/run.ts';
 
 /** True where systemd is this machine's init (sd_booted(3)). */
-export const systemdRuns = (): boolean => existsSync('/run/systemd/system');
+const systemdRuns = (): boolean => existsSync('/run/systemd/system');
 
 /** Runs systemctl. @throws DriverError HOST_FAILED with what it said. */
 export async function systemctl(...args: readonly string[]): Promise<void> {

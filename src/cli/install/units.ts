@@ -1,7 +1,7 @@
 import { envFile, programName, serviceName, socketName } from './places.ts';
 
 /** What the units say about this installation. All are absolute paths that need no quoting. */
-export interface UnitFacts {
+interface UnitFacts {
   readonly program: string;
   /** DVE_ROOT and DVE_SOCKET. */
   readonly root: string;

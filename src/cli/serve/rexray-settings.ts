@@ -177,7 +177,7 @@ const table: readonly RexRaySetting[] = [
 ];
 
 /** What an environment written for REX-Ray comes to here. */
-export interface Understood {
+interface Understood {
   /** Variables of ours and of AWS that it sets; never one that is set already. */
   readonly env: Readonly<Record<string, string>>;
   /** What its user must know, a line each. Never holds a value: some are secret. */

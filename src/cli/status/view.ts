@@ -42,7 +42,7 @@ export interface StatusVolume {
   };
 }
 
-export interface StatusOptions {
+interface StatusOptions {
   /** Only these; all where there are none. */
   readonly names: readonly string[];
   /** Of the terminal; undefined where nothing needs to fit. */

@@ -10,7 +10,7 @@ import { instanceShape } from './shapes.ts';
 const maxNodes = 20;
 const defaultType = 'm5.large';
 
-export interface InstanceSpec {
+interface InstanceSpec {
   readonly zone: string;
   readonly type: string;
   readonly tags: TagSet;

@@ -11,7 +11,7 @@ import {
 import type { XmlBody } from '../xml.ts';
 
 /** How records are written in answers (member names of the EC2 API model, 2016-11-15). */
-export const tagItems = (tags: TagSet): XmlBody[] => Object.entries(tags).map(([key, value]) => ({ key, value }));
+const tagItems = (tags: TagSet): XmlBody[] => Object.entries(tags).map(([key, value]) => ({ key, value }));
 
 export const attachmentShape = (volumeId: string, attachment: AttachmentRecord): XmlBody => ({
   volumeId,

@@ -158,7 +158,7 @@ export async function stillUsed(node: Node, held: Held): Promise<string | undefi
 }
 
 /** The clause for a disk that something else has mounted: `user`, where that can be seen. */
-export function usedBy(disk: BlockDevice | undefined, { volume, device }: Held, user = 'a container or program') {
+function usedBy(disk: BlockDevice | undefined, { volume, device }: Held, user = 'a container or program') {
   return `${user} still has ${disk?.path ?? device} (${volume.id}) mounted`;
 }
 

@@ -15,7 +15,7 @@ const sweepMs = 15_000;
 const orphanMs = 30_000;
 
 /** Looks after what is held here without being asked: releases, lost disks, holders that are gone. */
-export interface Keeper {
+interface Keeper {
   /** Releases the volume after a while if nobody holds it then, and tries again while something prevents it. */
   schedule(name: string, delayMs: number): void;
   cancel(name: string): void;

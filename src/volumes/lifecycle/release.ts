@@ -3,7 +3,7 @@ import { agree, unmounted } from './agree.ts';
 import { detachIdle, makeIdle } from './detach.ts';
 
 /** How it stands with a volume after {@link release}: given back, held by somebody, or kept by something. */
-export type ReleaseOutcome = 'done' | 'held' | { readonly blockedBy: string };
+type ReleaseOutcome = 'done' | 'held' | { readonly blockedBy: string };
 
 /**
  * Gives a volume that nobody holds back to EC2: unmount, clean tag, detach, each journalled before. Resumable at any

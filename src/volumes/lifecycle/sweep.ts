@@ -10,7 +10,7 @@ const youngMs = 30_000;
 const startMs = 10_000;
 
 /** `ended`: the volume has lost its last holder by this. Otherwise why it keeps them, as a clause. */
-export type SweepOutcome = 'ended' | { readonly keptBy: string };
+type SweepOutcome = 'ended' | { readonly keptBy: string };
 
 /**
  * Ends holders whose containers are gone: dockerd, once killed, never sends their Unmount. Only

@@ -7,7 +7,7 @@ import type { FencePolicy } from '../../fencing/types.ts';
 import { noSuchVolume } from '../state/lookup.ts';
 import type { Node } from '../state/node.ts';
 
-export interface Word {
+interface Word {
   /** The instance that is said to be finished with the volume. */
   readonly victim: string;
   /** Not empty. */

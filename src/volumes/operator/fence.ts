@@ -18,7 +18,7 @@ const lane = { lane: 'takeover' } as const;
 /** What of a reason fits into a tag beside the node and the time. */
 const longestReason = 90;
 
-export interface FenceAccess {
+interface FenceAccess {
   /** Where this node's audit is kept. */
   readonly auditFile: string;
   readonly permissions: PermissionCheck;

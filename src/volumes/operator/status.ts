@@ -14,7 +14,7 @@ export interface Opened {
 }
 
 /** What a status is gathered from. */
-export interface StatusSources {
+interface StatusSources {
   readonly local: Pick<LocalState, 'settings' | 'host' | 'fencing' | 'held' | 'waits'>;
   opened(): Opened | undefined;
   /** Why it is not opened yet, as a clause. */

@@ -30,7 +30,7 @@ export interface CreateOptions {
   readonly tags?: Readonly<Record<string, string>>;
 }
 
-export type OptionName = keyof CreateOptions;
+type OptionName = keyof CreateOptions;
 
 /** Reads one value or throws {@link BadValue} with the rule it breaks, as a clause that follows the option's name. */
 type Reader<T> = (text: string) => T;

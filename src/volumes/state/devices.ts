@@ -19,7 +19,7 @@ export interface DeviceUse {
 }
 
 /** A name that is free but kept back from a volume. */
-export interface KeptBack {
+interface KeptBack {
   readonly name: string;
   /** A clause. */
   readonly why: string;

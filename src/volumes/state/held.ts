@@ -8,7 +8,7 @@ import type { Holder } from './holders.ts';
  * may hold it), detaching (the clean tag may be written: it is never mounted again under this attachment).
  */
 export const phases = ['attaching', 'attached', 'mounted', 'detaching'] as const;
-export type Phase = (typeof phases)[number];
+type Phase = (typeof phases)[number];
 
 /** A volume held on this node: what the journal keeps and `get` answers from. */
 export interface Held {

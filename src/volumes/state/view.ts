@@ -26,7 +26,7 @@ export interface Answer<T> {
 }
 
 /** Reads of one kind for callers who only show them. */
-export interface View<T> {
+interface View<T> {
   /**
    * What a read says now, which callers at the same time share; where it takes long or fails, the last positive answer.
    * @returns undefined only when EC2 itself says that there is nothing.
