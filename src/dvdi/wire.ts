@@ -8,6 +8,7 @@ import type { Endpoint } from './endpoint.ts';
 import { endpoints } from './endpoints.ts';
 import { asDriverError, contentType, malformed, noSuchEndpoint, refuseConnection } from './envelope.ts';
 import { addHealth } from './health.ts';
+import { peerPid } from './peer.ts';
 
 export interface WireOptions {
   /** Calls that need the driver wait for a promised one; Activate and Capabilities do not. */
@@ -112,7 +113,8 @@ async function answer(
       else log.warn(late, 'failed after its caller had gone');
     },
   };
-  return workFor(reply.raw, patience, async (signal) => endpoint.answer(driver, request.body, { signal }));
+  const pid = peerPid(request.raw.socket);
+  return workFor(reply.raw, patience, async (signal) => endpoint.answer(driver, request.body, { signal, pid }));
 }
 
 function waitOf(driver: VolumeDriver | undefined, volume: string | undefined): string | undefined {

@@ -4,9 +4,10 @@ import { isDeviceBusy } from './busy.ts';
 import { readContent, wasEverMounted } from './content.ts';
 import { attachedVolumeIds, findDevice, usedDeviceNames, waitForDevice, waitForDeviceGone } from './devices.ts';
 import { openSubdirectory } from './directory.ts';
+import { engineOf, isRunning } from './engines.ts';
 import { checkFilesystem, makeFilesystem } from './filesystems.ts';
 import { abandonMount, mountDevice, mountedAt, unmountTarget } from './mounts.ts';
-import { mountedElsewhereBy } from './namespaces.ts';
+import { lookElsewhere } from './namespaces.ts';
 import { hostFailed } from './tools.ts';
 import type { Host } from './types.ts';
 import { filesystemUsage } from './usage.ts';
@@ -40,7 +41,10 @@ export async function openHost(
     unmount: unmountTarget,
     mountedAt,
     filesystemUsage,
-    mountedElsewhereBy,
+    mountedElsewhereBy: async (number, ourMountpoint) => (await lookElsewhere())(number, ourMountpoint),
+    lookElsewhere,
+    engineOf,
+    isRunning,
     abandonMount,
     watchDevices: (onChange) => ({ close: openWatcher(settings.deviceRoot, onChange) }),
     isDeviceBusy,

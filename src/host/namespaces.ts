@@ -1,7 +1,7 @@
 import { readdir, readFile, readlink } from 'node:fs/promises';
 import { parseMountinfo } from './mountinfo.ts';
 import { errnoOf, hostFailed } from './tools.ts';
-import type { MountEntry } from './types.ts';
+import type { MountEntry, UserElsewhere } from './types.ts';
 
 // A process may end while we read about it, and a zombie has no namespace any more.
 const endedCodes = new Set<string | undefined>(['ENOENT', 'ESRCH', 'EINVAL', 'EACCES', 'EPERM']);
@@ -14,24 +14,28 @@ function ifAlive<T>(promise: Promise<T>): Promise<T | undefined> {
 }
 
 /**
- * A process that we see, in another mount namespace, that has a filesystem mounted at a place of its own: a container
- * that uses the volume. Copies that propagation made of our own mount (an engine's namespace, the host's view of a plugin)
+ * One look at the mount namespaces of all processes that we see. It then tells of a process, in another mount namespace,
+ * that has a filesystem mounted at a place of its own: a container that uses the volume. Copies that propagation made of our own mount (an engine's namespace, the host's view of a plugin)
  * end with ours and do not count. Undefined proves nothing where other processes cannot be seen, as in a plugin's own PID
  * namespace: an exclusive open decides there (see busy.ts).
- * @param number "major:minor" of the mounted filesystem, as mountinfo has it.
- * @param ourMountpoint where we have it mounted.
  * @throws DriverError HOST_FAILED
  */
-export async function mountedElsewhereBy(number: string, ourMountpoint: string): Promise<string | undefined> {
-  const suffix = ourMountpoint.split('/').slice(-2).join('/');
-  const isCopy = (entry: MountEntry) => entry.root === '/' && entry.mountpoint.endsWith(`/${suffix}`);
-  const isOwn = (entry: MountEntry) => entry.number === number && !isCopy(entry);
+export async function lookElsewhere(): Promise<UserElsewhere> {
   try {
+    const byFilesystem = new Map<string, { readonly pid: string; readonly entry: MountEntry }[]>();
     for (const pid of await representatives()) {
       const text = await ifAlive(readFile(`/proc/${pid}/mountinfo`, 'utf8'));
-      if (text !== undefined && parseMountinfo(text).some(isOwn)) return await describeProcess(pid);
+      for (const entry of parseMountinfo(text ?? '')) {
+        const found = byFilesystem.get(entry.number) ?? [];
+        if (found.push({ pid, entry }) === 1) byFilesystem.set(entry.number, found);
+      }
     }
-    return undefined;
+    return async (number, ourMountpoint) => {
+      const suffix = ourMountpoint.split('/').slice(-2).join('/');
+      const isCopy = (entry: MountEntry) => entry.root === '/' && entry.mountpoint.endsWith(`/${suffix}`);
+      const user = byFilesystem.get(number)?.find(({ entry }) => !isCopy(entry));
+      return user === undefined ? undefined : describeProcess(user.pid);
+    };
   } catch (error) {
     throw hostFailed('look into the other mount namespaces', error, 'Check that /proc is mounted and readable');
   }

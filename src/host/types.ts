@@ -49,6 +49,16 @@ export type MountedAt =
   /** `disk` is the disk asked about; `other` anything else. */
   | { readonly what: 'disk' | 'other'; readonly number: string };
 
+/** A process of this machine; ids are used again, so the start tells which (clock ticks since boot). */
+export interface ProcessIdentity {
+  /** 0 stands for one that is there and cannot be seen from here. */
+  readonly pid: number;
+  readonly startedAt: number;
+}
+
+/** As {@link Host.mountedElsewhereBy}, answered from one look at all processes. */
+export type UserElsewhere = (number: string, ourMountpoint: string) => Promise<string | undefined>;
+
 export interface DirectoryOwner {
   readonly uid: number | undefined;
   readonly gid: number | undefined;
@@ -110,6 +120,12 @@ export interface Host {
    * container), `ourMountpoint` and its propagated copies apart; a noun for people. Undefined proves nothing.
    */
   mountedElsewhereBy(number: string, ourMountpoint: string): Promise<string | undefined>;
+  /** One look at the mounts of all processes, for many such questions. */
+  lookElsewhere(): Promise<UserElsewhere>;
+  /** The engine behind a mount that this process asked for; with no id, one that runs on this machine, if any. */
+  engineOf(pid: number | undefined): Promise<ProcessIdentity | undefined>;
+  /** True until the process has ended, and always of one that cannot be seen. */
+  isRunning(process: ProcessIdentity): Promise<boolean>;
   /** Takes away a mount whose disk is gone, busy or not; nothing more is written through it. */
   abandonMount(target: string): Promise<void>;
   /** Tells of every change in the device directory until closed. */

@@ -98,7 +98,7 @@ async function openNode(local: LocalState, identity: Identity, signal: AbortSign
     ...local,
     ec2,
     devices,
-    mountCalls: { inHand: 0, lastEnd: Number.NEGATIVE_INFINITY },
+    mountCalls: { inHand: 0, lastEnd: Number.NEGATIVE_INFINITY, lastOf: new Map(), began: performance.now() },
     drain: { now: undefined },
     instanceId: identity.instanceId,
     zone: identity.availabilityZone,

@@ -91,7 +91,7 @@ export async function openDriver(
     mount: (name, id, caller) =>
       onVolume('mount', name, (node) =>
         countedMount(node, caller?.signal, () =>
-          node.queue.run(name, () => holdVolume(node, name, id, caller?.signal)),
+          node.queue.run(name, () => holdVolume(node, name, id, caller?.signal, caller?.pid)),
         ),
       ),
     unmount: (name, id) => inTurn('unmount', name, (node) => letVolumeGo(node, name, id)),

@@ -9,6 +9,8 @@ export type { ListedVolume, VolumeInfo } from './requests/get.ts';
 export interface CallerOptions {
   /** Aborted when the caller has gone (deadline, closed connection): the work goes on, nothing is held for it. */
   readonly signal?: AbortSignal | undefined;
+  /** The caller's process: 0 for one that cannot be seen from here, undefined where it is not known. */
+  readonly pid?: number | undefined;
 }
 
 /**

@@ -1,4 +1,6 @@
-import { readFile } from 'node:fs/promises';
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { readdir, readFile } from 'node:fs/promises';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type Dockerd, startDockerd, withVolume } from '../support/dockerd.ts';
 import { requires } from '../support/requirements.ts';
@@ -9,14 +11,36 @@ const { skip } = requires('root', 'loop', 'dockerd');
 /** Within this a holder whose container is gone has been noticed, judged and let go (docs/failure-modes.md). */
 const minuteMs = 60_000;
 
+/** An engine that fills a volume without a container, and without an open file meanwhile, as dockerd does in copy-up. */
+const filling = `
+  const { request } = require('node:http');
+  const { writeFileSync } = require('node:fs');
+  request({ socketPath: process.argv[1], path: '/VolumeDriver.Mount', method: 'POST' }, (answer) => {
+    answer.on('data', (text) => {
+      const { Mountpoint } = JSON.parse(text);
+      writeFileSync(Mountpoint + '/first', '');
+      console.log(Mountpoint);
+      process.stdin.once('data', () => {
+        writeFileSync(Mountpoint + '/second', '');
+        console.log('second');
+      });
+    });
+  }).end(JSON.stringify({ Name: 'filling', ID: 'filling' }));
+`;
+
 describe.skipIf(skip)('a dockerd that is killed, its containers with it', () => {
   let box: TestSandbox;
   let engine: Dockerd;
   let startedAt: number;
   let before: string[];
+  let filler: ChildProcess;
+  let filled: string;
   beforeAll(async () => {
     box = await testSandbox({ nodes: 1, nodeEnv: { DVE_LINGER: '0.5' } });
     engine = await startDockerd(box.node(0).socket);
+    await box.ok(0, 'Create', { Name: 'filling', Opts: { size: '1' } });
+    filler = spawn(process.execPath, ['-e', filling, box.node(0).socket], { stdio: ['pipe', 'pipe', 'inherit'] });
+    filled = String((await once(filler.stdout as NonNullable<typeof filler.stdout>, 'data'))[0]).trim();
     await Promise.all([
       runOn('again', '--network', 'none', ...withVolume('again'), ...withVolume('again-too', '/w')),
       runOn('removed', '--network', 'none', ...withVolume('removed')),
@@ -29,6 +53,7 @@ describe.skipIf(skip)('a dockerd that is killed, its containers with it', () => 
     startedAt = Date.now();
   });
   afterAll(async () => {
+    filler?.kill('SIGKILL');
     await engine?.stop();
     await box?.close();
   });
@@ -61,6 +86,20 @@ describe.skipIf(skip)('a dockerd that is killed, its containers with it', () => 
       expect(await holders(name)).toEqual([]);
       expect(log.some((line) => line.includes(`"volume":"${name}"`) && line.includes('never said so'))).toBe(true);
     }
+  });
+
+  it('interrupts no engine that runs meanwhile and fills a volume before its container starts', async () => {
+    const second = once(filler.stdout as NonNullable<typeof filler.stdout>, 'data');
+    filler.stdin?.write('go on\n');
+    await second;
+    expect(await mountedAt(target('filling'))).toBeDefined();
+    expect(await readdir(filled)).toEqual(['first', 'second']);
+    const log = await readFile(box.node(0).log, 'utf8');
+    expect(log.split('\n').filter((line) => line.includes('"volume":"filling"') && line.includes('unmount'))).toEqual(
+      [],
+    );
+    filler.kill('SIGKILL');
+    await box.detached('filling');
   });
 
   it('keeps all the while the volume of the one that runs', async () => {

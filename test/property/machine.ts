@@ -194,6 +194,17 @@ export class Machine implements Host {
     return [...this.containers].some(({ disk }) => disk.device.number === number) ? 'a container' : undefined;
   }
 
+  async lookElsewhere() {
+    return (number: string) => this.mountedElsewhereBy(number);
+  }
+
+  /** The engines of these machines have always just ended: nobody but a container keeps a volume. */
+  async engineOf(): Promise<undefined> {}
+
+  async isRunning(): Promise<boolean> {
+    return false;
+  }
+
   async abandonMount(target: string): Promise<void> {
     this.mounted.delete(target);
   }

@@ -8,6 +8,8 @@ import type {
   FilesystemUsage,
   Host,
   MountedAt,
+  ProcessIdentity,
+  UserElsewhere,
 } from '../../src/host/types.ts';
 import type { FakeEc2 } from './fake-ec2.ts';
 
@@ -23,6 +25,9 @@ export class FakeHost implements Host {
   readonly mountedElsewhere = new Set<string>();
   /** Those of them whose processes cannot be seen from here. */
   readonly hidden = new Set<string>();
+  /** Processes that run, and the engine among them that is known by its name. */
+  readonly processes = new Set<number>();
+  engine: ProcessIdentity | undefined;
   /** Targets that a program has files open on. */
   readonly openTargets = new Set<string>();
   /** Targets whose filesystems do not answer. */
@@ -127,6 +132,21 @@ export class FakeHost implements Host {
     this.#note('mountedElsewhereBy', number, ourMountpoint);
     const user = [...this.mountedElsewhere].find((id) => numberOf(id) === number && !this.hidden.has(id));
     return user === undefined ? undefined : `process 42 (of ${user})`;
+  }
+
+  async lookElsewhere(): Promise<UserElsewhere> {
+    this.#note('lookElsewhere');
+    return (number, ourMountpoint) => this.mountedElsewhereBy(number, ourMountpoint);
+  }
+
+  async engineOf(pid: number | undefined): Promise<ProcessIdentity | undefined> {
+    this.#note('engineOf', pid);
+    return pid === undefined ? this.engine : { pid, startedAt: pid };
+  }
+
+  async isRunning({ pid }: ProcessIdentity): Promise<boolean> {
+    this.#note('isRunning', pid);
+    return pid === 0 || this.processes.has(pid);
   }
 
   async abandonMount(target: string): Promise<void> {

@@ -172,8 +172,8 @@ export function verbs(node: FakeNode) {
   return {
     create: (name: string, options: Record<string, string> = {}) =>
       played(inTurn(name, () => createVolume(node, name, options))),
-    mount: (name: string, id?: string, signal?: AbortSignal) =>
-      played(inTurn(name, () => holdVolume(node, name, id, signal))),
+    mount: (name: string, id?: string, signal?: AbortSignal, pid?: number) =>
+      played(inTurn(name, () => holdVolume(node, name, id, signal, pid))),
     unmount: (name: string, id?: string) => played(inTurn(name, () => letVolumeGo(node, name, id))),
     remove: (name: string) => played(inTurn(name, () => removeVolume(node, name))),
   };

@@ -3,7 +3,7 @@ import type { Attachment, AttachmentKey } from '../../ebs/types.ts';
 import { waitUntilDetached } from '../../ebs/volume-waits.ts';
 import { DriverError, isCode } from '../../errors.ts';
 import { publish, stopwatch } from '../../events.ts';
-import type { BlockDevice } from '../../host/types.ts';
+import type { BlockDevice, UserElsewhere } from '../../host/types.ts';
 import type { Held } from '../state/held.ts';
 import { drop, mountpointOf, type Node, quarantine, waiting } from '../state/node.ts';
 
@@ -137,11 +137,15 @@ export async function unmountOurs(node: Node, held: Held): Promise<string | unde
 }
 
 /** The container that can be seen to have what we have mounted, as a clause; undefined proves nothing. */
-export async function seenUse(node: Node, held: Held): Promise<string | undefined> {
+export async function seenUse(
+  node: Node,
+  held: Held,
+  userOf: UserElsewhere = (number, ourMountpoint) => node.host.mountedElsewhereBy(number, ourMountpoint),
+): Promise<string | undefined> {
   const target = mountpointOf(node.settings, held.name);
   const disk = await node.host.findDevice(held.volume.id, held.device);
   const mounted = await node.host.mountedAt(target, disk);
-  const user = mounted.what === 'disk' ? await node.host.mountedElsewhereBy(mounted.number, target) : undefined;
+  const user = mounted.what === 'disk' ? await userOf(mounted.number, target) : undefined;
   return user === undefined ? undefined : usedBy(disk, held, user);
 }
 

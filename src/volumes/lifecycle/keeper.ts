@@ -3,7 +3,7 @@ import { operation } from '../../log.ts';
 import type { Node } from '../state/node.ts';
 import { adoptUnrecorded } from './adopt.ts';
 import { release } from './release.ts';
-import { createLooks, sweepHolders } from './sweep.ts';
+import { abandoned, createLooks, sweepHolders } from './sweep.ts';
 
 const retryMs = [1000, 2000, 5000, 10_000];
 /** The monotonic clock stands still while a machine is hibernated: one this far behind has slept (or was set). */
@@ -92,7 +92,7 @@ export function createKeeper(node: Node): Keeper {
     if ((await sweepHolders(node, name)) === 'ended') scheduleOnce(name, node.settings.linger * 1000);
   });
   const sweep = async () => {
-    await Promise.all([...node.held.keys()].map(sweepInTurn));
+    await Promise.all((await abandoned(node)).map(sweepInTurn));
   };
   /** This machine was hibernated or paused: others may have announced, or done, what they had reason to then. */
   const afterSleep = async () => {

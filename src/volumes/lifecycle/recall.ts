@@ -1,4 +1,5 @@
 import { following, type Held } from '../state/held.ts';
+import { adopted, type Holder } from '../state/holders.ts';
 import type { LocalState } from '../state/local.ts';
 import { mountpointOf } from '../state/node.ts';
 import { unmounted } from './agree.ts';
@@ -30,6 +31,22 @@ async function corrected({ host, settings, log }: LocalState, held: Held): Promi
     log.info({ volume: name, volumeId: volume.id }, 'attached in an earlier boot: it will be released');
     return { ...unmounted(held), phase: 'detaching', holders: [] };
   }
+  return withEngines(host, await withMount({ host, settings, log }, held));
+}
+
+/** Records of earlier versions do not say whose engine it was: one that runs now is taken for it. */
+async function withEngines(host: LocalState['host'], held: Held): Promise<Held> {
+  const isUnknown = ({ id, engine }: Holder) => engine === undefined && id !== null && id !== adopted;
+  if (!held.holders.some(isUnknown)) return held;
+  const engine = await host.engineOf(undefined);
+  if (engine === undefined) return held;
+  return { ...held, holders: held.holders.map((holder) => (isUnknown(holder) ? { ...holder, engine } : holder)) };
+}
+
+type Machine = Pick<LocalState, 'host' | 'settings' | 'log'>;
+
+async function withMount({ host, settings, log }: Machine, held: Held): Promise<Held> {
+  const { name, volume } = held;
   if (held.phase !== 'mounted') return held;
   const disk = await host.findDevice(volume.id, held.device);
   const { what } = await host.mountedAt(mountpointOf(settings, name), disk);

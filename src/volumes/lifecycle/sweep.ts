@@ -2,10 +2,9 @@ import { operation } from '../../log.ts';
 import type { Held } from '../state/held.ts';
 import { keep, type Node } from '../state/node.ts';
 import { agree, unmounted } from './agree.ts';
-import { stillUsed, unmountOurs } from './detach.ts';
-import { mountHeld } from './mount.ts';
+import { seenUse, stillUsed, unmountOurs } from './detach.ts';
 
-/** A container gets its mount within seconds of its last Mount call; before this its holders are not judged. */
+/** A container gets its mount within seconds of the last Mount call; before this its holders are not judged. */
 const youngMs = 30_000;
 const startMs = 10_000;
 
@@ -13,13 +12,32 @@ const startMs = 10_000;
 type SweepOutcome = 'ended' | { readonly keptBy: string };
 
 /**
- * Ends holders whose containers are gone: dockerd, once killed, never sends their Unmount. Only
- * ids of Docker are judged, each of which stands for a container with a mount namespace of its own; a caller without an
- * id may use the directory at any time, so that only a drain judges it. Runs in the volume's queue.
+ * The held volumes whose holders may be judged now and that no process is seen to use. All processes are looked at once
+ * for all volumes, and not at all while every engine runs.
+ */
+export async function abandoned(node: Node): Promise<string[]> {
+  const judged: Held[] = [];
+  for (const held of node.held.values()) if ((await tooEarly(node, held)) === undefined) judged.push(held);
+  if (judged.length === 0) return [];
+  const userOf = await node.host.lookElsewhere();
+  const names: string[] = [];
+  for (const held of judged) {
+    // What cannot be looked at here is told of in its own turn.
+    const use = held.phase === 'mounted' ? await seenUse(node, held, userOf).catch(() => undefined) : undefined;
+    if (use === undefined) names.push(held.name);
+  }
+  return names;
+}
+
+/**
+ * Ends holders whose containers are gone: an engine, once killed, never sends their Unmount. While the process that asked
+ * for the mount runs, it alone can tell: it may be filling the volume (dockerd copies an image's directory into a new one,
+ * file by file) without a container or an open file to be seen. A caller without an id may use the directory at any time
+ * after it has ended, so that only a drain judges it. Runs in the volume's queue.
  */
 export async function sweepHolders(node: Node, name: string): Promise<SweepOutcome> {
   const before = node.held.get(name);
-  const early = before === undefined ? 'nobody' : tooEarly(node, before);
+  const early = before === undefined ? 'nobody' : await tooEarly(node, before);
   if (early !== undefined) return { keptBy: early };
   const held = await agree(node, name);
   if (held === undefined || held.holders.length === 0) return { keptBy: 'nobody' };
@@ -27,8 +45,7 @@ export async function sweepHolders(node: Node, name: string): Promise<SweepOutco
   if (blockedBy !== undefined) return { keptBy: blockedBy };
   const usedBy = await stillUsed(node, held);
   if (usedBy !== undefined) {
-    // In use where we cannot look (a plugin's own PID namespace hides containers): our mount goes back.
-    if (held.phase === 'mounted') await mountHeld(node, await keep(node, unmounted(held)));
+    await keep(node, unmounted(held));
     return { keptBy: usedBy };
   }
   node.log.warn(
@@ -62,15 +79,22 @@ export function createLooks(
 }
 
 /** Why its holders cannot be judged yet, as a clause; undefined when they can. */
-function tooEarly(node: Node, { phase, holders }: Held): string | undefined {
+async function tooEarly(node: Node, { name, phase, holders }: Held): Promise<string | undefined> {
   if (phase !== 'mounted' && phase !== 'attached') return `what was begun with it (${phase})`;
   if (holders.length === 0) return 'nobody';
   if (node.drain.now === undefined && holders.some(({ id }) => id === null)) {
     return 'a caller without an id, who may use it at any time';
   }
-  const now = Date.now();
-  const young = holders.some(({ since }) => now - Date.parse(since) <= youngMs);
-  return young || mayBeStarting(node) ? 'a container that may be about to start with it' : undefined;
+  const { lastOf, began } = node.mountCalls;
+  const young = performance.now() - (lastOf.get(name) ?? began) <= youngMs;
+  if (young || mayBeStarting(node)) return 'a container that may be about to start with it';
+  for (const { engine } of holders) {
+    if (engine !== undefined && (await node.host.isRunning(engine))) {
+      const who = engine.pid === 0 ? 'an engine that cannot be seen from here' : `process ${engine.pid}`;
+      return `${who}, which asked for its mount and has not said that it is done`;
+    }
+  }
+  return undefined;
 }
 
 /**

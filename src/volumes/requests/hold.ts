@@ -6,7 +6,7 @@ import { unmountOurs } from '../lifecycle/detach.ts';
 import { refuseWhileDraining } from '../lifecycle/drain.ts';
 import { mountHeld } from '../lifecycle/mount.ts';
 import type { Held } from '../state/held.ts';
-import { addHolder, removeHolder } from '../state/holders.ts';
+import { addHolder, type Holder, removeHolder } from '../state/holders.ts';
 import { noSuchVolume } from '../state/lookup.ts';
 import { findVolume, keep, type Node } from '../state/node.ts';
 
@@ -17,6 +17,7 @@ const abandonedLingerMs = 30_000;
  * Mounts a volume here for a holder. Runs in the volume's queue.
  * @param signal aborted when the caller has gone: then the volume is brought up all the same, and released after a
  * while if nobody comes for it.
+ * @param pid the caller's process, as {@link CallerOptions.pid} has it.
  * @returns the directory the holder uses.
  */
 export async function holdVolume(
@@ -24,6 +25,7 @@ export async function holdVolume(
   name: string,
   id: string | undefined,
   signal: AbortSignal | undefined,
+  pid?: number | undefined,
 ): Promise<string> {
   await refuseWhileDraining(node, name, id);
   node.cancelRelease(name);
@@ -32,10 +34,13 @@ export async function holdVolume(
     // A drain may have begun meanwhile.
     await refuseWhileDraining(node, name, id);
     if (signal?.aborted) throw callerGone(name);
-    const holders = addHolder(held.holders, id, new Date());
+    // A caller without an id is no engine: where its process is not known, none that runs is to be taken for it.
+    const engine = id === undefined && pid === undefined ? undefined : await node.host.engineOf(pid);
+    const holders = addHolder(held.holders, id, new Date(), engine);
+    node.mountCalls.lastOf.set(name, performance.now());
     const now = { ...held, holders };
-    // One that returns is young again; that needs no record, since a restarted daemon judges nobody for a while.
-    if (holders.length === held.holders.length) node.held.set(name, now);
+    // That one who returns is young again needs no record, since a restarted daemon judges nobody for a while.
+    if (sameHolders(holders, held.holders)) node.held.set(name, now);
     else await keep(node, now);
     if (signal?.aborted) {
       await keep(node, held);
@@ -45,6 +50,12 @@ export async function holdVolume(
   } finally {
     releaseLater(node, name, signal?.aborted ? abandonedLingerMs : 0);
   }
+}
+
+/** The same ids, each of the same engine. */
+function sameHolders(some: readonly Holder[], others: readonly Holder[]): boolean {
+  const keyOf = ({ id, engine }: Holder) => `${id} ${engine?.pid} ${engine?.startedAt}`;
+  return some.map(keyOf).join() === others.map(keyOf).join();
 }
 
 /** Counts a Mount call for as long as its caller waits, its turn in the volume's queue included. One that fails starts no container. */

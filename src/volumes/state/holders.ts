@@ -1,3 +1,5 @@
+import type { ProcessIdentity } from '../../host/types.ts';
+
 /** A caller with a mount not yet undone. */
 export interface Holder {
   /**
@@ -7,17 +9,27 @@ export interface Holder {
   readonly id: string | null;
   /** RFC 3339. */
   readonly since: string;
+  /**
+   * The process that asked for the mount: only once it has ended may anybody but itself end the holder. Undefined where
+   * none was known, as for {@link adopted}.
+   */
+  readonly engine?: ProcessIdentity | undefined;
 }
 
 export const adopted = 'adopted';
 
 /**
  * With this caller among the holders. The same id again is the same holder, young again: `docker cp` repeats a live one,
- * and dockerd after a crash an old one, whose next container is yet to start.
+ * and dockerd after a crash an old one, whose next container is yet to start; the engine is the one that asked last.
  */
-export function addHolder(holders: readonly Holder[], id: string | undefined, now: Date): readonly Holder[] {
+export function addHolder(
+  holders: readonly Holder[],
+  id: string | undefined,
+  now: Date,
+  engine?: ProcessIdentity,
+): readonly Holder[] {
   const key = id ?? null;
-  const holder = { id: key, since: now.toISOString() };
+  const holder = { id: key, since: now.toISOString(), ...(engine && { engine }) };
   const known = holders.some((each) => each.id === key);
   return known ? holders.map((each) => (each.id === key ? holder : each)) : [...holders, holder];
 }

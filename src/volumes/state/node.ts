@@ -32,7 +32,13 @@ export interface Node {
   readonly devices: DeviceNames;
   readonly fencing: Fencing;
   /** Mount calls whose callers wait, and when the last one succeeded (monotonic milliseconds). */
-  readonly mountCalls: { inHand: number; lastEnd: number };
+  readonly mountCalls: {
+    inHand: number;
+    lastEnd: number;
+    /** When each volume was last mounted for a caller, and when this daemon began to take Mounts, by the same clock. */
+    readonly lastOf: Map<string, number>;
+    readonly began: number;
+  };
   /** While `now` says why, this node takes no new mounts and gives back what nobody uses; see drain.ts. */
   readonly drain: { now: Draining | undefined };
   /** Done once EC2 has told what is attached to this instance: before that nothing new is attached. */

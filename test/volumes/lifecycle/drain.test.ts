@@ -12,12 +12,17 @@ beforeEach(useVirtualTime);
 
 /** A node with volumes of these names, each mounted for a holder "id-NAME", behind which no container runs. */
 async function bench(...names: string[]) {
+  return benchFor(undefined, ...names);
+}
+
+/** The same for an engine with this process id. */
+async function benchFor(pid: number | undefined, ...names: string[]) {
   const ec2 = new FakeEc2();
   const node = await fakeNode(ec2);
   const does = verbs(node);
   for (const name of names) {
     await does.create(name);
-    await does.mount(name, `id-${name}`);
+    await does.mount(name, `id-${name}`, undefined, pid);
   }
   const drain = createDrain(node);
   onTestFinished(() => drain.close());
@@ -84,7 +89,9 @@ describe('a drain', () => {
   });
 
   it('leaves what a program has open, or a container that cannot be seen has, mounted', async () => {
-    const { host, drain, states } = await bench('a', 'b');
+    const { host, drain, states, mount, create } = await bench('a');
+    await create('b');
+    await mount('b', 'id-b', undefined, 0);
     host.openTargets.add('/ebs/volumes/a');
     host.mountedElsewhere.add('vol-2');
     host.hidden.add('vol-2');
@@ -93,6 +100,16 @@ describe('a drain', () => {
     await pass(30_000);
     expect(states()).toEqual({ a: 'in-use', b: 'in-use' });
     expect([...host.mounted.keys()]).toEqual(['/ebs/volumes/a', '/ebs/volumes/b']);
+  });
+
+  it('leaves mounted what an engine that runs has asked for, and names it', async () => {
+    const { host, drain } = await benchFor(4711, 'a');
+    host.processes.add(4711);
+    await pass(31_000);
+    drain.start('maintenance', 'operator');
+    await pass(60_000);
+    expect(drain.report().volumes).toMatchObject([{ state: 'in-use', why: expect.stringContaining('process 4711') }]);
+    expect(host.count('unmount')).toBe(0);
   });
 
   it('does not wait for a volume that is stuck', async () => {

@@ -10,14 +10,16 @@ vi.mock('node:timers/promises', () => import('../../support/virtual-time.ts'));
 beforeEach(useVirtualTime);
 
 const target = '/ebs/volumes/a';
+/** The process id of an engine in a PID namespace that is not ours. */
+const unseen = 0;
 
 /** A node whose volume "a" is mounted for one holder, behind which a container runs. */
-async function bench(id: string | undefined = 'id-1') {
+async function bench(id: string | undefined = 'id-1', pid?: number) {
   const ec2 = new FakeEc2();
   const node = await fakeNode(ec2);
   const does = verbs(node);
   await does.create('a');
-  await does.mount('a', id);
+  await does.mount('a', id, undefined, pid);
   node.host.mountedElsewhere.add('vol-1');
   ec2.calls.length = 0;
   const volume = ec2.volumes.get('vol-1');
@@ -116,12 +118,71 @@ describe('a holder that never says goodbye', () => {
   });
 
   it('is left alone while its container cannot be seen but has the disk', async () => {
-    const { host, node, ec2 } = await bench();
+    const { host, node, ec2 } = await bench('id-1', unseen);
     host.hidden.add('vol-1');
     await pass(120_000);
     expect(node.held.get('a')).toMatchObject({ phase: 'mounted', holders: [{ id: 'id-1' }] });
     expect(host.mounted.has(target)).toBe(true);
     expect(ec2.count('detachVolume')).toBe(0);
+  });
+
+  it('is left alone, and its volume mounted all the time, while the engine that asked for it runs', async () => {
+    const { host, node } = await bench('id-1', 4711);
+    host.mountedElsewhere.clear();
+    host.processes.add(4711);
+    host.calls.length = 0;
+    await pass(600_000);
+    expect(node.held.get('a')).toMatchObject({ phase: 'mounted', holders: [{ id: 'id-1' }] });
+    expect([host.count('unmount'), host.count('lookElsewhere')]).toEqual([0, 0]);
+    host.processes.delete(4711);
+    await pass(30_000);
+    expect(node.held.size).toBe(0);
+  });
+
+  it('is the holder of the engine that last asked for it, also after a restart of the daemon', async () => {
+    const { ec2, node, mount } = await bench('id-1', 4711);
+    node.host.mountedElsewhere.clear();
+    await mount('a', 'id-1', undefined, 4712);
+    node.host.processes.add(4712);
+    node.kill();
+    const next = await fakeNode(ec2, node.machine);
+    await pass(120_000);
+    expect(next.held.get('a')?.holders).toMatchObject([{ id: 'id-1', engine: { pid: 4712 } }]);
+  });
+
+  it('is taken for that of the engine that runs, where a record of an earlier version names none', async () => {
+    const { ec2, node } = await bench();
+    node.host.mountedElsewhere.clear();
+    node.kill();
+    node.host.engine = { pid: 99, startedAt: 1 };
+    node.host.processes.add(99);
+    const next = await fakeNode(ec2, node.machine);
+    await pass(120_000);
+    expect(next.held.get('a')?.holders).toMatchObject([{ id: 'id-1' }]);
+    node.host.processes.clear();
+    await pass(60_000);
+    expect(next.held.size).toBe(0);
+  });
+
+  it('is judged by a clock that nobody sets, though its mount is dated ahead', async () => {
+    const { host, node } = await bench();
+    host.mountedElsewhere.clear();
+    vi.setSystemTime(Date.now() - 30 * 24 * 3_600_000);
+    await pass(60_000);
+    expect(node.held.size).toBe(0);
+  });
+
+  it('costs one look at the processes, however many there are', async () => {
+    const { host, node, create, mount } = await bench();
+    for (const name of ['b', 'c', 'd']) {
+      await create(name);
+      await mount(name, `id-${name}`);
+    }
+    for (const { volume } of node.held.values()) host.mountedElsewhere.add(volume.id);
+    await pass(60_000);
+    host.calls.length = 0;
+    await pass(15_000);
+    expect([host.count('lookElsewhere'), host.count('unmount'), node.held.size]).toEqual([1, 0, 4]);
   });
 
   it('is ended within a minute though another volume is stuck', async () => {
