@@ -20,7 +20,7 @@ import { createNodeStatus, type Opened } from './operator/status.ts';
 import { encodeName } from './options/names.ts';
 import { parseDefaultTags } from './options/options.ts';
 import { createVolume } from './requests/create.ts';
-import { get, list, path } from './requests/get.ts';
+import { get, list, path, type Showing } from './requests/get.ts';
 import { countedMount, holdVolume, letVolumeGo } from './requests/hold.ts';
 import { removeVolume } from './requests/remove.ts';
 import { openJournal } from './state/journal.ts';
@@ -31,6 +31,8 @@ import type { VolumeDriver } from './types.ts';
 
 /** dockerd waits 60 s for the quick verbs (moby daemon/volume/drivers/proxy.go): an error of ours must come first. */
 const connectWaitMs = 45_000;
+/** From the start on; a known volume is told of from memory then. */
+const meetMs = 2000;
 
 const realWorld: World = {
   openHost: (settings, log) => openHost(settings, { onWarning: (message) => log.warn(message) }),
@@ -82,6 +84,16 @@ export async function openDriver(
         throw toDriverError(error, tried).about(name);
       }
     });
+  const met = Promise.race([connection.node.then(() => true), sleep(meetMs, false, { ref: false })]).catch(() => false);
+  let isMet = false;
+  connection.node.then(
+    () => {
+      isMet = true;
+    },
+    () => undefined,
+  );
+  const unmet = async () => (isMet || (await met) || isMet ? undefined : connection.reason());
+  const showing = (whenConnected: Showing['connected']): Showing => ({ local, unmet, connected: whenConnected });
   const inTurn = <T>(op: string, name: string, work: (node: Node) => Promise<T>): Promise<T> =>
     onVolume(op, name, (node) => node.queue.run(name, () => work(node)));
 
@@ -95,9 +107,17 @@ export async function openDriver(
         ),
       ),
     unmount: (name, id) => inTurn('unmount', name, (node) => letVolumeGo(node, name, id)),
-    path: (name) => path(local, name, (work) => onVolume('find', name, work)),
-    get: (name) => get(local, name, (work) => onVolume('find', name, work)),
-    list: async () => list(await connected('list the volumes')),
+    path: (name) =>
+      path(
+        showing((work) => onVolume('find', name, work)),
+        name,
+      ),
+    get: (name) =>
+      get(
+        showing((work) => onVolume('find', name, work)),
+        name,
+      ),
+    list: () => list(showing(async (work) => work(await connected('list the volumes')))),
     waitingFor: (name) => local.waits.get(name),
     health: createHealth(settings, connection),
     operator: createOperator(
@@ -130,7 +150,10 @@ async function openLocal(settings: Settings, log: Logger, world: World): Promise
     host,
     journal,
     fencing: openFencing(settings, world.openAudit(auditFile(settings), log)),
-    names: createNameMemory({ known: await journal.loadKnown(), keep: (known) => journal.saveKnown(known) }),
+    names: createNameMemory({
+      known: await journal.loadKnown(settings.cluster),
+      keep: (known) => journal.saveKnown(known),
+    }),
     held: new Map(held.map((each) => [each.name, each])),
     waits: new Map<string, string>(),
   };

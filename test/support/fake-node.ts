@@ -1,6 +1,7 @@
 import { pino } from 'pino';
 import { onTestFinished } from 'vitest';
 import { loadSettings, type Settings } from '../../src/config.ts';
+import { tagKeys } from '../../src/ebs/tags.ts';
 import type { EbsVolume } from '../../src/ebs/types.ts';
 import { DriverError } from '../../src/errors.ts';
 import { openFencing } from '../../src/fencing/fencing.ts';
@@ -55,8 +56,8 @@ export class FakeJournal implements Journal {
     this.devices = [...uses];
   }
 
-  async loadKnown(): Promise<Map<string, EbsVolume>> {
-    return new Map(this.known);
+  async loadKnown(cluster: string): Promise<Map<string, EbsVolume>> {
+    return new Map([...this.known].filter(([, { tags }]) => tags[tagKeys.cluster] === cluster));
   }
 
   async saveKnown(known: ReadonlyMap<string, EbsVolume>): Promise<void> {
@@ -127,7 +128,10 @@ export async function fakeNode(ec2: FakeEc2, parts: FakeNodeParts = {}): Promise
       openEc2: () => mortal(ec2, life.signal),
       readIdentity: async () => ({ instanceId, availabilityZone: zone, region: 'eu-west-1' }),
     },
-    names: createNameMemory({ known: await mine.journal.loadKnown(), keep: (known) => mine.journal.saveKnown(known) }),
+    names: createNameMemory({
+      known: await mine.journal.loadKnown(settings.cluster),
+      keep: (known) => mine.journal.saveKnown(known),
+    }),
     held: new Map([...journal.records].map(([name, held]) => [name, structuredClone(held)])),
     waits: new Map(),
   };

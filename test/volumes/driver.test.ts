@@ -8,6 +8,7 @@ import { FakeAudit } from '../support/fake-audit.ts';
 import { FakeEc2 } from '../support/fake-ec2.ts';
 import { FakeHost } from '../support/fake-host.ts';
 import { FakeJournal } from '../support/fake-node.ts';
+import { volumeWith } from '../support/fake-volume.ts';
 import { failure, pass, played, useVirtualTime } from '../support/virtual-time.ts';
 
 vi.mock('node:timers/promises', () => import('../support/virtual-time.ts'));
@@ -186,4 +187,53 @@ it('closing waits for what is under way', async () => {
   await played(closing);
   await creating;
   expect(ec2.volumes.get('vol-1')?.state).toBe('available');
+});
+
+describe('before this node knows which instance it is', () => {
+  const known = () => {
+    const journal = new FakeJournal();
+    journal.known.set('a', volumeWith({ tags: { [tagKeys.cluster]: 'default', [tagKeys.name]: 'a' } }));
+    return { openJournal: async () => journal };
+  };
+  const silent = async () => {
+    throw new Error('IMDS is silent');
+  };
+
+  it('Get, Path and List answer of the volumes that it knew, marked stale, so that dockerd forgets none', async () => {
+    const { driver } = await bench(silent, known());
+    const before = Date.now();
+    expect(await played(driver.get('a'))).toMatchObject({
+      name: 'a',
+      mountpoint: undefined,
+      status: { volumeId: 'vol-1', stale: 'IMDS is silent; this was seen before the daemon started' },
+    });
+    expect(Date.now() - before).toBeLessThan(5000);
+    expect(await driver.path('a')).toBe('');
+    expect(await driver.list()).toEqual([{ name: 'a', mountpoint: undefined }]);
+    expect(await failure(driver.get('never'))).toMatchObject({ code: 'STILL_WORKING' });
+  });
+
+  it('they wait for EC2 where it comes in a moment', async () => {
+    const { ec2, driver } = await bench(async () => {
+      await new Promise((resolve) => setTimeout(resolve, 1000));
+      return identity;
+    }, known());
+    ec2.addVolume({ id: 'vol-now', tags: { [tagKeys.cluster]: 'default', [tagKeys.name]: 'a' } } as object);
+    expect((await played(driver.get('a'))).status).not.toHaveProperty('stale');
+  });
+});
+
+describe('at the start', () => {
+  it('the names of the cluster are learnt by the look that is made anyway, and told of while EC2 is away', async () => {
+    const ec2 = new FakeEc2();
+    ec2.addInstance('i-1');
+    ec2.addVolume({ tags: { [tagKeys.cluster]: 'default', [tagKeys.name]: 'never-asked-for' } });
+    const journal = new FakeJournal();
+    const { driver } = await bench(undefined, { openEc2: () => ec2, openJournal: async () => journal });
+    await pass(1000);
+    expect(ec2.count('listVolumes')).toBe(1);
+    expect([...journal.known.keys()]).toEqual(['never-asked-for']);
+    ec2.failNext('findVolumes', 'EC2_UNAVAILABLE');
+    expect((await played(driver.get('never-asked-for'))).status).toMatchObject({ volumeId: 'vol-1' });
+  });
 });

@@ -14,11 +14,11 @@ import { heedAnnouncement } from './yield.ts';
 /**
  * Adopts what EC2 has attached to this instance and no record explains: a journal was lost, or could not be read. What
  * is mounted right now goes on being served; all else is released and never mounted. Also heeds what other nodes have
- * announced about volumes held here.
+ * announced about volumes held here, and learns the names of the cluster: whoever asks for one while EC2 is away is answered.
  */
 export async function adoptUnrecorded(node: Node): Promise<void> {
   // Each in its own turn: one that is stuck, or fails each time, holds up no other.
-  const turns = (await node.ec2.listVolumes()).map(async (volume) => {
+  const turns = (await node.lookup.all()).map(async (volume) => {
     const attachment = volume.attachments.find(
       ({ instanceId, state }) => instanceId === node.instanceId && state !== 'detached',
     );

@@ -1,6 +1,7 @@
 import { tagKeys } from '../../ebs/tags.ts';
 import type { EbsVolume } from '../../ebs/types.ts';
 import type { Held } from '../state/held.ts';
+import type { LocalState } from '../state/local.ts';
 import { nameOf, noSuchVolume } from '../state/lookup.ts';
 import type { Node } from '../state/node.ts';
 import type { Seen } from '../state/view.ts';
@@ -82,34 +83,44 @@ function compact(status: Record<string, unknown>): Record<string, unknown> {
   return Object.fromEntries(Object.entries(status).filter(([, value]) => value !== undefined));
 }
 
-/** Does something on EC2's side of the driver, once that is met. */
-type Connected<T> = (work: (node: Node) => Promise<T>) => Promise<T>;
+/** What the verbs that only show volumes ask of. */
+export interface Showing {
+  readonly local: Pick<LocalState, 'held' | 'waits' | 'names' | 'log'>;
+  /** Why EC2's side of the driver has not been met, as a clause; undefined once it has. Answers soon. */
+  unmet(): Promise<string | undefined>;
+  /** Does something on EC2's side of the driver, once that is met. */
+  connected<T>(work: (node: Node) => Promise<T>): Promise<T>;
+}
 
 /**
- * One volume: held here from memory, others as EC2 has them.
+ * One volume: held here from memory, others as EC2 has them. dockerd forgets a volume, options and all, when this fails
+ * (moby daemon/volume/service/store.go), so one that callers of this node know is told of before EC2 is met, too.
  * @throws DriverError NO_SUCH_VOLUME if EC2 says there is none.
  */
-export async function get(
-  { held, waits }: Pick<Node, 'held' | 'waits'>,
-  name: string,
-  connected: Connected<VolumeInfo>,
-): Promise<VolumeInfo> {
-  const here = held.get(name);
-  if (here !== undefined) return heldInfo(here, here.instanceId, waits.get(name));
-  return connected(async (node) => {
-    const { value, stale } = await seen(node, name);
-    return remoteInfo(name, value, node.waits.get(name), stale);
-  });
+export async function get({ local, unmet, connected }: Showing, name: string): Promise<VolumeInfo> {
+  const here = local.held.get(name);
+  if (here !== undefined) return heldInfo(here, here.instanceId, local.waits.get(name));
+  const { value, stale } = (await fromMemory(local, unmet, name)) ?? (await connected((node) => seen(node, name)));
+  return remoteInfo(name, value, local.waits.get(name), stale);
 }
 
 /** The directory of a volume mounted here, or "" when it is not mounted. @throws DriverError NO_SUCH_VOLUME */
-export async function path({ held }: Pick<Node, 'held'>, name: string, connected: Connected<string>): Promise<string> {
-  const here = held.get(name);
+export async function path({ local, unmet, connected }: Showing, name: string): Promise<string> {
+  const here = local.held.get(name);
   if (here !== undefined) return here.directory ?? '';
-  return connected(async (node) => {
-    await seen(node, name);
-    return '';
-  });
+  if ((await fromMemory(local, unmet, name)) === undefined) await connected((node) => seen(node, name));
+  return '';
+}
+
+async function fromMemory(
+  { names }: Showing['local'],
+  unmet: Showing['unmet'],
+  name: string,
+): Promise<Seen<EbsVolume> | undefined> {
+  const known = names.known(name);
+  const why = known === undefined ? undefined : await unmet();
+  if (known === undefined || why === undefined) return undefined;
+  return { value: known.value, stale: `${why}; this was seen before the daemon started` };
 }
 
 async function seen(node: Node, name: string): Promise<Seen<EbsVolume>> {
@@ -118,11 +129,15 @@ async function seen(node: Node, name: string): Promise<Seen<EbsVolume>> {
   return volume;
 }
 
-/** All volumes of the cluster, and those held here. */
-export async function list({ held, lookup, log }: Node): Promise<ListedVolume[]> {
-  const { value: volumes, stale } = await lookup.list();
+/** All volumes of the cluster, and those held here; before EC2 is met those that callers of this node know. */
+export async function list({ local, unmet, connected }: Showing): Promise<ListedVolume[]> {
+  const { held, names, log } = local;
+  const known = names.all();
+  const why = known.length === 0 ? undefined : await unmet();
+  const { value: volumes, stale } =
+    why === undefined ? await connected(({ lookup }) => lookup.list()) : { value: known, stale: why };
   // dockerd takes nothing but names and mountpoints from a list (moby daemon/volume/drivers/adapter.go).
   if (stale !== undefined) log.warn({ op: 'list', stale }, 'the list may be out of date');
-  const names = new Set([...held.keys(), ...volumes.flatMap((volume) => nameOf(volume) ?? [])]);
-  return [...names].sort().map((name) => ({ name, mountpoint: held.get(name)?.directory }));
+  const all = new Set([...held.keys(), ...volumes.flatMap((volume) => nameOf(volume) ?? [])]);
+  return [...all].sort().map((name) => ({ name, mountpoint: held.get(name)?.directory }));
 }

@@ -1,5 +1,6 @@
 import { mkdir, readdir, readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
+import { tagKeys } from '../../ebs/tags.ts';
 import type { EbsVolume } from '../../ebs/types.ts';
 import { DriverError } from '../../errors.ts';
 import { replaceDurably, syncDirectory, temporarySuffix } from '../../host/durable.ts';
@@ -44,8 +45,8 @@ export interface Journal {
   /** That this node's role was found to suffice; undefined when it was not, or it cannot be read. */
   loadAllowance(): Promise<Allowance | undefined>;
   saveAllowance(allowance: Allowance): Promise<void>;
-  /** Volumes that callers of this node know, by name: what to tell them of while EC2 cannot be asked. */
-  loadKnown(): Promise<Map<string, EbsVolume>>;
+  /** Volumes of a cluster that this node knows, by name: what to tell of while EC2 cannot be asked. */
+  loadKnown(cluster: string): Promise<Map<string, EbsVolume>>;
   /** Never fails: without this memory nothing is lost but an answer. */
   saveKnown(known: ReadonlyMap<string, EbsVolume>): Promise<void>;
 }
@@ -96,13 +97,7 @@ export async function openJournal(root: string): Promise<Journal> {
     loadIdentity: () => readJson(identityFile),
     loadAllowance: () => readJson(allowanceFile),
     saveAllowance: (allowance) => replaceDurably(allowanceFile, `${JSON.stringify(allowance)}\n`),
-    async loadKnown() {
-      try {
-        return new Map(Object.entries<EbsVolume>(JSON.parse(await readFile(knownFile, 'utf8'))));
-      } catch {
-        return new Map();
-      }
-    },
+    loadKnown: async (cluster) => readKnown(await readJson(knownFile), cluster),
     saveKnown(known) {
       return saveKnown(known).catch(() => undefined);
     },
@@ -163,6 +158,16 @@ function readUses(saved: unknown): DeviceUse[] {
 function isUse(use: unknown): use is DeviceUse {
   const { name, volumeId = '', freedAt = 0, quarantine = '' }: Partial<Record<keyof DeviceUse, unknown>> = use ?? {};
   return [name, volumeId, quarantine].every((each) => typeof each === 'string') && typeof freedAt === 'number';
+}
+
+/** The daemon may have been in another cluster before. What a person has spoilt by hand is left out. */
+function readKnown(saved: unknown, cluster: string): Map<string, EbsVolume> {
+  if (typeof saved !== 'object' || saved === null) return new Map();
+  return new Map(
+    Object.entries<EbsVolume>({ ...saved }).filter(
+      ([, volume]) => typeof volume?.id === 'string' && volume.tags?.[tagKeys.cluster] === cluster,
+    ),
+  );
 }
 
 /** Writes one after another: an older state never wins. States that come while one is written share the next write. */

@@ -22,6 +22,8 @@ export interface Lookup {
    * asked the last positive answer is given, however old, also of an earlier daemon.
    */
   look(name: string): Promise<Seen<EbsVolume> | undefined>;
+  /** All volumes of the cluster, as EC2 lists them now; what their names mean is remembered. @throws DriverError EC2_* */
+  all(): Promise<EbsVolume[]>;
   /** All volumes of the cluster that have not been removed, read and remembered as {@link look} does. */
   list(): Promise<Seen<EbsVolume[]>>;
 }
@@ -34,7 +36,10 @@ export function createLookup(ec2: Ec2, memory: NameMemory, now: () => number = (
     if (known === undefined || memory.isGone(known)) return undefined;
     const volume = await ec2.describeVolume(known.id, options);
     memory.shown(name, volume === undefined ? [] : [volume]);
-    return volume !== undefined && !memory.isGone(volume) && nameOf(volume) === name ? volume : undefined;
+    if (volume === undefined) memory.vanished(name);
+    else if (memory.isGone(volume)) memory.ended(name, volume);
+    else if (nameOf(volume) === name) return volume;
+    return undefined;
   };
   const read = async (name: string, options: CallOptions, trust = true): Promise<EbsVolume | undefined> => {
     const began = now();
@@ -49,17 +54,22 @@ export function createLookup(ec2: Ec2, memory: NameMemory, now: () => number = (
     return volume;
   };
   const view = createView((name: string) => read(name, { lane: 'list' }), memory.known, now);
-  let lastListing: Answer<EbsVolume[]> | undefined;
+  const readAll = async (options: CallOptions): Promise<EbsVolume[]> => {
+    const listed = await ec2.listVolumes(options);
+    memory.forgetOld();
+    for (const [name, [volume, ...others]] of Map.groupBy(listed, nameOf)) {
+      const clear = name !== undefined && volume !== undefined && others.length === 0 && !memory.isGone(volume);
+      if (clear) memory.listed(name, volume);
+    }
+    return listed;
+  };
+  const earlier = memory.all();
+  let lastListing: Answer<EbsVolume[]> | undefined =
+    earlier.length === 0 ? undefined : { value: earlier, at: undefined, read: false };
   const listing = createView(
     async () => {
-      const listed = await ec2.listVolumes({ lane: 'list' });
-      memory.forgetOld();
+      const listed = await readAll({ lane: 'list' });
       lastListing = { value: listed, at: now(), read: true };
-      const byName = Map.groupBy(listed, nameOf);
-      for (const [name, [volume, ...others]] of byName) {
-        const clear = name !== undefined && volume !== undefined && others.length === 0 && !memory.isGone(volume);
-        if (clear) memory.listed(name, volume);
-      }
       return listed;
     },
     () => lastListing,
@@ -76,6 +86,7 @@ export function createLookup(ec2: Ec2, memory: NameMemory, now: () => number = (
     find: (name) => read(name, {}),
     shown: (name) => read(name, {}, false),
     look: (name) => view.look(name),
+    all: () => readAll({}),
     async list() {
       const { value, ...seen } = (await listing.look('')) ?? { value: [] };
       return { ...seen, value: corrected(value) };

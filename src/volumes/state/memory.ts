@@ -1,12 +1,21 @@
 import { tagKeys } from '../../ebs/tags.ts';
 import type { EbsVolume } from '../../ebs/types.ts';
-import { visibilityMs } from '../../ebs/volume-record.ts';
+import { isGone, visibilityMs } from '../../ebs/volume-record.ts';
 import type { Answer } from './view.ts';
 
 /** More names than these are not remembered: a cluster that makes a name for each job has no end of them. */
 const knownAtMost = 2000;
-/** EC2 remembers client tokens for about half as long. */
-const generationMs = 86_400_000;
+/**
+ * EC2 has not forgotten a ClientToken that is younger (aws-ebs-csi-driver measured 12 hours). All nodes must agree on the
+ * next free one: a token is passed over only while EC2 would refuse it to those who try it.
+ */
+const tokenMs = 6 * 3_600_000;
+
+/** A volume by name; for a name whose last volume is gone, that volume in state "deleted". */
+interface Entry extends Answer<EbsVolume> {
+  /** Since when this volume is known here, by the memory's clock. */
+  readonly since: number;
+}
 
 /** What was known of volumes before this daemon started, and where to keep what is learnt. */
 export interface Keeping {
@@ -33,6 +42,17 @@ export interface NameMemory {
   allMade(): EbsVolume[];
   /** Notes a volume that this node has removed: a read that still lists it is not believed. */
   removed(name: string, volume: EbsVolume): void;
+  /**
+   * Notes that no read shows the known volume of a name any more, not even by its id. Believed once it has been known for so
+   * long that no read can be from before it came.
+   */
+  vanished(name: string): void;
+  /** Notes that the last volume of a name is gone, by a read that shows it so. */
+  ended(name: string, volume: EbsVolume): void;
+  /** True when the last volume of a name is known to be gone, and no other is known. */
+  isEnded(name: string): boolean;
+  /** The volumes of all known names. */
+  all(): EbsVolume[];
   /** True for a volume that was removed here or that EC2 shows as going. */
   isGone(volume: Pick<EbsVolume, 'id' | 'state'>): boolean;
   /** The first ClientToken generation of a name that may not be used up, as far as this node knows. */
@@ -48,41 +68,54 @@ export function createNameMemory(
   keeping: Keeping = { known: new Map(), keep: async () => {} },
   now: () => number = () => performance.now(),
 ): NameMemory {
-  const known = new Map<string, Answer<EbsVolume>>(
-    [...keeping.known].map(([name, volume]) => [name, { value: volume, at: undefined, read: false }]),
+  const began = now();
+  const known = new Map<string, Entry>(
+    [...keeping.known].map(([name, value]) => [name, { value, at: undefined, read: false, since: began }]),
   );
   const made = new Map<string, { readonly volume: EbsVolume; readonly at: number; shown: boolean }>();
   const removed = new Map<string, number>();
-  const generations = new Map<string, { readonly next: number; readonly at: number }>();
   let lastSave = Promise.resolve();
 
+  const live = (name: string): Entry | undefined => {
+    const entry = known.get(name);
+    return entry?.value.state === 'deleted' ? undefined : entry;
+  };
   const save = () => {
     lastSave = keeping.keep(new Map([...known].map(([name, { value }]) => [name, value])));
   };
-  const learn = (name: string, volume: EbsVolume | undefined, read = false): void => {
-    const before = known.get(name)?.value.id;
-    known.delete(name);
-    if (volume !== undefined) known.set(name, { value: volume, at: now(), read });
-    // In the order of what was learnt about them last.
+  /** `first`: as the one that was learnt about last. */
+  const note = (name: string, value: EbsVolume, read: boolean, first: boolean): void => {
+    const before = known.get(name);
+    const same = before?.value.id === value.id && before.value.state !== 'deleted';
+    if (first) known.delete(name);
+    known.set(name, { value, at: now(), read, since: same ? before.since : now() });
     for (const oldest of known.keys()) {
       if (known.size <= knownAtMost) break;
       known.delete(oldest);
     }
-    if (before !== volume?.id) save();
+    if (!same || value.state === 'deleted') save();
+  };
+  const ended = (name: string, volume: EbsVolume): void => {
+    const before = known.get(name)?.value;
+    const later = before?.state === 'deleted' && generationOf(before) > generationOf(volume) ? before : volume;
+    note(name, { ...later, state: 'deleted', attachments: [] }, false, true);
   };
 
   return {
-    known: (name) => known.get(name),
-    learn,
+    known: live,
+    learn(name, volume, read = false) {
+      if (volume !== undefined) note(name, volume, read, true);
+      else if (live(name) !== undefined) {
+        known.delete(name);
+        save();
+      }
+    },
     listed(name, volume) {
-      const before = known.get(name)?.value.id;
-      if (before === undefined && known.size >= knownAtMost) return;
-      known.set(name, { value: volume, at: now(), read: false });
-      if (before !== volume.id) save();
+      if (known.has(name) || known.size < knownAtMost) note(name, volume, false, false);
     },
     made(name, volume) {
       made.set(name, { volume, at: now(), shown: false });
-      learn(name, volume);
+      note(name, volume, false, true);
     },
     shown(name, volumes) {
       const mine = made.get(name);
@@ -95,18 +128,41 @@ export function createNameMemory(
     allMade: () => [...made.values()].map(({ volume }) => volume),
     removed(name, volume) {
       made.delete(name);
-      learn(name, undefined);
+      ended(name, volume);
       removed.set(volume.id, now());
-      const used = Number.parseInt(volume.tags[tagKeys.generation] ?? '0', 10) || 0;
-      generations.set(name, { next: Math.max(generations.get(name)?.next ?? 0, used + 1), at: now() });
     },
-    isGone: ({ id, state }) => state === 'deleting' || state === 'deleted' || removed.has(id),
-    nextGeneration: (name) => generations.get(name)?.next ?? 0,
+    ended,
+    vanished(name) {
+      const entry = live(name);
+      if (entry !== undefined && now() - entry.since > visibilityMs) ended(name, entry.value);
+    },
+    isEnded: (name) => known.has(name) && live(name) === undefined,
+    all: () => [...known.values()].map(({ value }) => value).filter(({ state }) => state !== 'deleted'),
+    isGone: (volume) => isGone(volume) || removed.has(volume.id),
+    nextGeneration(name) {
+      const last = known.get(name)?.value;
+      return last?.state === 'deleted' && hasToken(last) ? generationOf(last) + 1 : 0;
+    },
     forgetOld() {
-      for (const [name, { at }] of made) if (now() - at > visibilityMs) made.delete(name);
-      for (const [id, at] of removed) if (now() - at > visibilityMs) removed.delete(id);
-      for (const [name, { at }] of generations) if (now() - at > generationMs) generations.delete(name);
+      dropWhere(made, ({ at }) => now() - at > visibilityMs);
+      dropWhere(removed, (at) => now() - at > visibilityMs);
+      dropWhere(known, ({ value }) => value.state === 'deleted' && !hasToken(value));
     },
     saved: () => lastSave,
   };
+}
+
+function dropWhere<T>(map: Map<string, T>, isOld: (value: T) => boolean): void {
+  for (const [key, value] of map) if (isOld(value)) map.delete(key);
+}
+
+/** The ClientToken generation that made a volume; -1 for one that no token made. */
+function generationOf({ tags }: EbsVolume): number {
+  const generation = Number.parseInt(tags[tagKeys.generation] ?? '', 10);
+  return Number.isNaN(generation) ? -1 : generation;
+}
+
+/** True while EC2 is sure to remember the token that made a volume. By the wall clock: it outlives the daemon. */
+function hasToken(volume: EbsVolume): boolean {
+  return generationOf(volume) >= 0 && Date.now() - Date.parse(volume.createdAt) < tokenMs;
 }

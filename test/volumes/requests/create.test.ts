@@ -4,7 +4,7 @@ import { createVolume } from '../../../src/volumes/requests/create.ts';
 import { removeVolume } from '../../../src/volumes/requests/remove.ts';
 import { FakeEc2 } from '../../support/fake-ec2.ts';
 import { fakeNode } from '../../support/fake-node.ts';
-import { failure, played, useVirtualTime } from '../../support/virtual-time.ts';
+import { failure, pass, played, useVirtualTime } from '../../support/virtual-time.ts';
 
 vi.mock('node:timers/promises', () => import('../../support/virtual-time.ts'));
 
@@ -132,6 +132,24 @@ describe('a name whose token is used up', () => {
     await played(removeVolume(other, 'a'));
     await played(createVolume(await fakeNode(ec2), 'a', {}));
     expect(ids(ec2).map((id) => generationOf(ec2, id))).toEqual(['1']);
+  });
+
+  it('by a volume that this node knew and another removed: asked for otherwise it is made at once, also after a restart', async () => {
+    const ec2 = new FakeEc2();
+    const other = await fakeNode(ec2, { instanceId: 'i-2' });
+    await played(createVolume(other, 'a', {}));
+    const node = await fakeNode(ec2);
+    await played(node.lookup.find('a'));
+    await pass(60_000);
+    await played(removeVolume(other, 'a'));
+    for (const each of [node, await fakeNode(ec2, node.machine)]) {
+      const before = Date.now();
+      await played(createVolume(each, 'a', { size: '30' }));
+      expect(Date.now() - before).toBeLessThan(1000);
+      await pass(60_000);
+      await played(removeVolume(other, 'a'));
+    }
+    expect(ec2.volumes.size).toBe(0);
   });
 
   it('by many volumes that another node removed: the first free generation, in seconds', async () => {

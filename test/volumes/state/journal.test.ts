@@ -7,6 +7,7 @@ import { promisify } from 'node:util';
 import fc from 'fast-check';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { deviceNames } from '../../../src/ebs/device-names.ts';
+import { tagKeys } from '../../../src/ebs/tags.ts';
 import type { EbsVolume } from '../../../src/ebs/types.ts';
 import { isCode } from '../../../src/errors.ts';
 import type { Held } from '../../../src/volumes/state/held.ts';
@@ -162,11 +163,29 @@ describe('the journal', () => {
     onTestFinished(() => seen.close());
     const known = new Map<string, EbsVolume>();
     for (let index = 0; index < 200; index++) {
-      known.set(`v${index}`, volumeWith({ id: `vol-${index}` }));
+      known.set(`v${index}`, volumeWith({ id: `vol-${index}`, tags: { [tagKeys.cluster]: 'default' } }));
       void journal.saveKnown(new Map(known));
     }
-    await expect.poll(async () => (await journal.loadKnown()).size).toBe(200);
+    await expect.poll(async () => (await journal.loadKnown('default')).size).toBe(200);
     expect(written.filter((file) => file === 'known.json').length).toBeLessThan(10);
+  });
+
+  it('knows volumes of its cluster alone, and leaves out what was spoilt by hand', async () => {
+    const root = await scratch();
+    const journal = await openJournal(root);
+    const ours = volumeWith({ tags: { [tagKeys.cluster]: 'default' } });
+    const saved = {
+      ours,
+      other: volumeWith({ tags: { [tagKeys.cluster]: 'staging' } }),
+      spoilt: null,
+      half: { id: 'x' },
+    };
+    await writeFile(join(root, 'known.json'), JSON.stringify(saved));
+    expect([...(await journal.loadKnown('default'))]).toEqual([['ours', ours]]);
+    for (const text of ['', '[1', 'null', '7']) {
+      await writeFile(join(root, 'known.json'), text);
+      expect([...(await journal.loadKnown('default'))]).toEqual([]);
+    }
   });
 });
 
