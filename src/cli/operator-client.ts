@@ -44,6 +44,13 @@ export class UsageError extends Error {
   readonly code = 'INVALID_OPTION';
 }
 
+/** What a flag says, in seconds. @throws UsageError unless it is a number from `shortest` to `longest` */
+export function secondsOf(flag: string, text: string, shortest: number, longest: number): number {
+  const seconds = /^\d+(\.\d+)?$/.test(text) ? Number(text) : Number.NaN;
+  if (seconds >= shortest && seconds <= longest) return seconds;
+  throw new UsageError(`--${flag} takes seconds, ${shortest} to ${longest}, not ${JSON.stringify(text)}.`);
+}
+
 export function print(text: string): void {
   process.stdout.write(text);
 }

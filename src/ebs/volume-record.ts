@@ -12,6 +12,11 @@ export function attachmentOf({ attachments }: Pick<EbsVolume, 'attachments'>): A
   return attachments.find(({ state }) => state !== 'detached');
 }
 
+/** Who has the volume, for people. */
+export function ownerText({ instanceId }: Pick<Attachment, 'instanceId'>): string {
+  return instanceId ?? 'a resource that AWS manages';
+}
+
 /** True for a volume that EC2 deletes, or has deleted: it still lists it for a while. */
 export function isGone({ state }: Pick<EbsVolume, 'state'>): boolean {
   return state === 'deleting' || state === 'deleted';

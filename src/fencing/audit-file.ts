@@ -2,6 +2,7 @@ import { type FileHandle, mkdir, open, rename, stat } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { DriverError } from '../errors.ts';
 import { appendDurably } from '../host/durable.ts';
+import { ifThere } from '../host/sysfs.ts';
 
 /** A line of an audit file: what was written, and when (RFC 3339). Those of version 0.1.0 have the hash of the one before, too. */
 export type AuditLine = { readonly at: string } & Readonly<Record<string, unknown>>;
@@ -104,7 +105,7 @@ async function isTorn(file: string): Promise<boolean> {
 
 /** What `read` gives of the file; undefined while there is none. */
 async function reading<T>(file: string, read: (handle: FileHandle) => Promise<T>): Promise<T | undefined> {
-  const handle = await open(file, 'r').catch(unlessAbsent);
+  const handle = await ifThere(open(file, 'r'));
   if (handle === undefined) return undefined;
   try {
     return await read(handle);
@@ -113,9 +114,4 @@ async function reading<T>(file: string, read: (handle: FileHandle) => Promise<T>
   }
 }
 
-const sizeOf = async (file: string): Promise<number> => (await stat(file).catch(unlessAbsent))?.size ?? 0;
-
-function unlessAbsent(error: NodeJS.ErrnoException): undefined {
-  if (error.code !== 'ENOENT') throw error;
-  return undefined;
-}
+const sizeOf = async (file: string): Promise<number> => (await ifThere(stat(file)))?.size ?? 0;

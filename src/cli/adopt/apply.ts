@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { tagKeys } from '../../ebs/tags.ts';
 import type { Attachment, EbsVolume, Ec2, Tags } from '../../ebs/types.ts';
-import { attachmentOf, isGone, visibilityMs } from '../../ebs/volume-record.ts';
+import { attachmentOf, isGone, ownerText, visibilityMs } from '../../ebs/volume-record.ts';
 import { DriverError } from '../../errors.ts';
 import type { Step } from './plan.ts';
 
@@ -58,7 +58,7 @@ async function refuseRivals(ec2: Calls, volume: EbsVolume, name: string, tags: T
   throw new DriverError('AMBIGUOUS_NAME', {
     volume: name,
     tried: `adopt ${volume.id}`,
-    why: `${rival.id} got this name at the same moment, and ${moved ? `${holderOf(owner)} has attached the adopted one by now` : 'the adoption was undone'}`,
+    why: `${rival.id} got this name at the same moment, and ${moved ? `${ownerText(owner)} has attached the adopted one by now` : 'the adoption was undone'}`,
     todo: `Remove ${rival.id} if it is the empty one that a node has made, then adopt again`,
   });
 }
@@ -88,13 +88,11 @@ export async function giveBack(ec2: Calls, step: Extract<Step, { kind: 'give-bac
 const pick = (tags: Tags, keys: readonly string[]): Tags =>
   Object.fromEntries(Object.entries(tags).filter(([key]) => keys.includes(key)));
 
-const holderOf = ({ instanceId }: Attachment): string => instanceId ?? 'a resource that AWS manages';
-
 function attachedMeanwhile(name: string, { id }: EbsVolume, owner: Attachment): DriverError {
   return new DriverError('ATTACHED_ELSEWHERE', {
     volume: name,
     tried: `give ${id} back`,
-    why: `${holderOf(owner)} has attached it as ${owner.device} at the same moment`,
+    why: `${ownerText(owner)} has attached it as ${owner.device} at the same moment`,
     todo: 'Stop the containers that use it, wait until it is detached, and give it back then',
   });
 }

@@ -1,6 +1,6 @@
 import { tagKeys, tagPrefix } from '../../ebs/tags.ts';
 import type { EbsVolume, Tags } from '../../ebs/types.ts';
-import { attachmentOf, isGone } from '../../ebs/volume-record.ts';
+import { attachmentOf, isGone, ownerText } from '../../ebs/volume-record.ts';
 import { decodeName, encodeName } from '../../volumes/options/names.ts';
 import { type Candidate, isOurs, judge, judgeAs, type Region } from './judge.ts';
 
@@ -177,7 +177,7 @@ export function planGivingBack(region: Region, words: readonly string[]): Step[]
       );
     }
     if (owner !== undefined) {
-      const who = owner.instanceId ?? 'a resource that AWS manages';
+      const who = ownerText(owner);
       return refused(
         word,
         `${who} has ${volume.id} attached`,

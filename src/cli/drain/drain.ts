@@ -1,5 +1,13 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { callDaemon, type Invocation, print, printJson, readInvocation, UsageError } from '../operator-client.ts';
+import {
+  callDaemon,
+  type Invocation,
+  print,
+  printJson,
+  readInvocation,
+  secondsOf,
+  UsageError,
+} from '../operator-client.ts';
 
 const usage = `Usage: docker-volume-ebs drain [OPTIONS]
 
@@ -55,17 +63,10 @@ export async function drainCommand(argv: readonly string[]): Promise<number> {
     throw new UsageError(`drain takes no argument ${JSON.stringify(words[0])}: it drains this node.`);
   if (values['cancel']) return cancel(invocation);
   if (values['status']) return show(invocation, await callDaemon<Report>(invocation, 'DrainStatus'));
-  const timeoutMs = secondsOf(values['timeout']) * 1000;
+  const timeoutMs = secondsOf('timeout', String(values['timeout'] ?? 60), 0, longestTimeout) * 1000;
   const reason = values['reason'] ?? 'an operator drains this node';
   await callDaemon<Report>(invocation, 'Drain', { Reason: reason });
   return show(invocation, await outcome(invocation, timeoutMs));
-}
-
-function secondsOf(text: string | boolean | undefined): number {
-  if (text === undefined) return 60;
-  const seconds = /^\d+(\.\d+)?$/.test(String(text)) ? Number(text) : Number.NaN;
-  if (seconds <= longestTimeout) return seconds;
-  throw new UsageError(`--timeout takes seconds, 0 to ${longestTimeout}, not ${JSON.stringify(text)}.`);
 }
 
 async function cancel(invocation: Invocation): Promise<number> {

@@ -1,4 +1,4 @@
-import { UsageError } from '../operator-client.ts';
+import { secondsOf, UsageError } from '../operator-client.ts';
 import { readOptions } from './options.ts';
 
 const commands = ['create', 'remove', 'mount', 'unmount', 'path', 'get', 'list', 'version', 'help'] as const;
@@ -57,7 +57,7 @@ export function readCommandLine(argv: readonly string[]): CommandLine {
     volume,
     options: readOptions(given.get('volumeopts') ?? []),
     explicitCreate: truthOf(last('explicitcreate') || 'false'),
-    waitMs: secondsOf(last('wait') || '30') * 1000,
+    waitMs: secondsOf('wait', last('wait') || '30', 0, 3600) * 1000,
   };
 }
 
@@ -101,10 +101,4 @@ function truthOf(text: string): boolean {
   const truth = truths.get(text.toLowerCase());
   if (truth !== undefined) return truth;
   throw new UsageError(`--explicitcreate takes true or false, not ${JSON.stringify(text)}.`);
-}
-
-function secondsOf(text: string): number {
-  const seconds = /^\d+(\.\d+)?$/.test(text) ? Number(text) : Number.NaN;
-  if (seconds <= 3600) return seconds;
-  throw new UsageError(`--wait takes seconds, 0 to 3600, not ${JSON.stringify(text)}.`);
 }

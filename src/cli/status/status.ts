@@ -1,4 +1,4 @@
-import { callDaemon, type Invocation, print, printJson, readInvocation, UsageError } from '../operator-client.ts';
+import { callDaemon, type Invocation, print, printJson, readInvocation, secondsOf } from '../operator-client.ts';
 import { wrapped } from '../table.ts';
 import { chosen, type Status, statusLines } from './view.ts';
 import { type Sight, watch } from './watch.ts';
@@ -33,7 +33,7 @@ export async function statusCommand(argv: readonly string[]): Promise<number> {
     return 0;
   }
   if (values['watch'] !== undefined) {
-    const everyMs = secondsOf(String(values['watch'])) * 1000;
+    const everyMs = secondsOf('watch', String(values['watch']), shortest, longest) * 1000;
     const asScreen = process.stdout.isTTY && !values['json'];
     await watch(() => lookAgain(invocation, asScreen), everyMs, asScreen);
     return 0;
@@ -56,12 +56,6 @@ function withSeconds(argv: readonly string[]): string[] {
   const next = argv[at + 1] ?? '';
   const given = /^\d+(\.\d+)?$/.test(next);
   return argv.toSpliced(at, given ? 2 : 1, `--watch=${given ? next : defaultSeconds}`);
-}
-
-function secondsOf(text: string): number {
-  const seconds = /^\d+(\.\d+)?$/.test(text) ? Number(text) : Number.NaN;
-  if (seconds >= shortest && seconds <= longest) return seconds;
-  throw new UsageError(`--watch takes seconds, ${shortest} to ${longest}, not ${JSON.stringify(text)}.`);
 }
 
 async function ask(invocation: Invocation): Promise<Status> {

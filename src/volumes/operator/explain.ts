@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Attachment, EbsVolume } from '../../ebs/types.ts';
-import { attachmentOf } from '../../ebs/volume-record.ts';
+import { attachmentOf, ownerText } from '../../ebs/volume-record.ts';
 import { isCode } from '../../errors.ts';
 import { decide } from '../../fencing/decide.ts';
 import { type Reading, readOut } from '../../fencing/explain.ts';
@@ -64,8 +64,8 @@ async function judged(node: Node, name: string, volume: EbsVolume): Promise<Judg
 
 function ownerOf(attachment: Attachment | undefined): Explanation['owner'] {
   if (attachment === undefined) return undefined;
-  const { instanceId = 'a resource that AWS manages', device, attachTime } = attachment;
-  return { instanceId, device, attachTime };
+  const { device, attachTime } = attachment;
+  return { instanceId: ownerText(attachment), device, attachTime };
 }
 
 function policyText({ settings }: Node, policy: FencePolicy): string {

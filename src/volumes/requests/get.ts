@@ -1,5 +1,6 @@
 import { tagKeys } from '../../ebs/tags.ts';
 import type { EbsVolume } from '../../ebs/types.ts';
+import { attachmentOf } from '../../ebs/volume-record.ts';
 import type { Held } from '../state/held.ts';
 import type { LocalState } from '../state/local.ts';
 import { nameOf, noSuchVolume } from '../state/lookup.ts';
@@ -47,7 +48,7 @@ export function remoteInfo(
   waitingFor: string | undefined,
   stale?: string,
 ): VolumeInfo {
-  const attachment = volume.attachments[0];
+  const attachment = attachmentOf(volume);
   return {
     name,
     mountpoint: undefined,

@@ -1,6 +1,6 @@
 import { tagKeys } from '../../ebs/tags.ts';
 import type { EbsVolume } from '../../ebs/types.ts';
-import { attachmentOf } from '../../ebs/volume-record.ts';
+import { attachmentOf, ownerText } from '../../ebs/volume-record.ts';
 import { DriverError, isCode } from '../../errors.ts';
 import { adoptMounted } from '../lifecycle/adopt.ts';
 import { releaseLeftover } from '../lifecycle/leftover.ts';
@@ -67,7 +67,7 @@ async function detachedHere(node: Node, name: string, volume: EbsVolume): Promis
   throw new DriverError('ATTACHED_ELSEWHERE', {
     volume: name,
     tried: `remove ${volume.id}`,
-    why: `it is attached to ${attachment.instanceId ?? 'a resource that AWS manages'} as ${attachment.device} (${attachment.state})`,
+    why: `it is attached to ${ownerText(attachment)} as ${attachment.device} (${attachment.state})`,
     todo: `Stop the containers that use it on ${attachment.instanceId ?? 'that resource'}, then remove it again`,
   });
 }

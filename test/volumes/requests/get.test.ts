@@ -53,4 +53,11 @@ describe('what get shows', () => {
     expect(status).not.toHaveProperty('owner');
     expect(Object.values(status)).not.toContain(undefined);
   });
+
+  it('of a volume that EC2 still lists under an attachment that is over: it is free', () => {
+    const volume = volumeWith({ attachments: [attachmentWith({ state: 'detached' })] });
+    const { status } = remoteInfo('a', volume, undefined);
+    expect(status).toMatchObject({ state: 'available' });
+    expect(status).not.toHaveProperty('owner');
+  });
 });
