@@ -19,7 +19,10 @@ const slowMs = 10_000;
 /** Reads whose answers come from copies that lag behind. */
 const mayBeStale = /^(find|list|describe(Volume|Instance)$)/;
 
-/** EC2 in memory with its faults, and what it can witness: whose disk a detach takes. */
+/**
+ * The network before FakeEc2, which knows EC2's rules: calls that come late, fail, lose their answer or get an old
+ * one. It is a layer of its own because it must be random and also a witness: of whose disk a detach takes.
+ */
 export class Cloud extends FakeEc2 {
   /** What is written on each volume, durably. */
   readonly records = new Map<string, string[]>();

@@ -2,7 +2,8 @@ import fc from 'fast-check';
 import type { Host } from '../../src/host/types.ts';
 import { delay } from './clock.ts';
 import type { Ec2Fault } from './cloud.ts';
-import type { NodeOf, World } from './world.ts';
+import type { NodeOf } from './daemons.ts';
+import type { World } from './world.ts';
 
 export const names = ['a', 'b'];
 const ec2Faults: readonly Ec2Fault[] = [

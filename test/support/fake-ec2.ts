@@ -20,7 +20,10 @@ type FakeVolume = Mutable<Omit<EbsVolume, 'attachments' | 'tags'>> & {
   listedFrom: number;
 };
 
-/** EC2 in memory: volume states, client tokens, attach as compare-and-swap. Times are those of the global timers. */
+/**
+ * The one model of EC2 in memory: volume states, client tokens, attach as compare-and-swap. Times are those of the
+ * global timers. Faults are set one by one; `Cloud` in test/property/ puts a network with random faults before it.
+ */
 export class FakeEc2 extends FakeInstances implements Ec2 {
   readonly volumes = new Map<string, FakeVolume>();
   /** What is written on each volume; blank unless told. */
