@@ -36,7 +36,13 @@ async function makeAndCheck(lab: Lab, sizeGib: number): Promise<{ made: Sample; 
   await truncate(file, sizeGib * gib);
   const loop = await bindLoop(file);
   lab.onEnd(() => releaseLoopLater(loop));
-  const disk = { path: loop.path, number: loop.number, serialVolumeId: undefined, sizeBytes: sizeGib * gib };
+  const disk = {
+    path: loop.path,
+    number: loop.number,
+    volumeId: 'vol-0',
+    serialVolumeId: undefined,
+    sizeBytes: sizeGib * gib,
+  };
   const made = await timed(() => makeFilesystem(disk, 'ext4', [], 'nothing'));
   const checked = await timed(() => checkFilesystem(disk, 'ext4'));
   return { made, checked };

@@ -53,7 +53,8 @@ function refuseLong(path: string): void {
 async function refuseTaken(path: string): Promise<void> {
   const found = await lstat(path).catch(() => undefined);
   if (found === undefined) return;
-  if (!found.isSocket()) throw refusal(path, 'it is not a socket', 'Remove it, or choose another path with --socket');
+  if (!found.isSocket())
+    throw refusal(path, 'it is not a socket', 'Find out whose it is, or choose another path with --socket');
   const problem = await connectProblem(path);
   if (problem === undefined) throw refusal(path, 'another daemon answers there', stopOrChoose);
   if (problem !== 'ECONNREFUSED' && problem !== 'ENOENT') {

@@ -1,7 +1,8 @@
 import { constants } from 'node:fs';
 import { open } from 'node:fs/promises';
+import { nameOf } from './disk-names.ts';
 import { blockDeviceNumber, isGone } from './sysfs.ts';
-import { errnoOf, hostFailed, nameOf } from './tools.ts';
+import { errnoOf, hostFailed } from './tools.ts';
 import type { BlockDevice } from './types.ts';
 
 /**
@@ -19,6 +20,10 @@ export async function isDeviceBusy(device: BlockDevice): Promise<boolean> {
   } catch (error) {
     if (errnoOf(error) === 'EBUSY') return true;
     if (isGone(error) || errnoOf(error) === 'ENOMEDIUM') return false;
-    throw hostFailed(`see whether ${nameOf(device)} is in use`, error, `Check that ${device.path} can be opened`);
+    throw hostFailed(
+      `see whether ${nameOf(device)} is in use`,
+      error,
+      'See what the kernel says about this disk (dmesg)',
+    );
   }
 }

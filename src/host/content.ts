@@ -2,11 +2,13 @@ import { constants } from 'node:fs';
 import { type FileHandle, open } from 'node:fs/promises';
 import { DriverError } from '../errors.ts';
 import { contentOfSignatures, parseBlkidExport } from './blkid.ts';
+import { nameOf, withoutPath } from './disk-names.ts';
 import { firstNonZero, isNoise, type Range, sampleRanges } from './samples.ts';
 import { deviceNumber } from './sysfs.ts';
-import { hostFailed, nameOf, runTool, wordsOf } from './tools.ts';
+import { hostFailed, runTool, wordsOf } from './tools.ts';
 import type { BlockDevice, DiskContent } from './types.ts';
 
+const seeKernel = 'See what the kernel says about this disk (dmesg); nothing was written to it';
 const chunkBytes = 4 * 1024 * 1024;
 
 /**
@@ -42,7 +44,7 @@ async function probe(device: BlockDevice, tried: string): Promise<DiskContent | 
   if (result.code === 0 && found.size > 0) return contentOfSignatures(found);
   if (result.code === 2 && found.size === 0) return undefined;
   if (result.code === 8) return { kind: 'other', what: 'signatures of several kinds of data (blkid cannot decide)' };
-  throw hostFailed(tried, new Error(`blkid failed: ${wordsOf(result)}`), `Run blkid -p ${device.path} to see why`);
+  throw hostFailed(tried, new Error(`blkid failed: ${withoutPath(wordsOf(result), device)}`), seeKernel);
 }
 
 interface Sampled {
@@ -95,7 +97,7 @@ async function withDisk<T>(device: BlockDevice, tried: string, work: (file: File
     await checkSameDisk(file, device, tried);
     return await work(file);
   } catch (error) {
-    throw hostFailed(tried, error, `See dmesg for I/O errors of ${device.path}; nothing was written to it`);
+    throw hostFailed(tried, error, seeKernel);
   } finally {
     await file?.close();
   }
@@ -113,7 +115,7 @@ async function checkSameDisk(file: FileHandle, device: BlockDevice, tried: strin
   if (!stats.isBlockDevice() || deviceNumber(stats.rdev) !== device.number) {
     throw new DriverError('WRONG_DEVICE', {
       tried,
-      why: `another disk is at ${device.path} by now`,
+      why: 'another disk has its place on this machine by now',
       todo: 'Try again: the disk is looked for anew',
     });
   }

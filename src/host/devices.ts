@@ -1,6 +1,7 @@
 import { readdir, readlink } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { DriverError, isCode } from '../errors.ts';
+import { linkOf, nameOf } from './disk-names.ts';
 import { blockDeviceNumber, type DeviceRoots, ifThere, readDisk, readNvmeDisks } from './sysfs.ts';
 import { hostFailed, runTool } from './tools.ts';
 import type { BlockDevice } from './types.ts';
@@ -22,7 +23,7 @@ export async function findDevice(
   try {
     const disks = await readNvmeDisks(roots.sysfsRoot);
     const disk = disks.get(volumeId);
-    if (disk !== undefined) return await readDevice(roots, disk, volumeId);
+    if (disk !== undefined) return await readDevice(roots, disk, { volumeId, serialVolumeId: volumeId });
     return await findNamed(roots, disks, volumeId, ec2Device);
   } catch (error) {
     throw hostFailed(`look for the disk of ${volumeId}`, error, `Check that ${roots.sysfsRoot} is readable`);
@@ -44,25 +45,25 @@ async function findNamed(
   volumeId: string,
   ec2Device: string,
 ): Promise<BlockDevice | undefined> {
-  const byId = `disk/by-id/nvme-Amazon_Elastic_Block_Store_${volumeId.replace('-', '')}`;
-  for (const name of [byId, ...kernelNames(ec2Device)]) {
+  for (const name of [linkOf(volumeId), ...kernelNames(ec2Device)]) {
     const path = join(roots.deviceRoot, name);
     if ((await blockDeviceNumber(path)) === undefined) continue;
     const link = await readlink(path).catch(() => undefined);
     const disk = link === undefined ? name : basename(link);
     const other = [...disks].find(([, known]) => known === disk)?.[0];
-    if (other !== undefined) throw wrongDevice(volumeId, path, disk, other);
+    if (other !== undefined) throw wrongDevice(volumeId, path, other);
     // Where EBS disks are NVMe, a disk without the right serial is something else: the volume is still to come.
-    if (disks.size === 0 && !disk.startsWith('nvme')) return await readDevice(roots, disk, undefined);
+    if (disks.size === 0 && !disk.startsWith('nvme'))
+      return await readDevice(roots, disk, { volumeId, serialVolumeId: undefined });
   }
   return undefined;
 }
 
-function wrongDevice(volumeId: string, path: string, disk: string, other: string): DriverError {
+function wrongDevice(volumeId: string, path: string, other: string): DriverError {
   return new DriverError('WRONG_DEVICE', {
     tried: `use ${path} as the disk of ${volumeId}`,
-    why: `it leads to ${disk}, whose serial is that of ${other}`,
-    todo: `Remove the stale link ${path} (udevadm trigger --subsystem-match=block renews the links) and try again`,
+    why: `it leads to the disk of ${other}, as that disk's own serial says`,
+    todo: 'Renew the links to disks on this host (udevadm trigger --subsystem-match=block) and try again',
   });
 }
 
@@ -76,25 +77,25 @@ function kernelNames(ec2Device: string): string[] {
 async function readDevice(
   { deviceRoot, sysfsRoot }: DeviceRoots,
   disk: string,
-  serialVolumeId: string | undefined,
+  ids: Pick<BlockDevice, 'volumeId' | 'serialVolumeId'>,
 ): Promise<BlockDevice | undefined> {
   const path = join(deviceRoot, disk);
   const number = await blockDeviceNumber(path);
   const described = await readDisk(sysfsRoot, disk);
   // A node with another number is a leftover of an earlier disk of this name; its own node is still to come.
   if (number === undefined || (described.number !== undefined && described.number !== number)) return undefined;
-  const sizeBytes = described.sizeBytes ?? (await askSize(path, number));
-  return sizeBytes === undefined ? undefined : { path, number, serialVolumeId, sizeBytes };
+  const sizeBytes = described.sizeBytes ?? (await askSize(path, number, ids.volumeId));
+  return sizeBytes === undefined ? undefined : { path, number, ...ids, sizeBytes };
 }
 
 /** Undefined when the disk went while it was asked about. */
-async function askSize(path: string, number: string): Promise<number | undefined> {
-  const tried = `read the size of ${path}`;
+async function askSize(path: string, number: string, volumeId: string): Promise<number | undefined> {
+  const tried = `read the size of ${nameOf({ volumeId })}`;
   const { stdout } = await runTool('blockdev', ['--getsize64', path], tried);
   const size = Number(stdout.trim() || Number.NaN);
   if (Number.isSafeInteger(size)) return size;
   if ((await blockDeviceNumber(path)) !== number) return undefined;
-  throw hostFailed(tried, new Error('blockdev gave no number'), `Run blockdev --getsize64 ${path} to see why`);
+  throw hostFailed(tried, new Error('blockdev gave no number'), 'See what the kernel says about this disk (dmesg)');
 }
 
 /**

@@ -2,7 +2,8 @@ import { tmpdir } from 'node:os';
 import { DriverError } from '../errors.ts';
 import { isDeviceBusy } from './busy.ts';
 import { readContent } from './content.ts';
-import { hostFailed, nameOf, runTool, wordsOf } from './tools.ts';
+import { nameOf, withoutPath } from './disk-names.ts';
+import { hostFailed, runTool, wordsOf } from './tools.ts';
 import type { BlockDevice, FilesystemType } from './types.ts';
 
 /** No force flags here: mkfs.xfs and mkfs.btrfs then refuse a disk they recognise something on. Discarding a new EBS volume gains nothing. */
@@ -33,8 +34,9 @@ export async function makeFilesystem(
   // Options such as mkfs.ext4 -n end well and make nothing.
   const content = result.code === 0 ? await readContent(device, 'samples') : undefined;
   if (content?.kind === 'filesystem' && content.type === type) return;
-  const why = new Error(`${program} ${content === undefined ? 'failed' : `made no ${type}`}: ${wordsOf(result)}`);
-  throw hostFailed(tried, why, `Correct the mkfs options, or run ${program} ${device.path} by hand, and try again`);
+  const words = withoutPath(wordsOf(result), device);
+  const why = new Error(`${program} ${content === undefined ? 'failed' : `made no ${type}`}: ${words}`);
+  throw hostFailed(tried, why, 'Correct the mkfsOptions of the volume and try again');
 }
 
 async function refuseContent(device: BlockDevice, tried: string): Promise<void> {
@@ -43,7 +45,7 @@ async function refuseContent(device: BlockDevice, tried: string): Promise<void> 
   throw new DriverError('NOT_BLANK', {
     tried,
     why: `it holds ${content.kind === 'other' ? content.what : `a filesystem (${content.type})`}`,
-    todo: `Look at it with blkid -p ${device.path}; only if nobody needs it, empty it with wipefs -a ${device.path} and dd, and try again`,
+    todo: 'Find out whose data it is (docker-volume-ebs rescue gives its disk a path to look at it), or use another volume',
   });
 }
 
@@ -59,10 +61,11 @@ export async function checkFilesystem(device: BlockDevice, type: FilesystemType)
   const tried = `check the ext4 filesystem on ${nameOf(device)}`;
   await refuseUnreadable(device, tried);
   const result = await runTool('e2fsck', ['-p', device.path], tried);
+  const words = withoutPath(wordsOf(result), device);
   const verdict = judgeE2fsck(result.code, `${result.stdout}\n${result.stderr}`);
   if (verdict === 'fine') return;
-  if (verdict === 'damaged') throw damaged(device, type, tried, wordsOf(result));
-  throw hostFailed(tried, new Error(wordsOf(result)), `Run e2fsck -p ${device.path} by hand to see why, and try again`);
+  if (verdict === 'damaged') throw damaged(type, tried, words);
+  throw hostFailed(tried, new Error(words), 'See what the kernel says about this disk (dmesg), and try again');
 }
 
 /**
@@ -73,9 +76,9 @@ export async function checkFilesystem(device: BlockDevice, type: FilesystemType)
 async function refuseUnreadable(device: BlockDevice, tried: string): Promise<void> {
   const mount = ['mount', '-t', 'ext4', '-o', 'ro,noload', '--', device.path, tmpdir()];
   const result = await runTool('unshare', ['--mount', '--', ...mount], tried);
-  const words = wordsOf(result).replace(`mount: ${tmpdir()}: `, '');
+  const words = withoutPath(wordsOf(result), device).replace(`mount: ${tmpdir()}: `, '');
   if (result.code !== 0 && /structure needs cleaning|bad message|can't read superblock/i.test(words)) {
-    throw damaged(device, 'ext4', tried, words);
+    throw damaged('ext4', tried, words);
   }
 }
 
@@ -89,19 +92,11 @@ export function judgeE2fsck(code: number, output: string): 'fine' | 'damaged' | 
   return /superblock|super-block|corrupt|inconsisten|unsupported|bad magic/i.test(output) ? 'damaged' : 'failed';
 }
 
-const repairs: Readonly<Record<FilesystemType, (path: string) => string>> = {
-  ext4: (path) => `e2fsck -f ${path}`,
-  xfs: (path) =>
-    `xfs_repair -n ${path} to see the damage and xfs_repair ${path} (never with -L before support says so)`,
-  btrfs: (path) => `btrfs check --readonly ${path} and mount -o rescue=all,ro to save what can be read`,
-};
-
-/** FILESYSTEM_DAMAGED with the commands for a person, the snapshot first. */
-export function damaged(device: BlockDevice, type: FilesystemType, tried: string, why: string): DriverError {
-  const volume = device.serialVolumeId ?? 'the volume';
+/** FILESYSTEM_DAMAGED; whoever knows the volume's name adds how to rescue it. */
+export function damaged(type: FilesystemType, tried: string, why: string): DriverError {
   return new DriverError('FILESYSTEM_DAMAGED', {
     tried,
-    why,
-    todo: `Take a snapshot of ${volume} first (aws ec2 create-snapshot), then run ${repairs[type](device.path)} by hand`,
+    why: `its ${type} filesystem is damaged: ${why}`,
+    todo: 'Run docker-volume-ebs rescue with the name of the volume: it takes a snapshot first, and says which check to run',
   });
 }

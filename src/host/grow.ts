@@ -1,5 +1,6 @@
+import { nameOf, withoutPath } from './disk-names.ts';
 import { readFilesystemSize } from './superblock.ts';
-import { nameOf, runTool, wordsOf } from './tools.ts';
+import { runTool, wordsOf } from './tools.ts';
 import type { BlockDevice, FilesystemType } from './types.ts';
 
 /** EBS volumes grow by whole GiB; filesystems leave less than this unused at the end of a disk. */
@@ -31,5 +32,5 @@ export async function growMounted(device: BlockDevice, target: string, type: Fil
   if (result.code === 0) return;
   // ext4 wants more than root's usual rights in a container (ext4_resize_begin asks for this capability).
   const hint = /permission denied/i.test(result.stderr) ? ' (the kernel wants CAP_SYS_RESOURCE for it)' : '';
-  throw new Error(`${[program, ...args].join(' ')} failed: ${wordsOf(result)}${hint}`);
+  throw new Error(`${program} failed: ${withoutPath(wordsOf(result), device)}${hint}`);
 }

@@ -1,12 +1,13 @@
 import { mkdir, readFile, realpath, rmdir } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { DriverError } from '../errors.ts';
+import { nameOf, withoutPath } from './disk-names.ts';
 import { damaged } from './filesystems.ts';
 import { growMounted, hasOutgrown } from './grow.ts';
 import { parseMountinfo } from './mountinfo.ts';
 import { shutdownFilesystem } from './shutdown.ts';
 import { blockDeviceNumber, ifThere } from './sysfs.ts';
-import { errnoOf, hostFailed, nameOf, runTool, wordsOf } from './tools.ts';
+import { errnoOf, hostFailed, runTool, wordsOf } from './tools.ts';
 import type { BlockDevice, FilesystemType, MountEntry, MountedAt } from './types.ts';
 
 const mountinfo = '/proc/self/mountinfo';
@@ -102,7 +103,11 @@ export async function mountDevice(
       );
     }
   } catch (error) {
-    throw hostFailed(tried, error, `Check ${target} and ${device.path} on this host and try again`);
+    throw hostFailed(
+      tried,
+      error,
+      `Check ${target} on this host and what the kernel says about the disk (dmesg), and try again`,
+    );
   }
 }
 
@@ -131,22 +136,16 @@ async function runMount(
   const list = all.length === 0 ? [] : ['-o', all.join(',')];
   try {
     const result = await runTool('mount', [...mode, '-t', type, ...list, '--', device.path, target], tried);
-    if (result.code !== 0) throw mountFailure(device, type, tried, wordsOf(result), list);
+    if (result.code !== 0) throw mountFailure(type, tried, withoutPath(wordsOf(result), device), list);
   } catch (error) {
     await removeEmpty(target);
     throw error;
   }
 }
 
-function mountFailure(
-  device: BlockDevice,
-  type: FilesystemType,
-  tried: string,
-  words: string,
-  list: readonly string[],
-): DriverError {
+function mountFailure(type: FilesystemType, tried: string, words: string, list: readonly string[]): DriverError {
   if (/structure needs cleaning|bad message|can't read superblock|xfs_repair/i.test(words)) {
-    return damaged(device, type, tried, words);
+    return damaged(type, tried, words);
   }
   const options = list.length === 0 ? '' : ` the mount options (${list[1]}) and`;
   return new DriverError('HOST_FAILED', {

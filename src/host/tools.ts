@@ -1,6 +1,5 @@
 import { DriverError } from '../errors.ts';
 import { type CommandResult, run } from './run.ts';
-import type { BlockDevice } from './types.ts';
 
 /** Debian's package of each program we start; what it is told to a person who lacks it. */
 const packages: Readonly<Record<string, string>> = {
@@ -20,14 +19,21 @@ const packages: Readonly<Record<string, string>> = {
   btrfs: 'btrfs-progs',
 };
 
-/** A disk as people know it: "/dev/nvme1n1 (vol-0123)", or the path alone where the disk has no serial. */
-export const nameOf = ({ path, serialVolumeId }: Pick<BlockDevice, 'path' | 'serialVolumeId'>): string =>
-  serialVolumeId === undefined ? path : `${path} (${serialVolumeId})`;
+/** What a tool advises whoever runs it: to force it, to repair by hand. None of that may reach a reader as our advice. */
+const advice =
+  /force|overwrit|wipe|try running|alternate superblock|<device>|use the -\w|-L option|without -a or -p|^or$/i;
+const manually = /;?\s*run fsck manually\.?/i;
 
-/** A command's own words on one line, standard error first; its exit code where it said nothing. */
+/** A command's own words on one line, standard error first, without what it advises; its exit code where it said nothing. */
 export function wordsOf({ code, stdout, stderr }: CommandResult): string {
-  const words = (stderr.trim() || stdout.trim()).split(/\s*\n\s*/).join('; ');
-  return words === '' ? `it ended with exit code ${code} and said nothing` : words.slice(-600).replace(/\.$/, '');
+  const lines = (stderr.trim() || stdout.trim()).split(/\s*\n\s*/);
+  const words = lines
+    .filter((line) => !advice.test(line))
+    .map((line) => line.replace(manually, ''))
+    .join('; ');
+  return words === ''
+    ? `it ended with exit code ${code}${lines.join('') === '' ? ' and said nothing' : ''}`
+    : words.slice(-600).replace(/\.$/, '');
 }
 
 /** Runs one of our programs and gives its result whatever the exit code. `tried` completes "cannot …". */
@@ -49,7 +55,11 @@ export function notRun(program: string, tried: string, error: unknown): DriverEr
       cause: error,
     });
   }
-  return hostFailed(tried, error, `Find out why ${program} was ended (dmesg shows a lack of memory) and try again`);
+  return hostFailed(
+    tried,
+    new Error(`${program} did not come to its end`, { cause: error }),
+    `Find out what ended ${program} (dmesg shows a lack of memory) and try again`,
+  );
 }
 
 /** True for a {@link run} that found no such program. */

@@ -9,6 +9,8 @@ export interface BlockDevice {
   readonly path: string;
   /** "major:minor" as mountinfo writes it. */
   readonly number: string;
+  /** Of the EBS volume: texts name the disk by it, since another disk may have this path and number later. */
+  readonly volumeId: string;
   /** NVMe: the EBS volume id the controller reports. Xen disks have none. */
   readonly serialVolumeId: string | undefined;
   readonly sizeBytes: number;

@@ -53,7 +53,7 @@ describe.skipIf(requires('root', 'loop', 'aws').skip)(
       expect(free.stdout).toMatch(/^NAME .*\nspare +vol-\w+ .*available /);
       expect(free.stdout).not.toMatch(/^data /m);
       expect(await box.refused(0, 'Mount', { Name: 'spare', ID: 'b' })).toContain(VolumeId);
-      await page.run('aws ec2 delete-tags', { env, replace: { ID: VolumeId } });
+      await page.run('aws ec2 create-tags', { env, replace: { ID: VolumeId, VOLUME: 'spare' } });
       await box.ok(0, 'Mount', { Name: 'spare', ID: 'b' });
       await box.ok(0, 'Unmount', { Name: 'spare', ID: 'b' });
     });

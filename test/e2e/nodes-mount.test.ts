@@ -272,7 +272,7 @@ describe.skipIf(skip)('mounting, looking and listing on two nodes', () => {
         const message = await box.refused(here, verb, { Name: 'twin', ID: 'a' });
         expect(message).toContain(other);
         expect(message).toContain(original?.VolumeId);
-        expect(message).toMatch(/Keep one/);
+        expect(message).toMatch(/take the name from/);
       }
       expect(await box.volumes('twin')).toMatchObject([{ State: 'available' }, { State: 'available' }]);
     });

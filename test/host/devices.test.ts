@@ -67,6 +67,7 @@ describe.skipIf(root.skip)('a machine with NVMe', () => {
     expect(await findDevice(host, volumeId, '/dev/sdf')).toEqual({
       path: join(host.deviceRoot, 'nvme4n1'),
       number: '7:3',
+      volumeId,
       serialVolumeId: volumeId,
       sizeBytes: 1024 * 1024,
     });

@@ -58,6 +58,7 @@ export async function loopDisk(directory: string, mebibytes: number, name = 'dis
   const device = (sizeBytes: number, rdev: number): BlockDevice => ({
     path,
     number: deviceNumber(rdev),
+    volumeId: 'vol-0123456789abcdef0',
     serialVolumeId: 'vol-0123456789abcdef0',
     sizeBytes,
   });

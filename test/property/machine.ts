@@ -236,7 +236,7 @@ export class Machine implements Host {
       if (!this.#plugged(volumeId) || this.#disks.has(volumeId)) continue;
       this.#plugs += 1;
       const path = `/dev/nvme${this.#plugs}n1`;
-      const device = { path, number: `259:${this.#plugs}`, serialVolumeId: volumeId, sizeBytes: 2 ** 34 };
+      const device = { path, number: `259:${this.#plugs}`, volumeId, serialVolumeId: volumeId, sizeBytes: 2 ** 34 };
       const disk: Disk = { device, volumeId, records: undefined, live: true };
       this.#disks.set(volumeId, disk);
       this.#byPath.set(path, disk);

@@ -180,7 +180,7 @@ export class FakeHost implements Host {
 
   #disk(volumeId: string): BlockDevice | undefined {
     return this.#ec2.plugged.has(`${volumeId} ${this.#instanceId}`)
-      ? { path: `/dev/${volumeId}`, number: numberOf(volumeId), serialVolumeId: volumeId, sizeBytes: 2 ** 34 }
+      ? { path: `/dev/${volumeId}`, number: numberOf(volumeId), volumeId, serialVolumeId: volumeId, sizeBytes: 2 ** 34 }
       : undefined;
   }
 

@@ -59,7 +59,7 @@ async function refuseRivals(ec2: Calls, volume: EbsVolume, name: string, tags: T
     volume: name,
     tried: `adopt ${volume.id}`,
     why: `${rival.id} got this name at the same moment, and ${moved ? `${ownerText(owner)} has attached the adopted one by now` : 'the adoption was undone'}`,
-    todo: `Remove ${rival.id} if it is the empty one that a node has made, then adopt again`,
+    todo: 'Run docker-volume-ebs ls: it says what is known of each, and how to keep one',
   });
 }
 

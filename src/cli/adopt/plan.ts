@@ -109,7 +109,7 @@ function severalIn(word: string, volumes: readonly EbsVolume[]): Refused {
   return refused(
     word,
     `several volumes of the cluster have this name: ${ids.join(', ')}`,
-    'Keep one: give an adopted one back by its id (--undo), or delete one that is empty',
+    'Give an adopted one back by its id (--undo); for the others docker-volume-ebs ls tells how to keep one',
   );
 }
 
@@ -173,7 +173,7 @@ export function planGivingBack(region: Region, words: readonly string[]): Step[]
       return refused(
         word,
         `${volume.id} was made by this driver, not adopted`,
-        'Keep it, or remove it with docker volume rm',
+        'Keep it: only what was adopted can be given back',
       );
     }
     if (owner !== undefined) {

@@ -80,7 +80,7 @@ export async function mountpointsRemoval(path: string): Promise<Change | undefin
     for (const entry of await readdir(path)) await rmdir(join(path, entry));
     await rmdir(path);
   };
-  const todo = 'Look at what is in it, and remove it by hand if nobody needs it';
+  const todo = 'Find out whose data is in it: the directory stays, and all else is done';
   return {
     what: `remove ${path}`,
     path,

@@ -58,7 +58,9 @@ export function duplicateTexts({ Volumes: volumes }: Cluster): string[] {
     const ids = several.map(({ VolumeId, Zone, State }) => `${VolumeId} (${Zone}, ${State})`).join(', ');
     return (
       `DUPLICATE NAME: ${several.length} EBS volumes are called ${name}: ${ids}. Nobody can mount, create or remove it until ` +
-      'one is left: look which has the data, then delete the others or take their docker-volume-ebs:name tag away.'
+      'one is left. Find out which has the data you want (what is known of each stands below it), and take the name from the ' +
+      `other, which stays as it is: aws ec2 create-tags --resources ID --tags Key=docker-volume-ebs:retained,Value=${name} ` +
+      '&& aws ec2 delete-tags --resources ID --tags Key=docker-volume-ebs:name'
     );
   });
 }

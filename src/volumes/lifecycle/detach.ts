@@ -3,7 +3,7 @@ import type { Attachment, AttachmentKey } from '../../ebs/types.ts';
 import { waitUntilDetached } from '../../ebs/volume-waits.ts';
 import { DriverError, isCode } from '../../errors.ts';
 import { publish, stopwatch } from '../../events.ts';
-import type { BlockDevice, UserElsewhere } from '../../host/types.ts';
+import type { UserElsewhere } from '../../host/types.ts';
 import type { Held } from '../state/held.ts';
 import { drop, mountpointOf, type Node, quarantine, waiting } from '../state/node.ts';
 
@@ -146,7 +146,7 @@ export async function seenUse(
   const disk = await node.host.findDevice(held.volume.id, held.device);
   const mounted = await node.host.mountedAt(target, disk);
   const user = mounted.what === 'disk' ? await userOf(mounted.number, target) : undefined;
-  return user === undefined ? undefined : usedBy(disk, held, user);
+  return user === undefined ? undefined : usedBy(held, user);
 }
 
 /**
@@ -158,12 +158,12 @@ export async function stillUsed(node: Node, held: Held): Promise<string | undefi
   const disk = await node.host.findDevice(held.volume.id, held.device);
   const busy = disk !== undefined && (await node.host.isDeviceBusy(disk));
   if (!busy) return undefined;
-  return usedBy(disk, held, await node.host.mountedElsewhereBy(disk.number, mountpointOf(node.settings, held.name)));
+  return usedBy(held, await node.host.mountedElsewhereBy(disk.number, mountpointOf(node.settings, held.name)));
 }
 
 /** The clause for a disk that something else has mounted: `user`, where that can be seen. */
-function usedBy(disk: BlockDevice | undefined, { volume, device }: Held, user = 'a container or program') {
-  return `${user} still has ${disk?.path ?? device} (${volume.id}) mounted`;
+function usedBy({ volume }: Held, user = 'a container or program') {
+  return `${user} still has ${volume.id} mounted`;
 }
 
 function inUse(node: Node, { name, volume, device }: Held, why: string): DriverError {

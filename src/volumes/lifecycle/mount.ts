@@ -3,8 +3,10 @@ import { tagKeys } from '../../ebs/tags.ts';
 import type { EbsVolume } from '../../ebs/types.ts';
 import { DriverError, isCode } from '../../errors.ts';
 import { timed } from '../../events.ts';
+import { stableName } from '../../host/disk-names.ts';
 import { type BlockDevice, type DiskContent, type FilesystemType, filesystemTypes } from '../../host/types.ts';
 import { type MountPlan, planMount } from '../options/plan.ts';
+import { shellWord } from '../options/spelling.ts';
 import type { Held } from '../state/held.ts';
 import { keep, mountpointOf, type Node, waiting } from '../state/node.ts';
 
@@ -17,6 +19,21 @@ const idleTimeoutMs = 60_000;
  * @throws DriverError; the volume stays attached, and the next call starts here again.
  */
 export async function mountHeld(node: Node, held: Held): Promise<Held> {
+  try {
+    return await bringFilesystem(node, held);
+  } catch (error) {
+    if (!isCode(error, 'FILESYSTEM_DAMAGED')) throw error;
+    // The host knows neither the volume's name nor this instance's.
+    const todo = rescueAdvice(held.name, node.instanceId);
+    throw new DriverError(error.code, { ...error.parts, volume: held.name, todo });
+  }
+}
+
+/** What to do about a disk whose content is not as it should be: nothing on it is changed by it. */
+const rescueAdvice = (name: string, instanceId: string): string =>
+  `Run docker-volume-ebs rescue ${shellWord(name)} on ${instanceId}: it takes a snapshot first, and says which check to run`;
+
+async function bringFilesystem(node: Node, held: Held): Promise<Held> {
   const disk = await findDisk(node, held);
   const plan = planMount(held.name, held.volume.tags, node.settings);
   const ready = await prepareFilesystem(node, held, disk, plan);
@@ -64,7 +81,7 @@ async function prepareFilesystem(node: Node, held: Held, disk: BlockDevice, plan
 /** A mkfs or fsck that a killed daemon began goes on without it. */
 async function untilIdle(node: Node, held: Held, disk: BlockDevice): Promise<void> {
   if (!(await node.host.isDeviceBusy(disk))) return;
-  await waiting(node, held.name, `a program that works on ${disk.path}`, async () => {
+  await waiting(node, held.name, `a program that works on the disk of ${held.volume.id}`, async () => {
     for (let look = 0; await node.host.isDeviceBusy(disk); look++) {
       if (look * idleCheckMs > idleTimeoutMs) throw stillBusy(node, held, disk);
       await sleep(idleCheckMs);
@@ -75,9 +92,9 @@ async function untilIdle(node: Node, held: Held, disk: BlockDevice): Promise<voi
 function stillBusy(node: Node, held: Held, disk: BlockDevice): DriverError {
   return new DriverError('IN_USE_HERE', {
     volume: held.name,
-    tried: `mount ${held.volume.id} from ${disk.path}`,
+    tried: `mount ${held.volume.id}`,
     why: 'a program on this machine has the disk open for itself alone',
-    todo: `Find it on ${node.instanceId} (fuser ${disk.path}), end it, and try again`,
+    todo: `Find it on ${node.instanceId} (fuser -v names who has ${stableName(disk)} open), end it, and try again`,
   });
 }
 
@@ -90,7 +107,7 @@ async function identify(
 ): Promise<FilesystemType | 'unfinished' | undefined> {
   // Samples do for a disk that EC2 made empty for us and nobody was given since. Any other may hold data anywhere.
   const parts = isUnwritten(held.volume) ? 'samples' : 'all';
-  const content = await waiting(node, held.name, `a look at what ${disk.path} holds`, () =>
+  const content = await waiting(node, held.name, `a look at what the disk of ${held.volume.id} holds`, () =>
     node.host.readContent(disk, parts),
   );
   const { formatted } = plan;
@@ -112,9 +129,9 @@ async function identify(
   const expected = expectation(held, content);
   throw new DriverError('NOT_BLANK', {
     volume: held.name,
-    tried: `mount ${held.volume.id} from ${disk.path}`,
+    tried: `mount ${held.volume.id}`,
     why: `the disk holds ${what[content.kind]}, and ${expected}; nothing was written to it`,
-    todo: `Look at it on ${node.instanceId} (blkid -p ${disk.path}); restore a snapshot, or remove the volume and create it anew`,
+    todo: rescueAdvice(held.name, node.instanceId),
   });
 }
 

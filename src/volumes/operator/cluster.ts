@@ -3,6 +3,7 @@ import type { Attachment, EbsVolume } from '../../ebs/types.ts';
 import { attachmentOf } from '../../ebs/volume-record.ts';
 import { confirmationOf, intentsOf, readPause } from '../../fencing/records.ts';
 import { decodeName } from '../options/names.ts';
+import { whatIsKnown } from '../state/duplicates.ts';
 import { nameOf } from '../state/lookup.ts';
 import type { Node } from '../state/node.ts';
 import type { ClusterVolume, ClusterVolumes } from './types.ts';
@@ -61,7 +62,7 @@ function clusterVolume(volume: EbsVolume, shared: boolean, states: ReadonlyMap<s
     sizeGib,
     state: attachment?.state ?? volume.state,
     owner: attachment === undefined ? undefined : ownerOf(attachment, states),
-    notes: notesOn(volume, attachment),
+    notes: [...(name !== undefined && shared ? [whatIsKnown(volume)] : []), ...notesOn(volume, attachment)],
   };
 }
 

@@ -65,7 +65,7 @@ function refuseDifferent(node: Node, name: string, options: CreateOptions, volum
     why: `${volume.id} has this name already, and differs: ${differing.join('; ')}`,
     todo:
       volume.zone === node.zone
-        ? 'Ask for what it is, choose another name, or remove that volume first'
+        ? 'Ask for what it is, or choose another name'
         : `Run the container on a node in ${volume.zone}, or choose another name`,
   });
 }

@@ -2,6 +2,7 @@ import { tagKeys } from '../../ebs/tags.ts';
 import type { CallOptions, EbsVolume, Ec2 } from '../../ebs/types.ts';
 import { DriverError } from '../../errors.ts';
 import { decodeName, encodeName } from '../options/names.ts';
+import { ambiguous } from './duplicates.ts';
 import type { NameMemory } from './memory.ts';
 import { type Answer, createView, type Seen } from './view.ts';
 
@@ -96,12 +97,7 @@ export function createLookup(ec2: Ec2, memory: NameMemory, now: () => number = (
 
 function onlyOne(name: string, found: readonly EbsVolume[]): EbsVolume | undefined {
   if (found.length <= 1) return found[0];
-  throw new DriverError('AMBIGUOUS_NAME', {
-    volume: name,
-    tried: 'tell which EBS volume it is',
-    why: `${found.length} carry its name: ${found.map((volume) => `${volume.id} (${volume.zone}, ${volume.state})`).join(', ')}`,
-    todo: 'Keep one: delete the others, or remove their docker-volume-ebs:name tag',
-  });
+  throw ambiguous(name, found);
 }
 
 /** The name a volume goes by; undefined for one that has lost its tag, or carries text that encodes no name. */

@@ -162,7 +162,7 @@ describe('a left-over attachment of this instance', () => {
     node.host.mountedElsewhere.add('vol-1');
     const error = await failure(mount('a', 'id-1'));
     expect(error).toMatchObject({ code: 'IN_USE_HERE' });
-    expect(String(error)).toContain('process 42 (of vol-1) still has /dev/vol-1 (vol-1) mounted');
+    expect(String(error)).toContain('process 42 (of vol-1) still has vol-1 mounted');
     expect([ec2.count('detachVolume'), ec2.count('createTags')]).toEqual([0, 0]);
   });
 });

@@ -55,7 +55,7 @@ describe('a drain', () => {
         volumeId: 'vol-1',
         state: 'in-use',
         holders: ['id-a'],
-        why: expect.stringMatching(/^process 42.*\/dev\/vol-1/),
+        why: expect.stringMatching(/^process 42.*vol-1 mounted/),
       },
     ]);
     await pass(60_000);

@@ -217,7 +217,7 @@ describe('unmounting', () => {
     await pass(60_000);
     expect(ec2.count('detachVolume')).toBe(0);
     expect(volume.tags).not.toHaveProperty([tagKeys.clean]);
-    expect(node.waits.get('a')).toContain('process 42 (of vol-1) still has /dev/vol-1 (vol-1) mounted');
+    expect(node.waits.get('a')).toContain('process 42 (of vol-1) still has vol-1 mounted');
     const checks = host.count('checkFilesystem');
     expect(await mount('a', 'next')).toBe(`${target}/data`);
     expect([host.count('checkFilesystem'), host.count('makeFilesystem')]).toEqual([checks, 1]);

@@ -47,7 +47,7 @@ describe('find', () => {
     ec2.addVolume({ tags: tagsOf('a'), zone: 'eu-west-1b', state: 'creating' });
     const error = await lookup.find('a').catch((each: unknown) => each);
     expect(isCode(error, 'AMBIGUOUS_NAME')).toBe(true);
-    expect(String(error)).toContain('vol-1 (eu-west-1a, available), vol-2 (eu-west-1b, creating)');
+    expect(String(error)).toMatch(/vol-1 \(eu-west-1a, available, .*; vol-2 \(eu-west-1b, creating, /);
   });
 
   it.each(['deleting', 'deleted'] as const)('does not count a volume that EC2 shows as %s', async (state) => {
