@@ -86,10 +86,13 @@ describe('the check of the plan', () => {
     ]);
   });
 
-  it('names a file that is in no room', () => {
+  it('names a file that is in no room, and an import of one', () => {
     expect(plant({ 'src/utils/text.ts': [], 'src/volumes/common/text.ts': [] })).toEqual([
       'src/utils/text.ts: it is in no room of the plan',
       'src/volumes/common/text.ts: it is in no room of the plan',
+    ]);
+    expect(plant({ 'src/host/run.ts': ['test/support/run.ts'] })).toEqual([
+      'src/host/run.ts → test/support/run.ts: host may not import what is in no room of the plan',
     ]);
   });
 });

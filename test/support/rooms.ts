@@ -28,7 +28,7 @@ const seeInterface = { rooms: ['dvdi', 'metrics'], only: 'src/volumes/types.ts' 
 export const volumeRooms = ['door', 'operator', 'requests', 'lifecycle', 'state', 'options'];
 
 /** Files, relative to the project's root, with the files of the project that each imports. */
-export type Imports = ReadonlyMap<string, readonly string[]>;
+type Imports = ReadonlyMap<string, readonly string[]>;
 
 /**
  * Checks every import against the plan, imports of types too. Pure.
@@ -63,7 +63,8 @@ function placeOf(file: string): Place | undefined {
 
 function ruleBroken(fromFile: string, toFile: string): string | undefined {
   const [from, to] = [placeOf(fromFile), placeOf(toFile)];
-  if (from === undefined || to === undefined) return undefined;
+  if (from === undefined) return undefined;
+  if (to === undefined) return `${from.room} may not import what is in no room of the plan`;
   if (from.room === to.room) return orderBroken(from.inner, to.inner);
   const allowed = [...(mayImport[from.room] ?? []), ...everybodys];
   if (!allowed.includes(to.room)) return `${from.room} may not import ${to.room}, only ${allowed.join(', ')}`;
