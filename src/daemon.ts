@@ -5,10 +5,10 @@ import type { FastifyInstance } from 'fastify';
 import type { Logger } from 'pino';
 import type { Settings } from './config.ts';
 import { listenOnInherited, takeInheritedFd } from './dvdi/inherited.ts';
-import { type Lock, takeLock } from './dvdi/lock.ts';
 import { listenOn, type OwnedSocket } from './dvdi/socket.ts';
 import { createWire } from './dvdi/wire.ts';
 import { DriverError } from './errors.ts';
+import { type Lock, takeLock } from './lock.ts';
 import type { VolumeDriver } from './volumes/types.ts';
 
 /** A driver that runs until it is closed; what it has in hand then is taken up again by the next start. */

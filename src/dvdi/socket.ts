@@ -4,7 +4,7 @@ import { chmod, lstat, mkdir, mkdtemp, rename, rm } from 'node:fs/promises';
 import { connect, type Server } from 'node:net';
 import { dirname } from 'node:path';
 import { DriverError } from '../errors.ts';
-import { type Lock, takeLock } from './lock.ts';
+import { type Lock, takeLock } from '../lock.ts';
 
 /** A socket path that is this process's alone. */
 export interface OwnedSocket {

@@ -35,7 +35,8 @@ export function connect(local: LocalState, signal: AbortSignal): Connection {
     };
     const identity = await untilDone(local, signal, () => identify(local), onFailure);
     const { instanceId } = identity;
-    await untilDone(local, signal, async () => world.lockInstance?.(instanceId, settings.cluster), onFailure);
+    const place = { ...settings, instanceId };
+    await untilDone(local, signal, async () => world.lockInstance?.(place, local.log), onFailure);
     return openNode(local, identity, signal);
   });
   return { node, reason: () => reason };

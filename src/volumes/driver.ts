@@ -41,7 +41,7 @@ const realWorld: World = {
   // Where the environment names a region it wins; else it is the instance's own, which the SDK's chain does not ask for.
   openEc2: (cluster, region, log) => openEc2({ cluster, region: process.env['AWS_REGION'] ? undefined : region, log }),
   readIdentity: (settings) => readIdentity(settings, process.env),
-  lockInstance,
+  lockInstance: (place, log) => lockInstance(place, (message) => log.warn(message)),
   watchNotices: (listener) => watchNotices(process.env, listener),
 };
 

@@ -89,7 +89,7 @@ test.each<Case>([
     { own: { daemon: async () => undefined } },
     { level: 'warn', found: expect.stringContaining('and not at /run/docker/plugins/ebs.sock') },
   ],
-  ['no daemon anywhere', 'one daemon', { machine: { abstractSockets: async () => [] } }, { level: 'ok' }],
+  ['no daemon anywhere', 'one daemon', { machine: { isServed: async () => false } }, { level: 'ok' }],
 ])('%s (%s)', async (_what, title, parts, expected) => {
   expect(await finding(title, parts)).toMatchObject(expected);
 });

@@ -1,11 +1,11 @@
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
-import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { beforeEach, expect, it, onTestFinished } from 'vitest';
 import { daemonVariables } from '../../src/cli/doctor/environment.ts';
 import { openMachine } from '../../src/cli/doctor/machine.ts';
 import { mountOf, parseMountPoints } from '../../src/cli/doctor/mountpoints.ts';
+import { lockInstance } from '../../src/host/instance-lock.ts';
 
 let dir: string;
 beforeEach(async () => {
@@ -13,7 +13,8 @@ beforeEach(async () => {
   onTestFinished(() => rm(dir, { recursive: true, force: true }));
 });
 
-const machineAt = (root: string) => openMachine({ root, deviceRoot: join(dir, 'dev'), sysfsRoot: join(dir, 'sys') });
+const machineAt = (root: string) =>
+  openMachine({ root, deviceRoot: join(dir, 'dev'), sysfsRoot: join(dir, 'sys'), cluster: 'default' });
 
 it('takes the settings of the unit where the environment has none of ours, below what it has', async () => {
   const file = join(dir, 'env');
@@ -79,11 +80,13 @@ it('sees a disk that the kernel describes and that has no node', async () => {
   expect(await machineAt(dir).disks()).toEqual([{ volumeId: 'vol-0123', path: undefined, refused: undefined }]);
 });
 
-it('sees the abstract sockets of this network', async () => {
-  const name = `docker-volume-ebs.test.${process.pid}`;
-  const server = createServer().listen(`\0${name}`);
-  onTestFinished(() => void server.close());
-  expect(await machineAt(dir).abstractSockets()).toContain(name);
+it('sees whether a daemon serves the cluster here, and is in the way of none that starts', async () => {
+  await mkdir(join(dir, 'dev'));
+  const place = { deviceRoot: join(dir, 'dev'), cluster: 'default', instanceId: `i-${process.pid}` };
+  expect(await machineAt(dir).isServed(place.instanceId)).toBe(false);
+  await lockInstance(place, () => undefined);
+  expect(await machineAt(dir).isServed(place.instanceId)).toBe(true);
+  expect(await machineAt(dir).isServed(`${place.instanceId}-2`)).toBe(false);
 });
 
 it('knows what this process may do', async () => {

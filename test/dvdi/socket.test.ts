@@ -5,8 +5,8 @@ import { chmod, lstat, mkdir, readdir, readFile, rename, symlink, writeFile } fr
 import { createServer, type Server } from 'node:net';
 import { join } from 'node:path';
 import { expect, onTestFinished, test } from 'vitest';
-import { takeLock } from '../../src/dvdi/lock.ts';
 import { listenOn } from '../../src/dvdi/socket.ts';
+import { takeLock } from '../../src/lock.ts';
 import { exchange } from '../support/dvdi-client.ts';
 import { scratch } from './serving.ts';
 

@@ -4,7 +4,6 @@ import type { Machine } from '../../src/cli/doctor/machine.ts';
 import type { MountPoint } from '../../src/cli/doctor/mountpoints.ts';
 import { loadSettings } from '../../src/config.ts';
 import { tagKeys } from '../../src/ebs/tags.ts';
-import { lockName } from '../../src/host/instance-lock.ts';
 import { FakeEc2 } from './fake-ec2.ts';
 
 export const sharedMount: MountPoint = {
@@ -26,7 +25,7 @@ export function fakeMachine(own: Partial<Machine> = {}): Machine {
     root: async () => ({ path: '/ebs', exists: true, freeBytes: 2 ** 33, freeInodes: 100_000, mount: sharedMount }),
     hostMounts: async () => [sharedMount],
     records: async () => [],
-    abstractSockets: async () => ['other', lockName('i-1', 'default')],
+    isServed: async () => true,
     ...own,
   };
 }

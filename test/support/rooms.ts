@@ -16,10 +16,11 @@ export const mayImport: Readonly<Record<string, readonly string[]>> = {
   config: [],
   events: [],
   errors: [],
+  lock: [],
 };
 
-/** Errors, and what is published about calls and takeovers, are everybody's. */
-const everybodys = ['errors', 'events'];
+/** Errors, what is published about calls and takeovers, and locks on files are everybody's. */
+const everybodys = ['errors', 'events', 'lock'];
 
 /** These rooms see of volumes its interface alone. */
 const seeInterface = { rooms: ['dvdi', 'metrics'], only: 'src/volumes/types.ts' };

@@ -1,4 +1,3 @@
-import { lockName } from '../../host/instance-lock.ts';
 import { type Check, failed } from './check.ts';
 
 /** Whether the daemon of this node answers, and what it says. */
@@ -41,7 +40,7 @@ export const oneDaemon: Check = {
   async run(facts) {
     const { cluster } = facts.settings;
     const { instanceId } = await facts.identity();
-    const locked = (await facts.machine.abstractSockets()).includes(lockName(instanceId, cluster));
+    const locked = await facts.machine.isServed(instanceId);
     const here = await facts.daemon().catch(() => undefined);
     const name = `cluster ${JSON.stringify(cluster)}`;
     const todo =

@@ -3,6 +3,7 @@ import { dirname, join } from 'node:path';
 import type { Settings } from '../../config.ts';
 import { DriverError } from '../../errors.ts';
 import { attachedVolumeIds, findDevice } from '../../host/devices.ts';
+import { isInstanceLocked } from '../../host/instance-lock.ts';
 import { runTool, wordsOf } from '../../host/tools.ts';
 import { filesystemUsage } from '../../host/usage.ts';
 import { type MountPoint, mountOf, readMountPoints } from './mountpoints.ts';
@@ -57,15 +58,15 @@ export interface Machine {
   hostMounts(): Promise<readonly MountPoint[] | undefined>;
   /** Readable records of the journal; empty while there is none. */
   records(): Promise<readonly JournalRecord[]>;
-  /** The names of the abstract Unix sockets that are listened on in this network. */
-  abstractSockets(): Promise<readonly string[]>;
+  /** Whether a daemon serves the cluster of the settings here, as this instance. */
+  isServed(instanceId: string): Promise<boolean>;
 }
 
 /** The first PID namespace has this number on every Linux (include/linux/proc_ns.h, PROC_PID_INIT_INO). */
 const firstPidNamespace = 'pid:[4026531836]';
 
 /** This very machine. All methods reject with a DriverError or what Node throws. */
-export function openMachine(settings: Pick<Settings, 'root' | 'deviceRoot' | 'sysfsRoot'>): Machine {
+export function openMachine(settings: Pick<Settings, 'root' | 'deviceRoot' | 'sysfsRoot' | 'cluster'>): Machine {
   const ownMounts = () => readMountPoints('/proc/self/mountinfo');
   return {
     async capabilities() {
@@ -96,10 +97,7 @@ export function openMachine(settings: Pick<Settings, 'root' | 'deviceRoot' | 'sy
       return readMountPoints('/proc/1/mountinfo').catch(() => undefined);
     },
     records: () => readRecords(join(settings.root, 'state/volumes')),
-    async abstractSockets() {
-      const text = await readFile('/proc/net/unix', 'utf8');
-      return [...text.matchAll(/ @(\S+)$/gm)].map(([, name = '']) => name);
-    },
+    isServed: (instanceId) => isInstanceLocked({ ...settings, instanceId }),
   };
 }
 

@@ -3,6 +3,7 @@ import type { Settings } from '../../config.ts';
 import type { Ec2 } from '../../ebs/types.ts';
 import type { Audit } from '../../fencing/audit.ts';
 import type { Fencing } from '../../fencing/fencing.ts';
+import type { LockPlace } from '../../host/instance-lock.ts';
 import type { NoticeListener } from '../../host/notices.ts';
 import type { Host } from '../../host/types.ts';
 import type { Held } from './held.ts';
@@ -19,7 +20,7 @@ export interface World {
   /** Asks the settings or the metadata service who this instance is; may fail for now. */
   readIdentity(settings: Settings): Promise<Omit<Identity, 'bootId' | 'asked'>>;
   /** Makes this the only daemon of a cluster on an instance; fails while there is another. Absent where none can be. */
-  lockInstance?(instanceId: string, cluster: string): Promise<void>;
+  lockInstance?(place: LockPlace, log: Logger): Promise<void>;
   /** Watches for what EC2 announces to do to this instance; absent where nobody announces anything. */
   watchNotices?(listener: NoticeListener): { close(): void };
 }

@@ -1,6 +1,6 @@
 import { spawnSync } from 'node:child_process';
 import { closeSync, openSync } from 'node:fs';
-import { DriverError } from '../errors.ts';
+import { DriverError } from './errors.ts';
 
 /** A lock that no other process can take until it is released or this process ends, however it ends. */
 export interface Lock {
