@@ -8,6 +8,7 @@ import { readBody, send } from './http.ts';
 import { callerOf } from './imds.ts';
 import { type CloudState, timestamp } from './model.ts';
 import { decodeQuery, flag, groups, type Query, text, texts } from './query.ts';
+import { rehearsalOf } from './rehearsal.ts';
 import { Throttle } from './throttle.ts';
 import type { World } from './world.ts';
 import { errorDocument, responseDocument, type XmlBody } from './xml.ts';
@@ -85,7 +86,12 @@ export class Ec2Server {
 
   async #arrived(query: Query, target: FaultTarget): Promise<XmlBody> {
     this.#refuse(query, target);
-    return this.#perform(query, target);
+    if (!flag(query, 'DryRun')) return this.#perform(query, target);
+    await actions.get(target.action)?.(
+      { query, view: this.#world.store.state, fault: () => undefined },
+      rehearsalOf(this.#world),
+    );
+    throw new Ec2Error('DryRunOperation', 'Request would have succeeded, but DryRun flag is set.', 412);
   }
 
   /** @throws what ended the call when the sandbox is closing */
@@ -111,7 +117,7 @@ export class Ec2Server {
     return { kind: 'dropped', body: {} };
   }
 
-  /** Throws what stands between a call and its action: set faults, token buckets, permissions, DryRun. */
+  /** Throws what stands between a call and its action: set faults, token buckets, permissions. */
   #refuse(query: Query, target: FaultTarget): void {
     const { faults, timing, iam, store } = this.#world;
     const throttled = timing.throttled && !this.#throttle.take(target.action, query, performance.now());
@@ -131,9 +137,6 @@ export class Ec2Server {
       throw new Ec2Error('UnauthorizedOperation', message, 403);
     }
     iam.check(target.action, query, target.caller, store.state);
-    if (flag(query, 'DryRun')) {
-      throw new Ec2Error('DryRunOperation', 'Request would have succeeded, but DryRun flag is set.', 412);
-    }
   }
 
   async #perform(query: Query, target: FaultTarget): Promise<XmlBody> {

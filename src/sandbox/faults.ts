@@ -14,6 +14,8 @@ export const faultKinds = [
   'stop-reason',
   'partition',
   'health',
+  'volume-status',
+  'linger-attachments',
   'event',
   'spot',
   'rebalance',
@@ -49,7 +51,7 @@ interface FaultSpec {
   readonly status?: number;
   /**
    * error: EC2's error code. stop-reason: the StateReason of the next stop or termination. event: as "instance-stop".
-   * spot: "terminate", "stop" or "hibernate".
+   * spot: "terminate", "stop" or "hibernate". volume-status: "impaired", "warning" or "insufficient-data".
    */
   readonly code?: string;
   readonly message?: string;
@@ -113,6 +115,13 @@ export class Faults {
   standing(kind: FaultKind, instanceId: string): readonly Fault[] {
     return this.#faults.filter(
       (fault) => fault.kind === kind && (fault.instance === undefined || fault.instance === instanceId),
+    );
+  }
+
+  /** What was last set for a volume, until it is cleared. */
+  ofVolume(kind: FaultKind, volumeId: string): Fault | undefined {
+    return this.#faults.findLast(
+      (fault) => fault.kind === kind && (fault.volume === undefined || fault.volume === volumeId),
     );
   }
 

@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import type { IncomingMessage, ServerResponse } from 'node:http';
+import { zoneIdOf } from './actions/region.ts';
 import type { Faults } from './faults.ts';
 import { type LoopbackServer, listenOnLoopback, send } from './http.ts';
 import { accountId, type InstanceRecord } from './model.ts';
@@ -17,8 +18,13 @@ export function callerOf(authorization: string): string | undefined {
   return digits === undefined ? undefined : `i-${digits.toLowerCase()}`;
 }
 
+/** The address of its network interface: locally administered, by its id. */
+const macOf = ({ id }: InstanceRecord): string => `02:${(id.slice(-10).match(/../g) ?? []).join(':')}`;
+
 function documents(instance: InstanceRecord, region: string): Readonly<Record<string, () => string>> {
   const now = Date.now();
+  const mac = macOf(instance);
+  const macs = `meta-data/network/interfaces/macs/${mac}`;
   return {
     'dynamic/instance-identity/document': () =>
       JSON.stringify({
@@ -37,6 +43,13 @@ function documents(instance: InstanceRecord, region: string): Readonly<Record<st
     'meta-data/instance-type': () => instance.type,
     'meta-data/ami-id': () => instance.imageId,
     'meta-data/local-ipv4': () => instance.privateIp,
+    'meta-data/mac': () => mac,
+    'meta-data/block-device-mapping/ami': () => 'xvda',
+    'meta-data/block-device-mapping/root': () => '/dev/xvda',
+    [`${macs}/device-number`]: () => '0',
+    [`${macs}/local-ipv4s`]: () => instance.privateIp,
+    [`${macs}/mac`]: () => mac,
+    'meta-data/placement/availability-zone-id': () => zoneIdOf(instance.zone),
     'meta-data/placement/availability-zone': () => instance.zone,
     'meta-data/placement/region': () => region,
     'meta-data/iam/security-credentials': () => role,
@@ -55,7 +68,7 @@ function documents(instance: InstanceRecord, region: string): Readonly<Record<st
 
 /** Serves the instance metadata service (version 2 only) as `instance` sees it, on a port of its own. */
 export async function startImds(instance: InstanceRecord, region: string, faults: Faults): Promise<LoopbackServer> {
-  const tokens = new Set<string>();
+  const tokens = new Map<string, number>();
   return listenOnLoopback((request, response) => answer(request, response, { instance, region, faults, tokens }));
 }
 
@@ -63,7 +76,8 @@ interface Imds {
   readonly instance: InstanceRecord;
   readonly region: string;
   readonly faults: Faults;
-  readonly tokens: Set<string>;
+  /** Until when each is good, in milliseconds since 1970. */
+  readonly tokens: Map<string, number>;
 }
 
 function answer(request: IncomingMessage, response: ServerResponse, imds: Imds): void {
@@ -82,23 +96,42 @@ function answer(request: IncomingMessage, response: ServerResponse, imds: Imds):
     return;
   }
   const token = request.headers['x-aws-ec2-metadata-token'];
-  const known = typeof token === 'string' && imds.tokens.has(token);
+  const known = typeof token === 'string' && (imds.tokens.get(token) ?? 0) > Date.now();
+  if (!known) {
+    send(response, 401, 'text/plain', 'Unauthorized');
+    return;
+  }
+  const all = documents(instance, region);
   const document =
-    documents(instance, region)[path]?.() ?? noticeDocument(path.replace(/^meta-data\//, ''), instance.id, faults);
-  if (!known) send(response, 401, 'text/plain', 'Unauthorized');
-  else if (document === undefined) send(response, 404, 'text/plain', 'Not Found');
-  else send(response, 200, 'text/plain', document);
+    all[path]?.() ??
+    noticeDocument(path.replace(/^meta-data\//, ''), instance.id, faults) ??
+    listing(Object.keys(all), path);
+  if (document === undefined) send(response, 404, 'text/plain', 'Not Found');
+  else send(response, 200, 'text/plain', request.method === 'HEAD' ? '' : document);
 }
 
-function giveToken(request: IncomingMessage, response: ServerResponse, tokens: Set<string>): void {
+/** What stands below a path, a line each, as the metadata service lists categories; undefined where nothing does. */
+function listing(paths: readonly string[], path: string): string | undefined {
+  const prefix = path === '' ? '' : `${path}/`;
+  const below = paths.filter((each) => each.startsWith(prefix)).map((each) => each.slice(prefix.length));
+  const names = below.map((each) => (each.includes('/') ? `${each.split('/')[0]}/` : each));
+  return names.length === 0 ? undefined : [...new Set(names)].sort().join('\n');
+}
+
+function giveToken(request: IncomingMessage, response: ServerResponse, tokens: Map<string, number>): void {
   const header = 'x-aws-ec2-metadata-token-ttl-seconds';
   const seconds = Number(request.headers[header]);
+  // What comes through a proxy gets none (EC2 user guide, "Use IMDSv2").
+  if (request.headers['x-forwarded-for'] !== undefined) {
+    send(response, 403, 'text/plain', 'Forbidden');
+    return;
+  }
   if (request.method !== 'PUT' || !(seconds >= 1 && seconds <= 21_600)) {
     send(response, request.method === 'PUT' ? 400 : 405, 'text/plain', 'Bad Request');
     return;
   }
   const token = randomBytes(24).toString('base64');
-  tokens.add(token);
+  tokens.set(token, Date.now() + seconds * 1000);
   response.setHeader(header, String(seconds));
   send(response, 200, 'text/plain', token);
 }

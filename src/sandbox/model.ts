@@ -79,8 +79,12 @@ export interface InstanceRecord {
   readonly hibernationConfigured: boolean;
   /** Absent in states written before it was known: not protected. */
   stopProtected?: boolean;
+  /** Absent in states written before it was known: not protected. */
+  terminationProtected?: boolean;
   state: PowerState;
   launchTime: string;
+  /** When it was made; absent in states written before it was known. */
+  readonly createTime?: string;
   stateReason: { readonly code: string; readonly message: string } | undefined;
   stateTransitionReason: string;
   terminatedAt: string | undefined;
@@ -102,8 +106,11 @@ export const accountId = '123456789012';
 /** A new id, as "vol-0" and 16 more hexadecimal digits. */
 export const newId = (prefix: 'vol' | 'snap' | 'i' | 'r'): string => `${prefix}-0${randomBytes(8).toString('hex')}`;
 
-/** Now, with milliseconds: two attachments within a second must not look the same. */
+/** Now, with milliseconds, as the call that does something answers it. */
 export const timestamp = (): string => new Date().toISOString();
+
+/** A time as EC2 describes it afterwards: whole seconds, floored (577 of 578 recorded answers of EC2). */
+export const described = (time: string): string => time.replace(/\.\d+Z$/, '.000Z');
 
 export const emptyState = (): CloudState => ({ volumes: [], snapshots: [], instances: [], tokens: {} });
 

@@ -120,15 +120,28 @@ export function carryOutTerminate(world: World, instance: InstanceRecord, reason
     await world.tasks.sleep(world.timing.draw('stop'));
     await world.order.run(instance.id, async () => {
       await world.machines.of(instance).cutPower();
-      for (const volume of volumesOf(world, instance.id)) {
-        const goesToo = volume.attachment?.deleteOnTermination === true;
-        endAttachment(world, volume);
-        if (goesToo) await forgetVolume(world, volume);
-      }
+      const release = async (): Promise<void> => {
+        for (const volume of volumesOf(world, instance.id)) {
+          const goesToo = volume.attachment?.deleteOnTermination === true;
+          endAttachment(world, volume);
+          if (goesToo) await forgetVolume(world, volume);
+        }
+      };
+      const lingering = world.faults.standing('linger-attachments', instance.id).at(-1);
+      if (lingering === undefined) await release();
+      else letLinger(world, instance, lingering, release);
       instance.state = 'terminated';
       instance.terminatedAt = timestamp();
       world.store.save();
     });
+  });
+}
+
+/** Attachments of a terminated instance may be listed for 8 to 25 minutes more (kubernetes-sigs/aws-ebs-csi-driver#833). */
+function letLinger(world: World, { id }: InstanceRecord, fault: Fault, release: () => Promise<void>): void {
+  world.tasks.start(`linger ${id}`, async () => {
+    await whileStuck(world, fault, () => volumesOf(world, id).length > 0);
+    await world.order.run(id, release);
   });
 }
 

@@ -1,4 +1,5 @@
 import { join } from 'node:path';
+import { type Account, usualAccount } from './account.ts';
 import { newInstance, nextZone } from './actions/run-instances.ts';
 import { CallLog, type CallRecord } from './calls.ts';
 import { lockDirectory, prepareDirectory } from './directory.ts';
@@ -46,6 +47,8 @@ export interface SandboxOptions {
   readonly nodeTags?: Readonly<Record<string, string>>;
   /** Volumes each instance type may have attached. */
   readonly attachmentLimits?: Readonly<Record<string, number>>;
+  /** What is so for the whole account; {@link usualAccount} where nothing is said. */
+  readonly account?: Partial<Account>;
   /** What the role of the instances may do; everything without. Other credentials always may. */
   readonly policy?: IamPolicy;
   /** The daemon to run on every node instead of the project's own. */
@@ -150,6 +153,7 @@ async function open(
   const world: World = {
     region,
     zones: [...'abcdef'].slice(0, options.zones).map((letter) => `${region}${letter}`),
+    account: { ...usualAccount, ...options.account },
     instanceTypes: instanceTypes(options.attachmentLimits),
     store,
     files,
@@ -182,7 +186,7 @@ async function boot(world: World, options: SandboxOptions): Promise<void> {
   const running = store.state.instances.filter(({ state }) => state === 'running');
   // As an installation does it: an instance that may be stopped for a volume's sake carries its cluster's tag.
   const tags = { 'docker-volume-ebs:cluster': options.nodeEnv?.['DVE_CLUSTER'] ?? 'default', ...options.nodeTags };
-  const fixed = { type: 'm5.large', hibernation: false, stopProtected: false };
+  const fixed = { type: 'm5.large', hibernation: false, stopProtected: false, terminationProtected: false };
   while (running.length < options.nodes) {
     running.push(newInstance(world, { ...fixed, tags, zone: nextZone(world), reservationId: newId('r') }));
   }

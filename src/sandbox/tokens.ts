@@ -8,7 +8,13 @@ export interface TokenUse {
   readonly resourceId: string;
 }
 
-const ignored = /^(ClientToken|Version|Action|DryRun|X-Amz-.*|AWSAccessKeyId|Signature.*|Timestamp)$/;
+/** The zone does not count (EC2 developer guide, "Ensuring idempotency": parameters "other than the Region or Availability Zone"). */
+const ignored =
+  /^(ClientToken|AvailabilityZone|AvailabilityZoneId|Version|Action|DryRun|X-Amz-.*|AWSAccessKeyId|Signature.*|Timestamp)$/;
+
+/** Where a ClientToken of CreateVolume counts: AWS says that it may be one or the other, not which. */
+export const tokenScopes = ['region', 'zone'] as const;
+export type TokenScope = (typeof tokenScopes)[number];
 
 /** A digest of the parameters that count when a token is used again. */
 export function parametersDigest(query: Query): string {
@@ -24,10 +30,15 @@ function canonical(value: string | Query): string {
   return `{${sorted.map(([name, member]) => `${JSON.stringify(name)}:${canonical(member)}`).join()}}`;
 }
 
+/** @throws Ec2Error InvalidParameterValue for a token over 64 ASCII characters */
+export function checkToken(token: string): void {
+  if (!/^[\x20-\x7e]{1,64}$/.test(token)) throw invalid('ClientToken must be at most 64 ASCII characters');
+}
+
 /**
  * The resource an earlier call with this token made; undefined when the token is new. A token stays burnt after its
  * resource is gone: EC2 then refuses it for ever, naming the deleted resource.
- * @throws Ec2Error IdempotentParameterMismatch, InvalidParameterValue for a token over 64 ASCII characters
+ * @throws Ec2Error IdempotentParameterMismatch
  */
 export function earlierUse(
   uses: Readonly<Record<string, TokenUse>>,
@@ -35,7 +46,6 @@ export function earlierUse(
   parameters: string,
   exists: (resourceId: string) => boolean,
 ): string | undefined {
-  if (!/^[\x20-\x7e]{1,64}$/.test(token)) throw invalid('ClientToken must be at most 64 ASCII characters');
   const use = uses[token];
   if (use === undefined) return undefined;
   if (use.parameters !== parameters) {

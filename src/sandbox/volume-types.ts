@@ -27,9 +27,9 @@ const rules: Readonly<Record<string, TypeRules>> = {
   standard: { size: { min: 1, max: 1024 } },
 };
 
-function within(value: number, { min, max }: Range, what: string, type: string): void {
-  if (value < min) throw invalid(`${what} of ${value} is too small for volume type ${type}; minimum is ${min}.`);
-  if (value > max) throw invalid(`${what} of ${value} is too large for volume type ${type}; maximum is ${max}.`);
+function within(value: number, { min, max }: Range, what: string): void {
+  if (value < min) throw invalid(`${what} of ${value} is too low; minimum is ${min}.`);
+  if (value > max) throw invalid(`${what} of ${value} is too high; maximum is ${max}.`);
 }
 
 const unsupported = (name: string, type: string): Ec2Error =>
@@ -37,13 +37,13 @@ const unsupported = (name: string, type: string): Ec2Error =>
 
 /**
  * Checks what a caller asks of a volume and fills in what EBS presets.
- * @throws Ec2Error UnknownVolumeType, InvalidParameterValue, InvalidParameterCombination, MissingParameter
+ * @throws Ec2Error UnknownVolumeType, InvalidParameterValue, InvalidParameterCombination
  */
 export function checkShape(wanted: Shape): Shape {
   const { type, sizeGib } = wanted;
   const rule = rules[type];
   if (rule === undefined) throw new Ec2Error('UnknownVolumeType', `Unknown volume type: ${type}`);
-  within(sizeGib, rule.size, 'Volume size in GiB', type);
+  within(sizeGib, rule.size, 'Volume size in GiB');
   const iops = checkIops(wanted, rule);
   return { type, sizeGib, iops, throughput: checkThroughput(wanted, rule, iops ?? 0) };
 }
@@ -55,8 +55,9 @@ function checkIops({ type, sizeGib, iops }: Shape, rule: TypeRules): number | un
     return type === 'gp2' ? Math.min(16_000, Math.max(100, sizeGib * 3)) : undefined;
   }
   const chosen = iops ?? rule.iops.preset;
-  if (chosen === undefined) throw new Ec2Error('MissingParameter', `The parameter iops must be specified for ${type}`);
-  within(chosen, rule.iops, 'Volume iops', type);
+  if (chosen === undefined)
+    throw new Ec2Error('InvalidParameterCombination', `The parameter iops must be specified for ${type} volumes.`);
+  within(chosen, rule.iops, 'Volume iops');
   if (iops !== undefined && chosen !== rule.iops.preset && chosen > sizeGib * rule.iops.perGib) {
     throw invalid(`Iops to volume size ratio of ${chosen / sizeGib} is too high; maximum is ${rule.iops.perGib}.`);
   }
@@ -69,7 +70,7 @@ function checkThroughput({ type, throughput }: Shape, rule: TypeRules, iops: num
     return undefined;
   }
   const chosen = throughput ?? rule.throughput.preset;
-  within(chosen, rule.throughput, 'Volume throughput', type);
+  within(chosen, rule.throughput, 'Volume throughput');
   if (chosen > iops * rule.throughput.perIops) {
     throw invalid(`Throughput (MiBps) to iops ratio of ${chosen / iops} is too high; maximum is 0.25.`);
   }

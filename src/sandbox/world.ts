@@ -1,3 +1,4 @@
+import type { Account } from './account.ts';
 import type { Exclusive } from './exclusive.ts';
 import type { Fault, FaultKind, Faults } from './faults.ts';
 import type { Iam } from './iam.ts';
@@ -12,21 +13,25 @@ import type { Timing } from './timing.ts';
 import type { VolumeFiles } from './volume-files.ts';
 import type { XmlBody } from './xml.ts';
 
+/** What a class offers, whoever offers it: a rehearsal (rehearsal.ts) has its own. */
+type Public<T> = { readonly [Member in keyof T]: T[Member] };
+
 /** Everything an action of the sandbox's EC2 works with. */
 export interface World {
   readonly region: string;
   readonly zones: readonly string[];
+  readonly account: Account;
   readonly instanceTypes: readonly InstanceTypeRules[];
-  readonly store: Store;
-  readonly files: VolumeFiles;
+  readonly store: Public<Store>;
+  readonly files: Public<VolumeFiles>;
   readonly machines: Machines;
   readonly timing: Timing;
-  readonly tasks: Tasks;
-  readonly moments: Moments;
-  readonly faults: Faults;
+  readonly tasks: Public<Tasks>;
+  readonly moments: Public<Moments>;
+  readonly faults: Public<Faults>;
   readonly iam: Iam;
   /** Orders work on machines and files by instance and volume id; who needs both takes the instance first. */
-  readonly order: Exclusive;
+  readonly order: Public<Exclusive>;
 }
 
 /** One call as an action sees it. */

@@ -66,7 +66,7 @@ describe.skipIf(requires('root', 'loop').skip)('the EC2 API over a socket', () =
     const { ec2 } = await openCloud(0);
     const ask = (...VolumeIds: string[]) => ec2.send(new DescribeVolumesCommand({ VolumeIds }));
     await expect(ask(unknownVolume)).rejects.toEqual(refusal('InvalidVolume.NotFound'));
-    await expect(ask('vol-x')).rejects.toEqual(refusal('InvalidVolumeID.Malformed'));
+    await expect(ask('vol-x')).rejects.toEqual(refusal('InvalidParameterValue', /Expected: 'vol-\.\.\.'/));
     const id = (await ec2.send(new CreateVolumeCommand(gp3))).VolumeId!;
     await expect(ask(id, id)).rejects.toEqual(refusal('InvalidVolumeID.Duplicate'));
     await expect(ec2.send(new DescribeInstancesCommand({ InstanceIds: ['i-0123456789abcdef0'] }))).rejects.toEqual(
@@ -98,6 +98,7 @@ describe.skipIf(requires('root', 'loop').skip)('the EC2 API over a socket', () =
     await expect(ec2.send(new DeleteVolumeCommand({ VolumeId: id }))).rejects.toEqual(refusal('VolumeInUse'));
     const { Reservations } = await ec2.send(new DescribeInstancesCommand({ InstanceIds: [here!.instanceId] }));
     expect(Reservations![0]!.Instances![0]!.BlockDeviceMappings).toMatchObject([
+      { DeviceName: '/dev/xvda', Ebs: { DeleteOnTermination: true } },
       { DeviceName: device, Ebs: { VolumeId: id, Status: 'attached' } },
     ]);
   });
@@ -116,9 +117,9 @@ describe.skipIf(requires('root', 'loop').skip)('the EC2 API over a socket', () =
     await becomes(ec2, id, 'available');
   });
 
-  test('an instance takes only so many volumes', async () => {
+  test('an instance takes only so many volumes, its root volume included', async () => {
     const dir = await temporaryDirectory();
-    const sandbox = await open(dir, { attachmentLimits: { 'm5.large': 1 } });
+    const sandbox = await open(dir, { attachmentLimits: { 'm5.large': 2 } });
     const ec2 = client(sandbox);
     const [node] = sandbox.nodes();
     await attach(ec2, await newVolume(ec2), node!);
@@ -126,7 +127,7 @@ describe.skipIf(requires('root', 'loop').skip)('the EC2 API over a socket', () =
       refusal('AttachmentLimitExceeded'),
     );
     const types = await ec2.send(new DescribeInstanceTypesCommand({ InstanceTypes: ['m5.large'] }));
-    expect(types.InstanceTypes![0]!.EbsInfo!.MaximumEbsAttachments).toBe(1);
+    expect(types.InstanceTypes![0]!.EbsInfo!.MaximumEbsAttachments).toBe(2);
   });
 
   test('tags: set, deleted only if they have the value, limited', async () => {

@@ -1,11 +1,11 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { page } from '../../src/sandbox/paging.ts';
+import { listedIds, page } from '../../src/sandbox/paging.ts';
 import { decodeQuery } from '../../src/sandbox/query.ts';
 
 const records = (count: number): { id: string }[] =>
   Array.from({ length: count }, (_, index) => ({ id: `vol-${index.toString(16).padStart(17, '0')}` }));
-const ask = (all: readonly { id: string }[], query: string, ids = 0) => page(all, decodeQuery(query), ids);
+const ask = (all: readonly { id: string }[], query: string) => page(all, decodeQuery(query));
 
 test('pages together give every record once, whatever went away in between', () => {
   fc.assert(
@@ -28,7 +28,9 @@ test('pages together give every record once, whatever went away in between', () 
 
 test('refuses what EC2 refuses', () => {
   expect(() => ask(records(1), 'MaxResults=4')).toThrow('Expecting a value greater than 5');
-  expect(() => ask(records(1), 'MaxResults=5', 1)).toThrow('cannot be used together with ids');
+  expect(() => listedIds(decodeQuery('MaxResults=5&VolumeId.1=vol-0'), 'VolumeId')).toThrow(
+    'cannot be used together with ids',
+  );
   expect(() => ask(records(1), 'NextToken=nonsense')).toThrow('pagination token is not valid');
 });
 

@@ -86,7 +86,7 @@ export function becomes(ec2: EC2Client, id: string, state: string): Promise<void
       const now = [volume.State, volume.Attachments![0]?.State];
       if (!now.includes(state as 'attached')) throw new Error(`${id} is ${now.join()}, not ${state}`);
     },
-    { timeout: 15_000, interval: 20 },
+    { timeout: 60_000, interval: 20 },
   );
 }
 
@@ -145,7 +145,7 @@ export async function instanceBecomes(ec2: EC2Client, id: string, state: string)
       const { Reservations } = await ec2.send(new DescribeInstancesCommand({ InstanceIds: [id] }));
       expect(Reservations![0]!.Instances![0]!.State!.Name).toBe(state);
     },
-    { timeout: 15_000, interval: 20 },
+    { timeout: 60_000, interval: 20 },
   );
 }
 

@@ -1,6 +1,7 @@
 import { parseArgs } from 'node:util';
 import { type Sandbox, type SandboxOptions, startSandbox } from '../../sandbox/sandbox.ts';
-import { type TimingName, timingNames } from '../../sandbox/timing.ts';
+import { timingNames } from '../../sandbox/timing.ts';
+import { tokenScopes } from '../../sandbox/tokens.ts';
 
 const dockerSocket = '/run/docker/plugins/ebs.sock';
 const usage = `Usage: npm run sandbox -- [OPTIONS]
@@ -12,6 +13,8 @@ Needs root, and of Debian util-linux and e2fsprogs. Ctrl-C ends it; its volumes 
   --nodes N        Instances, 1 to 20 [2]
   --zones Z        Availability zones, 1 to 6 [1]
   --timing MODEL   How long EC2 takes: none (no added delay), bench (fixed), aws (spread, with token buckets) [none]
+  --token-scope S  Where a ClientToken of CreateVolume counts: region or zone; AWS does not say which [region]
+  --encrypted      The account encrypts every new volume (EBS encryption by default)
   --no-docker      Do not serve the first instance's driver at ${dockerSocket}
   --json           Print one line of JSON once everything accepts, and nothing else
   --help           Show this text
@@ -25,6 +28,8 @@ To make things go wrong, POST a fault as JSON to the address shown at the start;
   stale-reads                     answers of "ms" ago or of the moment "at"; with "nonMonotonic" now older, now newer
   stuck-attaching, stuck-detaching, stuck-stopping, create-vanishes
   stop-reason                     the next stop or termination has the StateReason "code", as Server.ScheduledStop
+  volume-status                   what DescribeVolumeStatus says of "volume": "code" as impaired
+  linger-attachments              the attachments of an instance stay listed after its termination until this is cleared
   partition                       the instance reaches neither EC2 nor its metadata service; its disks go on
   health                          EC2's checks: "system", "guest", "attachedEbs" as "impaired", "since" when; with "ms"
                                   EC2's clock is that far ahead in its answers to DescribeInstanceStatus
@@ -73,6 +78,8 @@ function readFlags(argv: readonly string[]): Flags | undefined {
       nodes: { type: 'string', default: '2' },
       zones: { type: 'string', default: '1' },
       timing: { type: 'string', default: 'none' },
+      'token-scope': { type: 'string', default: 'region' },
+      encrypted: { type: 'boolean', default: false },
       'no-docker': { type: 'boolean', default: false },
       json: { type: 'boolean', default: false },
       help: { type: 'boolean', short: 'h', default: false },
@@ -83,7 +90,11 @@ function readFlags(argv: readonly string[]): Flags | undefined {
     dir: values.dir,
     nodes: numberFlag('nodes', values.nodes, 20),
     zones: numberFlag('zones', values.zones, 6),
-    timing: timingFlag(values.timing),
+    timing: amongFlag('timing', values.timing, timingNames),
+    account: {
+      tokenScope: amongFlag('token-scope', values['token-scope'], tokenScopes),
+      encryptedByDefault: values.encrypted,
+    },
     nodeEnv: driverSettings(process.env),
     dockerSocket: values['no-docker'] ? undefined : dockerSocket,
     log: (line: string) => process.stderr.write(`${line}\n`),
@@ -105,10 +116,10 @@ function numberFlag(name: string, value: string, max: number): number {
   throw new Error(`--${name} takes a number from 1 to ${max}, not ${JSON.stringify(value)}`);
 }
 
-function timingFlag(value: string): TimingName {
-  const known = timingNames.find((name) => name === value);
-  if (known !== undefined) return known;
-  throw new Error(`--timing takes ${timingNames.join(', ')}, not ${JSON.stringify(value)}`);
+function amongFlag<const T extends string>(name: string, value: string, known: readonly T[]): T {
+  const found = known.find((each) => each === value);
+  if (found !== undefined) return found;
+  throw new Error(`--${name} takes ${known.join(', ')}, not ${JSON.stringify(value)}`);
 }
 
 function untilSignal(): Promise<void> {

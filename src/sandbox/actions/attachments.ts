@@ -7,8 +7,11 @@ import type { Action, World } from '../world.ts';
 import { instanceKind, one, volumeKind } from './lookup.ts';
 import { attachmentShape } from './shapes.ts';
 
-/** /dev/sda to /dev/sdz and /dev/xvda to /dev/xvddz, with partition digits where EC2 allows them. */
-const deviceName = /^(\/dev\/)?(sd[a-z](\d{1,2})?|xvd[a-d]?[a-z])$/;
+/**
+ * /dev/sda to /dev/sdz, with partition digits from f to p, and /dev/xvda to /dev/xvddx: EC2 takes no others (device_names.go of
+ * the EBS CSI driver; `sdk1` is refused on HVM, iov/batchit#15).
+ */
+const deviceName = /^(\/dev\/)?(sd[a-z]|sda1|xvd[a-z]|xvd[a-c][a-z]|xvdd[a-x])$/;
 const rootDevices = new Set(['/dev/xvda', '/dev/sda1', '/dev/sda', 'xvda', 'sda1', 'sda']);
 
 export const attachVolume: Action = ({ query, fault }, world) => {
@@ -17,6 +20,7 @@ export const attachVolume: Action = ({ query, fault }, world) => {
   const instance = one(instanceKind, state, requiredText(query, 'InstanceId'));
   const device = requiredText(query, 'Device');
   checkVolumeFree(volume);
+  checkNotModifying(volume);
   checkInstanceTakes(world, instance, device);
   if (volume.zone !== instance.zone) {
     const zones = `'${volume.id}' is in ${volume.zone}, '${instance.id}' in ${instance.zone}`;
@@ -41,6 +45,15 @@ function checkVolumeFree({ id, state, attachment }: VolumeRecord): void {
   if (state !== 'available') throw new Ec2Error('IncorrectState', `Volume '${id}' is in the '${state}' state.`);
 }
 
+/** Words of EC2: hashicorp/terraform#24610, terraform-provider-aws#17547. */
+function checkNotModifying({ id, modifications }: VolumeRecord): void {
+  if (modifications.at(-1)?.state !== 'modifying') return;
+  throw new Ec2Error(
+    'OperationNotPermitted',
+    `Cannot attach volume '${id}' when it is in modification state: MODIFYING`,
+  );
+}
+
 function checkInstanceTakes(world: World, instance: InstanceRecord, device: string): void {
   if (instance.state !== 'running' && instance.state !== 'stopped') {
     throw new Ec2Error('IncorrectState', `Instance '${instance.id}' is not 'running'.`);
@@ -51,7 +64,8 @@ function checkInstanceTakes(world: World, instance: InstanceRecord, device: stri
     throw invalid(`Invalid value '${device}' for unixDevice. Attachment point ${device} is already in use`);
   }
   const limit = world.instanceTypes.find(({ name }) => name === instance.type)?.maxAttachments ?? 27;
-  if (attached.length >= limit) {
+  // The root disk has a place, too.
+  if (attached.length + 1 >= limit) {
     throw new Ec2Error('AttachmentLimitExceeded', `Instance ${instance.id} has reached its limit of ${limit} volumes`);
   }
 }
@@ -61,6 +75,13 @@ export const detachVolume: Action = ({ query, fault }, world) => {
   const attachment = matchingAttachment(volume, text(query, 'InstanceId'), text(query, 'Device'));
   const force = flag(query, 'Force');
   const instance = one(instanceKind, world.store.state, attachment.instanceId);
+  // An instance that shuts down lets go by itself (hashicorp/terraform#18965).
+  if (instance.state === 'shutting-down') {
+    throw new Ec2Error(
+      'IncorrectInstanceState',
+      `The instance '${instance.id}' is not in a valid state for this operation.`,
+    );
+  }
   // A second plain detach changes nothing; a forced one overtakes a plain one that waits for the guest.
   if ((attachment.state === 'detaching' || attachment.state === 'busy') && !force)
     return attachmentShape(volume.id, attachment);

@@ -3,15 +3,16 @@ import type { Fault } from '../faults.ts';
 import { accountId, newId, type SnapshotRecord, timestamp, type VolumeRecord } from '../model.ts';
 import { forgetVolume } from '../power.ts';
 import { flag, type Query, requiredText, text, whole } from '../query.ts';
-import { earlierUse, parametersDigest } from '../tokens.ts';
+import { checkToken, earlierUse, parametersDigest } from '../tokens.ts';
 import { checkShape } from '../volume-types.ts';
 import type { Action, World } from '../world.ts';
 import { one, snapshotKind, tagsForNew } from './lookup.ts';
+import { zoneIdOf } from './region.ts';
 import { newVolumeShape } from './shapes.ts';
 
 export const createVolume: Action = (call, world) => {
   const { state } = world.store;
-  const token = text(call.query, 'ClientToken');
+  const token = tokenOf(call.query, world);
   const parameters = parametersDigest(call.query);
   if (token !== undefined) {
     const alive = (id: string): boolean => state.volumes.some((each) => each.id === id && each.state !== 'deleting');
@@ -27,9 +28,28 @@ export const createVolume: Action = (call, world) => {
   return newVolumeShape(volume);
 };
 
+/** The token under which a use is remembered: its own in each zone where the account's tokens are zonal. */
+function tokenOf(query: Query, world: World): string | undefined {
+  const token = text(query, 'ClientToken');
+  if (token === undefined) return undefined;
+  checkToken(token);
+  return world.account.tokenScope === 'zone' ? `${zoneOf(query, world)} ${token}` : token;
+}
+
+/** By name or by id. @throws Ec2Error InvalidZone.NotFound, MissingParameter, InvalidParameterCombination */
+function zoneOf(query: Query, world: World): string {
+  const id = text(query, 'AvailabilityZoneId');
+  if (id !== undefined && text(query, 'AvailabilityZone') !== undefined) {
+    throw new Ec2Error('InvalidParameterCombination', 'AvailabilityZone and AvailabilityZoneId cannot both be given.');
+  }
+  const zone =
+    id === undefined ? requiredText(query, 'AvailabilityZone') : world.zones.find((each) => zoneIdOf(each) === id);
+  if (zone !== undefined && world.zones.includes(zone)) return zone;
+  throw new Ec2Error('InvalidZone.NotFound', `The zone '${zone ?? id}' does not exist.`);
+}
+
 function newVolume(query: Query, world: World): VolumeRecord {
-  const zone = requiredText(query, 'AvailabilityZone');
-  if (!world.zones.includes(zone)) throw new Ec2Error('InvalidZone.NotFound', `The zone '${zone}' does not exist.`);
+  const zone = zoneOf(query, world);
   if (flag(query, 'MultiAttachEnabled')) {
     throw new Ec2Error('UnsupportedOperation', 'The sandbox has no Multi-Attach volumes');
   }
@@ -80,7 +100,7 @@ function encryption(
   source: SnapshotRecord | undefined,
 ): { encrypted: boolean; kmsKeyId: string | undefined } {
   const key = text(query, 'KmsKeyId');
-  const encrypted = flag(query, 'Encrypted') || source?.encrypted === true;
+  const encrypted = flag(query, 'Encrypted') || source?.encrypted === true || world.account.encryptedByDefault;
   if (key !== undefined && !encrypted) {
     throw new Ec2Error(
       'InvalidParameterDependency',

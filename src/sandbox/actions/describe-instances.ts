@@ -1,9 +1,10 @@
+import { invalid } from '../ec2-error.ts';
 import type { Fault, Faults } from '../faults.ts';
 import { applyFilters, type FilterFields, readFilters } from '../filters.ts';
-import { accountId, type CloudState, type InstanceRecord, powerCodes, type VolumeRecord } from '../model.ts';
+import { accountId, type CloudState, described, type InstanceRecord, powerCodes, type VolumeRecord } from '../model.ts';
 import { scheduledEvent } from '../notices.ts';
-import { page } from '../paging.ts';
-import { flag, texts } from '../query.ts';
+import { listedIds, page } from '../paging.ts';
+import { flag } from '../query.ts';
 import type { Action } from '../world.ts';
 import type { XmlBody } from '../xml.ts';
 import { instanceKind, some } from './lookup.ts';
@@ -14,7 +15,8 @@ function filtersFor(view: CloudState): FilterFields<InstanceRecord> {
   return {
     architecture: () => ['x86_64'],
     'availability-zone': ({ zone }) => [zone],
-    'block-device-mapping.attach-time': ({ id }) => disks(id).map(({ attachment }) => attachment?.attachTime),
+    'block-device-mapping.attach-time': ({ id }) =>
+      disks(id).flatMap(({ attachment }) => (attachment === undefined ? [] : described(attachment.attachTime))),
     'block-device-mapping.device-name': ({ id }) => disks(id).map(({ attachment }) => attachment?.device),
     'block-device-mapping.status': ({ id }) => disks(id).map(({ attachment }) => attachment?.state),
     'block-device-mapping.volume-id': ({ id }) => disks(id).map((volume) => volume.id),
@@ -23,31 +25,31 @@ function filtersFor(view: CloudState): FilterFields<InstanceRecord> {
     'instance-state-code': ({ state }) => [String(powerCodes[state])],
     'instance-state-name': ({ state }) => [state],
     'instance-type': ({ type }) => [type],
-    'launch-time': ({ launchTime }) => [launchTime],
+    'launch-time': ({ launchTime }) => [described(launchTime)],
     'private-ip-address': ({ privateIp }) => [privateIp],
     'reservation-id': ({ reservationId }) => [reservationId],
     'state-reason-code': ({ stateReason }) => [stateReason?.code],
   };
 }
 
-/** Each instance in a reservation of its own entry, as EC2 may answer too. */
+/** The instances of one RunInstances stand in one reservation, as far as they are on one page. */
 export const describeInstances: Action = ({ query, view }) => {
-  const ids = texts(query, 'InstanceId');
+  const ids = listedIds(query, 'InstanceId');
   const matching = applyFilters(some(instanceKind, view, ids), readFilters(query), filtersFor(view));
-  const { items, nextToken } = page(matching, query, ids.length);
+  const { items, nextToken } = page(matching, query);
   return {
-    reservationSet: items.map((instance) => ({
-      reservationId: instance.reservationId,
+    reservationSet: [...Map.groupBy(items, ({ reservationId }) => reservationId)].map(([reservationId, together]) => ({
+      reservationId,
       ownerId: accountId,
       groupSet: [],
-      instancesSet: [instanceShape(instance, view.volumes)],
+      instancesSet: together.map((instance) => instanceShape(instance, view.volumes)),
     })),
     nextToken,
   };
 };
 
 /** Each check as the sandbox's switchboard says, "ok" by default; only a running instance is checked. */
-function statusShape({ id, zone, state }: InstanceRecord, faults: Faults): XmlBody {
+function statusShape({ id, zone, state }: InstanceRecord, faults: Pick<Faults, 'standing'>): XmlBody {
   const health = faults.standing('health', id).at(-1);
   const check = (said: string | undefined): XmlBody =>
     state === 'running' ? checkShape(said ?? 'ok', health?.since ?? health?.setAt) : { status: 'not-applicable' };
@@ -73,10 +75,14 @@ function eventShape(fault: Fault): XmlBody {
   return { instanceEventId: id, code, description, notBefore: notBefore.toISOString() };
 }
 
+/** As documented for DescribeInstanceStatus. */
+const mostIds = 100;
+
 export const describeInstanceStatus: Action = ({ query, view }, world) => {
-  const ids = texts(query, 'InstanceId');
+  const ids = listedIds(query, 'InstanceId');
+  if (ids.length > mostIds) throw invalid(`At most ${mostIds} instance ids can be given`);
   const all = flag(query, 'IncludeAllInstances');
   const shown = some(instanceKind, view, ids).filter(({ state }) => all || state === 'running');
-  const { items, nextToken } = page(applyFilters(shown, readFilters(query), filtersFor(view)), query, ids.length);
+  const { items, nextToken } = page(applyFilters(shown, readFilters(query), filtersFor(view)), query);
   return { instanceStatusSet: items.map((instance) => statusShape(instance, world.faults)), nextToken };
 };

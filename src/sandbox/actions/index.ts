@@ -1,15 +1,21 @@
 import type { Action } from '../world.ts';
+import {
+  describeAccountAttributes,
+  describeImages,
+  describeInstanceTypeOfferings,
+  getEbsEncryptionByDefault,
+} from './account.ts';
 import { attachVolume, detachVolume } from './attachments.ts';
 import { createVolume } from './create-volume.ts';
 import { describeInstanceStatus, describeInstances } from './describe-instances.ts';
-import { modifyInstanceAttribute } from './instance-attributes.ts';
+import { describeInstanceAttribute, modifyInstanceAttribute } from './instance-attributes.ts';
 import { rebootInstances, startInstances, stopInstances, terminateInstances } from './instance-power.ts';
 import { describeVolumesModifications, modifyVolume } from './modifications.ts';
 import { describeAvailabilityZones, describeInstanceTypes, describeRegions } from './region.ts';
 import { runInstances } from './run-instances.ts';
 import { createSnapshot, deleteSnapshot, describeSnapshots } from './snapshots.ts';
 import { createTags, deleteTags, describeTags } from './tags.ts';
-import { deleteVolume, describeVolumeStatus, describeVolumes } from './volumes.ts';
+import { deleteVolume, describeVolumeStatus, describeVolumes, enableVolumeIo } from './volumes.ts';
 
 /** Every EC2 action the sandbox answers, by its name on the wire. */
 export const actions: ReadonlyMap<string, Action> = new Map<string, Action>(
@@ -21,8 +27,12 @@ export const actions: ReadonlyMap<string, Action> = new Map<string, Action>(
     DeleteSnapshot: deleteSnapshot,
     DeleteTags: deleteTags,
     DeleteVolume: deleteVolume,
+    DescribeAccountAttributes: describeAccountAttributes,
     DescribeAvailabilityZones: describeAvailabilityZones,
+    DescribeImages: describeImages,
+    DescribeInstanceAttribute: describeInstanceAttribute,
     DescribeInstanceStatus: describeInstanceStatus,
+    DescribeInstanceTypeOfferings: describeInstanceTypeOfferings,
     DescribeInstanceTypes: describeInstanceTypes,
     DescribeInstances: describeInstances,
     DescribeRegions: describeRegions,
@@ -32,6 +42,8 @@ export const actions: ReadonlyMap<string, Action> = new Map<string, Action>(
     DescribeVolumes: describeVolumes,
     DescribeVolumesModifications: describeVolumesModifications,
     DetachVolume: detachVolume,
+    EnableVolumeIO: enableVolumeIo,
+    GetEbsEncryptionByDefault: getEbsEncryptionByDefault,
     ModifyInstanceAttribute: modifyInstanceAttribute,
     ModifyVolume: modifyVolume,
     RebootInstances: rebootInstances,

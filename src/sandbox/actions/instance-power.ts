@@ -22,6 +22,11 @@ function requireState(instances: readonly InstanceRecord[], verb: string, states
   }
 }
 
+function guardedError(id: string, verb: string, attribute: string): Ec2Error {
+  const message = `The instance '${id}' may not be ${verb}. Modify its '${attribute}' instance attribute and try again.`;
+  return new Ec2Error('OperationNotPermitted', message);
+}
+
 /** Moves each instance to `next`, unless it is at or past it, and answers as the four power calls do. */
 function transition(
   instances: readonly InstanceRecord[],
@@ -56,10 +61,7 @@ export const stopInstances: Action = ({ query, fault }, world) => {
     throw new Ec2Error('UnsupportedHibernationConfiguration', message);
   }
   const guarded = instances.find(({ stopProtected }) => stopProtected === true);
-  if (guarded !== undefined) {
-    const message = `The instance '${guarded.id}' may not be stopped. Modify its 'disableApiStop' instance attribute and try again.`;
-    throw new Ec2Error('OperationNotPermitted', message);
-  }
+  if (guarded !== undefined) throw guardedError(guarded.id, 'stopped', 'disableApiStop');
   // An instance that is stopping may also be hurried.
   const from: PowerState[] = hurried ? ['pending', 'running', 'stopping'] : ['pending', 'running'];
   const stuck = fault('stuck-stopping');
@@ -90,8 +92,9 @@ export const rebootInstances: Action = ({ query }, world) => {
 
 export const terminateInstances: Action = ({ query, fault }, world) => {
   const from: PowerState[] = ['pending', 'running', 'stopping', 'stopped'];
+  const instances = named(query, world);
+  const guarded = instances.find(({ terminationProtected }) => terminationProtected === true);
+  if (guarded !== undefined) throw guardedError(guarded.id, 'terminated', 'disableApiTermination');
   const reason = fault('stop-reason');
-  return transition(named(query, world), from, 'shutting-down', (instance) =>
-    carryOutTerminate(world, instance, reason),
-  );
+  return transition(instances, from, 'shutting-down', (instance) => carryOutTerminate(world, instance, reason));
 };

@@ -1,4 +1,4 @@
-import { Ec2Error } from '../ec2-error.ts';
+import { Ec2Error, invalid } from '../ec2-error.ts';
 import type { CloudState, InstanceRecord, SnapshotRecord, TagSet, VolumeRecord } from '../model.ts';
 import { groups, type Query, text } from '../query.ts';
 
@@ -7,14 +7,12 @@ const terminatedVisibleMs = 3600 * 1000;
 interface Kind<T> {
   readonly prefix: string;
   readonly records: (state: CloudState) => readonly T[];
-  readonly malformed: (id: string) => Ec2Error;
   readonly notFound: (ids: string) => Ec2Error;
 }
 
 export const volumeKind: Kind<VolumeRecord> = {
   prefix: 'vol',
   records: (state) => state.volumes,
-  malformed: (id) => new Ec2Error('InvalidVolumeID.Malformed', `Invalid id: "${id}" (expecting "vol-...")`),
   notFound: (ids) => new Ec2Error('InvalidVolume.NotFound', `The volume '${ids}' does not exist.`),
 };
 export const instanceKind: Kind<InstanceRecord> = {
@@ -24,32 +22,40 @@ export const instanceKind: Kind<InstanceRecord> = {
     state.instances.filter(
       ({ terminatedAt }) => terminatedAt === undefined || Date.now() - Date.parse(terminatedAt) < terminatedVisibleMs,
     ),
-  malformed: (id) => new Ec2Error('InvalidInstanceID.Malformed', `Invalid id: "${id}" (expecting "i-...")`),
   notFound: (ids) => new Ec2Error('InvalidInstanceID.NotFound', `The instance ID '${ids}' does not exist`),
 };
 export const snapshotKind: Kind<SnapshotRecord> = {
   prefix: 'snap',
   records: (state) => state.snapshots,
-  malformed: (id) => new Ec2Error('InvalidSnapshotID.Malformed', `Invalid id: "${id}" (expecting "snap-...")`),
   notFound: (ids) => new Ec2Error('InvalidSnapshot.NotFound', `The snapshot '${ids}' does not exist.`),
 };
 
-/** One record by id. @throws Ec2Error …Malformed or …NotFound */
+/** One record by id. @throws Ec2Error InvalidParameterValue or …NotFound */
 export function one<T extends { readonly id: string }>(kind: Kind<T>, state: CloudState, id: string): T {
-  if (!new RegExp(`^${kind.prefix}-([0-9a-f]{8}|[0-9a-f]{17})$`).test(id)) throw kind.malformed(id);
+  checkId(kind.prefix, id);
   const record = kind.records(state).find((each) => each.id === id);
   if (record === undefined) throw kind.notFound(id);
   return record;
 }
 
-/** The records with these ids, all of the kind when there are none. One unknown id fails the whole call. */
+function checkId(prefix: string, id: string): void {
+  if (new RegExp(`^${prefix}-([0-9a-f]{8}|[0-9a-f]{17})$`).test(id)) return;
+  const name = { vol: 'volumeId', i: 'instanceId', snap: 'snapshotId' }[prefix];
+  throw invalid(`Value (${id}) for parameter ${name} is invalid. Expected: '${prefix}-...'.`);
+}
+
+/** The records with these ids, all of the kind when there are none. Unknown ids fail the whole call, and all are named. */
 export function some<T extends { readonly id: string }>(kind: Kind<T>, state: CloudState, ids: readonly string[]): T[] {
   if (ids.length === 0) return [...kind.records(state)];
   const duplicate = ids.find((id, index) => ids.indexOf(id) !== index);
   if (duplicate !== undefined && kind.prefix === 'vol') {
     throw new Ec2Error('InvalidVolumeID.Duplicate', `The volume ID '${duplicate}' is given more than once`);
   }
-  return [...new Set(ids)].map((id) => one(kind, state, id));
+  for (const id of ids) checkId(kind.prefix, id);
+  const known = new Map(kind.records(state).map((record) => [record.id, record]));
+  const unknown = ids.filter((id) => !known.has(id));
+  if (unknown.length > 0) throw kind.notFound(unknown.join(', '));
+  return [...new Set(ids)].flatMap((id) => known.get(id) ?? []);
 }
 
 const taggable = [volumeKind, instanceKind, snapshotKind] as const;
@@ -93,7 +99,9 @@ export function tagsForNew(query: Query, resourceType: string): TagSet {
   const tags: TagSet = {};
   for (const specification of groups(query, 'TagSpecification')) {
     const type = text(specification, 'ResourceType');
-    if (type === resourceType) Object.assign(tags, readTags(specification));
+    const given = readTags(specification);
+    if (Object.keys(given).length === 0) throw invalid('Tag specification must have at least one tag');
+    if (type === resourceType) Object.assign(tags, given);
     else if (resourceType !== 'instance') {
       throw new Ec2Error(
         'InvalidParameterValue',

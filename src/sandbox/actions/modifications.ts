@@ -1,8 +1,8 @@
 import { Ec2Error } from '../ec2-error.ts';
 import { applyFilters, type FilterFields, readFilters } from '../filters.ts';
 import { type ModificationRecord, type Shape, type TagSet, timestamp, type VolumeRecord } from '../model.ts';
-import { page } from '../paging.ts';
-import { type Query, requiredText, text, texts, whole } from '../query.ts';
+import { listedIds, page } from '../paging.ts';
+import { type Query, requiredText, text, whole } from '../query.ts';
 import { checkShape } from '../volume-types.ts';
 import type { Action, World } from '../world.ts';
 import { one, some, volumeKind } from './lookup.ts';
@@ -104,13 +104,13 @@ const modificationFilters: FilterFields<Modified> = {
 };
 
 export const describeVolumesModifications: Action = ({ query, view }) => {
-  const ids = texts(query, 'VolumeId');
+  const ids = listedIds(query, 'VolumeId');
   const modified = some(volumeKind, view, ids).flatMap(({ id, tags, modifications }) => {
     const modification = modifications.at(-1);
     if (modification !== undefined) return [{ id, tags, modification }];
     if (ids.length === 0) return [];
     throw new Ec2Error('InvalidVolumeModification.NotFound', `Modification for volume '${id}' does not exist.`);
   });
-  const { items, nextToken } = page(applyFilters(modified, readFilters(query), modificationFilters), query, ids.length);
+  const { items, nextToken } = page(applyFilters(modified, readFilters(query), modificationFilters), query);
   return { volumeModificationSet: items.map(({ id, modification }) => modificationShape(id, modification)), nextToken };
 };

@@ -1,5 +1,7 @@
 import { Ec2Error } from '../ec2-error.ts';
 import { applyFilters, type FilterFields, readFilters } from '../filters.ts';
+import type { InstanceTypeRules } from '../instance-types.ts';
+import type { TagSet } from '../model.ts';
 import { texts } from '../query.ts';
 import type { Action } from '../world.ts';
 
@@ -8,14 +10,22 @@ interface Zone {
   readonly region: string;
   readonly tags: Record<string, string>;
 }
+/** The id of a zone: the same place for every account. */
+export const zoneIdOf = (name: string): string => `use1-az${name.charCodeAt(name.length - 1) - 96}`;
+
 const zoneFilters: FilterFields<Zone> = {
+  'zone-id': ({ name }) => [zoneIdOf(name)],
   'zone-name': ({ name }) => [name],
   'region-name': ({ region }) => [region],
   state: () => ['available'],
 };
 
 export const describeAvailabilityZones: Action = ({ query }, world) => {
-  const names = texts(query, 'ZoneName');
+  const ids = texts(query, 'ZoneId');
+  const named = world.zones.filter((name) => ids.includes(zoneIdOf(name)));
+  const badId = ids.find((id) => !named.some((name) => zoneIdOf(name) === id));
+  if (badId !== undefined) throw new Ec2Error('InvalidParameterValue', `Invalid availability zone-id: [${badId}]`);
+  const names = [...texts(query, 'ZoneName'), ...named];
   const unknown = names.find((name) => !world.zones.includes(name));
   if (unknown !== undefined) throw new Ec2Error('InvalidParameterValue', `Invalid availability zone: [${unknown}]`);
   const zones = world.zones
@@ -27,7 +37,7 @@ export const describeAvailabilityZones: Action = ({ query }, world) => {
       zoneState: 'available',
       regionName: region,
       messageSet: [],
-      zoneId: `use1-az${name.charCodeAt(name.length - 1) - 96}`,
+      zoneId: zoneIdOf(name),
       zoneType: 'availability-zone',
       optInStatus: 'opt-in-not-required',
     })),
@@ -44,6 +54,14 @@ export const describeRegions: Action = (_call, world) => ({
   ],
 });
 
+const typeFilters: FilterFields<InstanceTypeRules & { readonly tags: TagSet }> = {
+  'instance-type': ({ name }) => [name],
+  'current-generation': () => ['true'],
+  hypervisor: () => ['nitro'],
+  'ebs-info.attachment-limit-type': ({ limitType }) => [limitType],
+  'ebs-info.maximum-ebs-attachments': ({ maxAttachments }) => [String(maxAttachments)],
+};
+
 export const describeInstanceTypes: Action = ({ query }, world) => {
   const names = texts(query, 'InstanceType');
   const known = world.instanceTypes.filter(({ name }) => names.length === 0 || names.includes(name));
@@ -52,8 +70,13 @@ export const describeInstanceTypes: Action = ({ query }, world) => {
     const message = `The following supplied instance types do not exist: [${unknown}]`;
     throw new Ec2Error('InvalidInstanceType', message);
   }
+  const shown = applyFilters(
+    known.map((rules) => ({ ...rules, tags: {} })),
+    readFilters(query),
+    typeFilters,
+  );
   return {
-    instanceTypeSet: known.map(({ name, maxAttachments, limitType }) => ({
+    instanceTypeSet: shown.map(({ name, maxAttachments, limitType }) => ({
       instanceType: name,
       currentGeneration: true,
       hypervisor: 'nitro',

@@ -2,7 +2,7 @@ import { Ec2Error, invalid } from '../ec2-error.ts';
 import { accountId, type InstanceRecord, newId, type TagSet, timestamp } from '../model.ts';
 import { carryOutStart } from '../power.ts';
 import { flag, type Query, text, whole } from '../query.ts';
-import { earlierUse, parametersDigest } from '../tokens.ts';
+import { checkToken, earlierUse, parametersDigest } from '../tokens.ts';
 import type { Action, World } from '../world.ts';
 import { tagsForNew } from './lookup.ts';
 import { instanceShape } from './shapes.ts';
@@ -16,6 +16,7 @@ interface InstanceSpec {
   readonly tags: TagSet;
   readonly hibernation: boolean;
   readonly stopProtected: boolean;
+  readonly terminationProtected: boolean;
   readonly reservationId: string;
 }
 
@@ -23,6 +24,7 @@ interface InstanceSpec {
 export function newInstance(world: World, spec: InstanceSpec): InstanceRecord {
   const { instances } = world.store.state;
   const number = instances.length + 10;
+  const now = timestamp();
   const instance: InstanceRecord = {
     id: newId('i'),
     reservationId: spec.reservationId,
@@ -32,8 +34,10 @@ export function newInstance(world: World, spec: InstanceSpec): InstanceRecord {
     privateIp: `10.0.${Math.floor(number / 250)}.${number % 250}`,
     hibernationConfigured: spec.hibernation,
     stopProtected: spec.stopProtected,
+    terminationProtected: spec.terminationProtected,
     state: 'pending',
-    launchTime: timestamp(),
+    launchTime: now,
+    createTime: now,
     stateReason: undefined,
     stateTransitionReason: '',
     terminatedAt: undefined,
@@ -56,6 +60,7 @@ export const runInstances: Action = ({ query }, world) => {
   const parameters = parametersDigest(query);
   const answer = (reservationId: string): ReturnType<typeof reservationShape> => reservationShape(world, reservationId);
   if (token !== undefined) {
+    checkToken(token);
     const earlier = earlierUse(state.tokens, token, parameters, () => true);
     if (earlier !== undefined) return answer(earlier);
   }
@@ -81,6 +86,7 @@ function readSpec(query: Query, world: World): InstanceSpec {
     tags: tagsForNew(query, 'instance'),
     hibernation: typeof hibernation === 'object' && flag(hibernation, 'Configured'),
     stopProtected: flag(query, 'DisableApiStop'),
+    terminationProtected: flag(query, 'DisableApiTermination'),
     reservationId: newId('r'),
   };
 }

@@ -1,6 +1,7 @@
 import {
   type AttachmentRecord,
   accountId,
+  described,
   type InstanceRecord,
   type ModificationRecord,
   powerCodes,
@@ -9,9 +10,14 @@ import {
   type VolumeRecord,
 } from '../model.ts';
 import type { XmlBody } from '../xml.ts';
+import { zoneIdOf } from './region.ts';
 
 /** How records are written in answers (member names of the EC2 API model, 2016-11-15). */
-const tagItems = (tags: TagSet): XmlBody[] => Object.entries(tags).map(([key, value]) => ({ key, value }));
+const tagItems = (tags: TagSet): XmlBody[] | undefined => {
+  const items = Object.entries(tags).map(([key, value]) => ({ key, value }));
+  // Without tags there is no such element (33 of 33 recorded answers).
+  return items.length === 0 ? undefined : items;
+};
 
 export const attachmentShape = (volumeId: string, attachment: AttachmentRecord): XmlBody => ({
   volumeId,
@@ -22,12 +28,19 @@ export const attachmentShape = (volumeId: string, attachment: AttachmentRecord):
   deleteOnTermination: attachment.deleteOnTermination,
 });
 
+/** An attachment as a later look shows it. */
+const describedAttachment = (volumeId: string, attachment: AttachmentRecord): XmlBody => ({
+  ...attachmentShape(volumeId, attachment),
+  attachTime: described(attachment.attachTime),
+});
+
 /** A volume as CreateVolume answers: without its attachments. */
 export const newVolumeShape = (volume: VolumeRecord): XmlBody => ({
   volumeId: volume.id,
   size: volume.sizeGib,
   snapshotId: volume.snapshotId ?? '',
   availabilityZone: volume.zone,
+  availabilityZoneId: zoneIdOf(volume.zone),
   status: volume.state,
   createTime: volume.createTime,
   volumeType: volume.type,
@@ -41,7 +54,7 @@ export const newVolumeShape = (volume: VolumeRecord): XmlBody => ({
 
 export const volumeShape = (volume: VolumeRecord): XmlBody => ({
   ...newVolumeShape(volume),
-  attachmentSet: volume.attachment === undefined ? [] : [attachmentShape(volume.id, volume.attachment)],
+  attachmentSet: volume.attachment === undefined ? [] : [describedAttachment(volume.id, volume.attachment)],
 });
 
 export const modificationShape = (volumeId: string, modification: ModificationRecord): XmlBody => ({
@@ -85,8 +98,26 @@ function diskShape(volume: VolumeRecord): XmlBody[] {
   const { state, attachTime, deleteOnTermination } = attachment;
   // The instance's own view has no "busy".
   const status = state === 'busy' ? 'detaching' : state;
-  return [{ deviceName: attachment.device, ebs: { volumeId: volume.id, status, attachTime, deleteOnTermination } }];
+  const ebs = { volumeId: volume.id, status, attachTime: described(attachTime), deleteOnTermination };
+  return [{ deviceName: attachment.device, ebs }];
 }
+
+/** The device name of every instance's root disk. */
+export const rootDevice = '/dev/xvda';
+
+/** The root disk first: every instance has one, which takes a place among its attachments. */
+export function disksOf(instance: InstanceRecord, disks: readonly VolumeRecord[]): XmlBody[] {
+  const ebs = {
+    volumeId: rootVolumeOf(instance),
+    status: 'attached',
+    attachTime: described(instance.createTime ?? instance.launchTime),
+  };
+  const root = { deviceName: rootDevice, ebs: { ...ebs, deleteOnTermination: true } };
+  return [...(instance.state === 'terminated' ? [] : [root]), ...disks.flatMap(diskShape)];
+}
+
+/** Its root volume has an id and nothing else here: DescribeVolumes does not list it (docs/sandbox.md). */
+const rootVolumeOf = ({ id }: InstanceRecord): string => `vol-${id.slice(2)}`;
 
 /** An instance with its own view of its disks. */
 export function instanceShape(instance: InstanceRecord, volumes: readonly VolumeRecord[]): XmlBody {
@@ -100,15 +131,15 @@ export function instanceShape(instance: InstanceRecord, volumes: readonly Volume
     amiLaunchIndex: 0,
     productCodes: [],
     instanceType: instance.type,
-    launchTime: instance.launchTime,
+    launchTime: described(instance.launchTime),
     placement: { availabilityZone: instance.zone, groupName: '', tenancy: 'default' },
     monitoring: { state: 'disabled' },
     privateIpAddress: instance.privateIp,
     stateReason: instance.stateReason,
     architecture: 'x86_64',
     rootDeviceType: 'ebs',
-    rootDeviceName: '/dev/xvda',
-    blockDeviceMapping: disks.flatMap(diskShape),
+    rootDeviceName: rootDevice,
+    blockDeviceMapping: disksOf(instance, disks),
     virtualizationType: 'hvm',
     tagSet: tagItems(instance.tags),
     hypervisor: 'xen',

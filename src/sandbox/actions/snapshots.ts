@@ -1,8 +1,8 @@
 import { Ec2Error } from '../ec2-error.ts';
 import { applyFilters, type FilterFields, readFilters } from '../filters.ts';
 import { accountId, newId, type SnapshotRecord, timestamp, type VolumeRecord } from '../model.ts';
-import { page } from '../paging.ts';
-import { requiredText, text, texts } from '../query.ts';
+import { listedIds, page } from '../paging.ts';
+import { requiredText, text } from '../query.ts';
 import type { Action, World } from '../world.ts';
 import { one, snapshotKind, some, tagsForNew, volumeKind } from './lookup.ts';
 import { snapshotShape } from './shapes.ts';
@@ -77,9 +77,9 @@ const snapshotFilters: FilterFields<SnapshotRecord> = {
 
 /** Owner and RestorableBy are not looked at: every snapshot here is the account's own. */
 export const describeSnapshots: Action = ({ query, view }) => {
-  const ids = texts(query, 'SnapshotId');
+  const ids = listedIds(query, 'SnapshotId');
   const matching = applyFilters(some(snapshotKind, view, ids), readFilters(query), snapshotFilters);
-  const { items, nextToken } = page(matching, query, ids.length);
+  const { items, nextToken } = page(matching, query);
   return { snapshotSet: items.map(snapshotShape), nextToken };
 };
 

@@ -55,7 +55,7 @@ interface TagRecord {
 const tagFilters: FilterFields<TagRecord> = {
   key: ({ key }) => [key],
   value: ({ value }) => [value],
-  'resource-id': ({ id }) => [id],
+  'resource-id': ({ id }) => [id.split(' ')[0]],
   'resource-type': ({ type }) => [type],
 };
 
@@ -73,8 +73,11 @@ function allTags(view: CloudState): TagRecord[] {
 }
 
 export const describeTags: Action = ({ query, view }) => {
-  const { items } = page(applyFilters(allTags(view), readFilters(query), tagFilters), { ...query, MaxResults: '' }, 0);
+  // A page ends with a whole tag: the place to go on after is its resource and key.
+  const tags = allTags(view).map((tag) => ({ ...tag, resourceId: tag.id, id: `${tag.id} ${tag.key}` }));
+  const { items, nextToken } = page(applyFilters(tags, readFilters(query), tagFilters), query);
   return {
-    tagSet: items.map(({ id, type, key, value }) => ({ resourceId: id, resourceType: type, key, value })),
+    tagSet: items.map(({ resourceId, type, key, value }) => ({ resourceId, resourceType: type, key, value })),
+    nextToken,
   };
 };

@@ -1,21 +1,29 @@
 import { Ec2Error } from '../ec2-error.ts';
+import type { Faults } from '../faults.ts';
 import { applyFilters, type FilterFields, readFilters } from '../filters.ts';
-import type { VolumeRecord } from '../model.ts';
-import { page } from '../paging.ts';
+import { described, type VolumeRecord } from '../model.ts';
+import { listedIds, page } from '../paging.ts';
 import { forgetVolume } from '../power.ts';
-import { requiredText, texts } from '../query.ts';
+import { requiredText } from '../query.ts';
 import type { Action } from '../world.ts';
+import type { XmlBody } from '../xml.ts';
 import { one, some, volumeKind } from './lookup.ts';
+import { zoneIdOf } from './region.ts';
 import { volumeShape } from './shapes.ts';
 
 const volumeFilters: FilterFields<VolumeRecord> = {
-  'attachment.attach-time': ({ attachment }) => [attachment?.attachTime],
+  'attachment.attach-time': ({ attachment }) => [attachment && described(attachment.attachTime)],
   'attachment.delete-on-termination': ({ attachment }) => [attachment && String(attachment.deleteOnTermination)],
   'attachment.device': ({ attachment }) => [attachment?.device],
   'attachment.instance-id': ({ attachment }) => [attachment?.instanceId],
   'attachment.status': ({ attachment }) => [attachment?.state],
   'availability-zone': ({ zone }) => [zone],
+  'availability-zone-id': ({ zone }) => [zoneIdOf(zone)],
   'create-time': ({ createTime }) => [createTime],
+  // The sandbox has neither fast snapshot restore nor volumes that AWS manages.
+  'fast-restored': () => ['false'],
+  'operator.managed': () => ['false'],
+  'operator.principal': () => [undefined],
   encrypted: ({ encrypted }) => [String(encrypted)],
   'multi-attach-enabled': () => ['false'],
   size: ({ sizeGib }) => [String(sizeGib)],
@@ -26,35 +34,54 @@ const volumeFilters: FilterFields<VolumeRecord> = {
 };
 
 export const describeVolumes: Action = ({ query, view }) => {
-  const ids = texts(query, 'VolumeId');
+  const ids = listedIds(query, 'VolumeId');
   const matching = applyFilters(some(volumeKind, view, ids), readFilters(query), volumeFilters);
-  const { items, nextToken } = page(matching, query, ids.length);
+  const { items, nextToken } = page(matching, query);
   return { volumeSet: items.map(volumeShape), nextToken };
 };
 
-const statusFilters: FilterFields<VolumeRecord> = {
+const statusFilters = (faults: Pick<Faults, 'ofVolume'>): FilterFields<VolumeRecord> => ({
   'availability-zone': ({ zone }) => [zone],
-  'volume-status.status': () => ['ok'],
-};
+  'volume-status.status': ({ id }) => [statusOf(faults, id)],
+});
 
-export const describeVolumeStatus: Action = ({ query, view }) => {
-  const ids = texts(query, 'VolumeId');
-  const matching = applyFilters(some(volumeKind, view, ids), readFilters(query), statusFilters);
-  const { items, nextToken } = page(matching, query, ids.length);
-  const details = [
-    { name: 'io-enabled', status: 'passed' },
-    { name: 'io-performance', status: 'not-applicable' },
-  ];
+/** As the switchboard says: "impaired" volumes have their I/O disabled. */
+const statusOf = (faults: Pick<Faults, 'ofVolume'>, id: string): string =>
+  faults.ofVolume('volume-status', id)?.code ?? 'ok';
+
+export const describeVolumeStatus: Action = ({ query, view }, { faults }) => {
+  const ids = listedIds(query, 'VolumeId');
+  const matching = applyFilters(some(volumeKind, view, ids), readFilters(query), statusFilters(faults));
+  const { items, nextToken } = page(matching, query);
   return {
     volumeStatusSet: items.map(({ id, zone }) => ({
       volumeId: id,
       availabilityZone: zone,
-      volumeStatus: { status: 'ok', details },
-      eventsSet: [],
-      actionsSet: [],
+      ...statusShape(statusOf(faults, id)),
     })),
     nextToken,
   };
+};
+
+function statusShape(status: string): XmlBody {
+  const details = [
+    { name: 'io-enabled', status: status === 'impaired' ? 'failed' : 'passed' },
+    { name: 'io-performance', status: 'not-applicable' },
+  ];
+  const enable = {
+    code: 'enable-volume-io',
+    description: 'Enable volume I/O',
+    eventType: 'potential-data-inconsistency',
+  };
+  return { volumeStatus: { status, details }, eventsSet: [], actionsSet: status === 'impaired' ? [enable] : [] };
+}
+
+/** Puts an impaired volume to work again. */
+export const enableVolumeIo: Action = ({ query }, { store, faults }) => {
+  const { id } = one(volumeKind, store.state, requiredText(query, 'VolumeId'));
+  const fault = faults.ofVolume('volume-status', id);
+  if (fault !== undefined) faults.clear(fault.id);
+  return { return: true };
 };
 
 export const deleteVolume: Action = ({ query }, world) => {

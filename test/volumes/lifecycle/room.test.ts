@@ -44,7 +44,7 @@ describe('a node that is full', () => {
     expect(error).toMatchObject({ code: 'NODE_FULL', parts: { volume: 'd' } });
     expect(String(error)).toContain(
       'this node is full: m5.large takes 3 volumes, fewer with more network interfaces, and 4 are attached: ' +
-        '"a", "b", "c", 1 that this driver does not hold. Run the container on another node',
+        '"a", "b", "c", 1 that this driver does not hold, its root disk among them. Run the container on another node',
     );
     expect(ec2.count('attachVolume')).toBe(3);
   });
