@@ -1,5 +1,6 @@
+import { deviceNames } from '../ebs/device-names.ts';
 import { tagKeys, tagPrefix } from '../ebs/tags.ts';
-import type { EbsVolume, Ec2, Permission } from '../ebs/types.ts';
+import type { AttachmentKey, EbsVolume, Ec2, Permission } from '../ebs/types.ts';
 import { isGone } from '../ebs/volume-record.ts';
 import type { FencePolicy } from './types.ts';
 
@@ -34,37 +35,75 @@ interface PermissionContext {
   readonly zone: string;
 }
 
-/** No attachment of ours has it: were the dry run taken for earnest, the call would fail all the same. */
-const noDevice = '/dev/xvdzz';
+/** What can be asked now. */
+interface Questions {
+  /** The most harmless first. */
+  readonly needs: readonly Need[];
+  /** Calls that cannot be asked for yet, each with what has to be there first, as a clause. */
+  readonly later: readonly string[];
+}
+
+/** What the questions are about: EC2 looks at the parameters of a dry run, so that only what would be done can be asked. */
+interface Subjects {
+  readonly any: EbsVolume | undefined;
+  /** A volume in this node's zone that nobody has. */
+  readonly free: EbsVolume | undefined;
+  /** An attachment of this node. */
+  readonly here: AttachmentKey | undefined;
+  /** A device name that no volume of the cluster has here. */
+  readonly device: string;
+}
 
 /**
- * What the settings need, the most harmless call first. Each question is what the daemon will really ask for: a policy may
- * look at the tags of the volume and at those that a call gives. StopInstances is asked for this instance itself: its role
- * and its tags are those of the others.
- * @param volume one of the cluster's, as {@link volumeToAsk} chooses it; without one, only what needs none can be asked.
+ * What the settings need. Each question is what the daemon will really ask for: a policy may look at the tags of the volume
+ * and at those that a call gives, and EC2 checks the parameters of a dry run first (known for CreateVolume and
+ * RunInstances). StopInstances is asked for this instance itself: its role and its tags are those of the others.
+ * @param volumes the cluster's, as listed.
  */
-export function needsOf(context: PermissionContext, volume: EbsVolume | undefined): Need[] {
+export function questionsOf(context: PermissionContext, volumes: readonly EbsVolume[]): Questions {
   const { policy, cluster, instanceId, zone } = context;
+  const subjects = subjectsOf(context, volumes);
+  const { any, free, here } = subjects;
   const tag = { key: tagKeys.cluster, value: cluster };
   const create = need(
     { action: 'CreateVolume', spec: smallest(zone, { [tag.key]: tag.value }) },
     'no volume can be created',
   );
   const stop = need({ action: 'StopInstances', instanceId }, 'no suspect owner is stopped: its volumes are refused');
-  return [
-    ...looking(policy, volume),
-    ...(volume === undefined ? [] : tagging(volume)),
-    ...(volume === undefined ? [] : moving(context, volume)),
+  const needs = [
+    ...looking(policy, any),
+    ...(any === undefined ? [] : tagging(any)),
     create,
-    ...(volume === undefined ? [] : removing(context, volume)),
+    ...moving(context, subjects),
+    ...removing(context, subjects),
     ...(policy === 'stonith' ? [{ ...stop, tag }] : []),
   ];
+  const unasked = (subject: unknown, calls: string, when: string) =>
+    subject === undefined ? [`${calls}: ${when}`] : [];
+  const later = [
+    ...unasked(any, 'CreateTags, DeleteTags', 'once the cluster has a volume'),
+    ...unasked(free, 'AttachVolume', `once a volume in ${zone} is free`),
+    ...unasked(here, 'DetachVolume', 'once a volume is attached to this instance'),
+  ];
+  return { needs, later };
 }
 
-/** The volume to ask about, of all that the cluster has: one in this node's zone if there is one. */
-export function volumeToAsk(volumes: readonly EbsVolume[], zone: string): EbsVolume | undefined {
+function subjectsOf({ instanceId, zone }: PermissionContext, volumes: readonly EbsVolume[]): Subjects {
   const present = volumes.filter((volume) => !isGone(volume));
-  return present.find((each) => each.zone === zone) ?? present[0];
+  const near = present.filter((each) => each.zone === zone);
+  const attached = near.flatMap(({ id, attachments }) =>
+    attachments.flatMap(({ instanceId: owner, device, state }) =>
+      owner === instanceId ? [{ volumeId: id, instanceId, device, settled: state === 'attached' }] : [],
+    ),
+  );
+  const settled = attached.find((each) => each.settled);
+  const taken = new Set(attached.map(({ device }) => device));
+  return {
+    any: near[0] ?? present[0],
+    free: near.find(({ state, attachments }) => state === 'available' && attachments.length === 0),
+    here: settled && { volumeId: settled.volumeId, instanceId, device: settled.device },
+    device: deviceNames.findLast((name) => !taken.has(name)) ?? '',
+  };
 }
 
 /** Reads: with a volume at hand, that volumes may be read is known. */
@@ -88,20 +127,26 @@ const tagging = ({ id }: EbsVolume): Need[] => [
   ),
 ];
 
-function moving({ instanceId }: PermissionContext, { id }: EbsVolume): Need[] {
-  const key = { volumeId: id, instanceId, device: noDevice };
+function moving({ instanceId }: PermissionContext, { free, here, device }: Subjects): Need[] {
+  const attach = (volumeId: string): Permission => ({ action: 'AttachVolume', key: { volumeId, instanceId, device } });
   return [
-    need({ action: 'DetachVolume', key }, 'no volume leaves a node, and none is taken over'),
-    need({ action: 'AttachVolume', key }, 'no volume can be mounted'),
+    ...(here === undefined
+      ? []
+      : [need({ action: 'DetachVolume', key: here }, 'no volume leaves a node, and none is taken over')]),
+    ...(free === undefined ? [] : [need(attach(free.id), 'no volume can be mounted')]),
   ];
 }
 
-function removing({ onRemove, cluster }: PermissionContext, { id: volumeId }: EbsVolume): Need[] {
+function removing({ onRemove, cluster }: PermissionContext, { any, free }: Subjects): Need[] {
   const without = 'no volume can be removed';
-  const snapshot = need({ action: 'CreateSnapshot', volumeId, tags: { [tagKeys.cluster]: cluster } }, without);
+  const tags = { [tagKeys.cluster]: cluster };
   return [
-    ...(onRemove === 'snapshot' ? [snapshot] : []),
-    ...(onRemove === 'retain' ? [] : [need({ action: 'DeleteVolume', volumeId }, without)]),
+    ...(onRemove === 'snapshot' && any !== undefined
+      ? [need({ action: 'CreateSnapshot', volumeId: any.id, tags }, without)]
+      : []),
+    ...(onRemove === 'retain' || free === undefined
+      ? []
+      : [need({ action: 'DeleteVolume', volumeId: free.id }, without)]),
   ];
 }
 

@@ -1,9 +1,8 @@
 import { randomBytes } from 'node:crypto';
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import { zoneIdOf } from './actions/region.ts';
 import type { Faults } from './faults.ts';
 import { type LoopbackServer, listenOnLoopback, send } from './http.ts';
-import { accountId, type InstanceRecord } from './model.ts';
+import { accountId, type InstanceRecord, zoneIdOf } from './model.ts';
 import { noticeDocument } from './notices.ts';
 
 const role = 'docker-volume-ebs-sandbox';

@@ -116,3 +116,6 @@ export const emptyState = (): CloudState => ({ volumes: [], snapshots: [], insta
 
 /** One GiB in bytes. */
 export const gib = 1024 ** 3;
+
+/** The id of a zone: the same place for every account. */
+export const zoneIdOf = (name: string): string => `use1-az${name.charCodeAt(name.length - 1) - 96}`;

@@ -1,5 +1,11 @@
 /** What an answer is made of: members in order, lists as arrays; undefined is left out. */
-type XmlValue = string | number | boolean | undefined | readonly XmlValue[] | { readonly [member: string]: XmlValue };
+export type XmlValue =
+  | string
+  | number
+  | boolean
+  | undefined
+  | readonly XmlValue[]
+  | { readonly [member: string]: XmlValue };
 /** An answer's top level. */
 export type XmlBody = { readonly [member: string]: XmlValue };
 

@@ -32,6 +32,7 @@ describe.skipIf(requires('root', 'loop').skip)('doctor and health on a node', ()
     box = await testSandbox({ nodes: 1, nodeEnv: { DVE_SIZE: '1', DVE_FENCE_POLICY: 'stonith' } });
     const { PATH = '' } = await nodeShell(box, 0);
     env = { ...environmentOf(box.node(0).pid), PATH };
+    await box.ok(0, 'Create', { Name: 'spare' });
     await box.ok(0, 'Create', { Name: 'data' });
     await box.ok(0, 'Mount', { Name: 'data', ID: 'a' });
   });

@@ -22,7 +22,9 @@ describe.skipIf(skip)('nodes without a linger, with room for two disks each', ()
     await mount('one');
     await mount('two');
     const message = await box.refused(0, 'Mount', { Name: 'three', ID: 'one' });
-    expect(message).toMatch(/this node is full: m5.large takes 3 volumes.* and 3 are attached: "one", "two", 1 that this driver does not hold, its root disk among them/);
+    expect(message).toMatch(
+      /this node is full: m5.large takes 3 volumes.* and 3 are attached: "one", "two", 1 that this driver does not hold, its root disk among them/,
+    );
     expect(message).toMatch(/Run the container on another node/);
     expect(await box.volumes('three')).toMatchObject([{ State: 'available', Attachments: [] }]);
     await unmount('one');

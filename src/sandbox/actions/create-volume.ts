@@ -1,13 +1,12 @@
 import { Ec2Error } from '../ec2-error.ts';
 import type { Fault } from '../faults.ts';
-import { accountId, newId, type SnapshotRecord, timestamp, type VolumeRecord } from '../model.ts';
+import { accountId, newId, type SnapshotRecord, timestamp, type VolumeRecord, zoneIdOf } from '../model.ts';
 import { forgetVolume } from '../power.ts';
 import { flag, type Query, requiredText, text, whole } from '../query.ts';
 import { checkToken, earlierUse, parametersDigest } from '../tokens.ts';
 import { checkShape } from '../volume-types.ts';
 import type { Action, World } from '../world.ts';
 import { one, snapshotKind, tagsForNew } from './lookup.ts';
-import { zoneIdOf } from './region.ts';
 import { newVolumeShape } from './shapes.ts';
 
 export const createVolume: Action = (call, world) => {

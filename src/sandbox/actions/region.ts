@@ -1,7 +1,7 @@
 import { Ec2Error } from '../ec2-error.ts';
 import { applyFilters, type FilterFields, readFilters } from '../filters.ts';
 import type { InstanceTypeRules } from '../instance-types.ts';
-import type { TagSet } from '../model.ts';
+import { type TagSet, zoneIdOf } from '../model.ts';
 import { texts } from '../query.ts';
 import type { Action } from '../world.ts';
 
@@ -10,9 +10,6 @@ interface Zone {
   readonly region: string;
   readonly tags: Record<string, string>;
 }
-/** The id of a zone: the same place for every account. */
-export const zoneIdOf = (name: string): string => `use1-az${name.charCodeAt(name.length - 1) - 96}`;
-
 const zoneFilters: FilterFields<Zone> = {
   'zone-id': ({ name }) => [zoneIdOf(name)],
   'zone-name': ({ name }) => [name],

@@ -8,9 +8,9 @@ import {
   type SnapshotRecord,
   type TagSet,
   type VolumeRecord,
+  zoneIdOf,
 } from '../model.ts';
 import type { XmlBody } from '../xml.ts';
-import { zoneIdOf } from './region.ts';
 
 /** How records are written in answers (member names of the EC2 API model, 2016-11-15). */
 const tagItems = (tags: TagSet): XmlBody[] | undefined => {

@@ -1,14 +1,13 @@
 import { Ec2Error } from '../ec2-error.ts';
 import type { Faults } from '../faults.ts';
 import { applyFilters, type FilterFields, readFilters } from '../filters.ts';
-import { described, type VolumeRecord } from '../model.ts';
+import { described, type VolumeRecord, zoneIdOf } from '../model.ts';
 import { listedIds, page } from '../paging.ts';
 import { forgetVolume } from '../power.ts';
 import { requiredText } from '../query.ts';
 import type { Action } from '../world.ts';
 import type { XmlBody } from '../xml.ts';
 import { one, some, volumeKind } from './lookup.ts';
-import { zoneIdOf } from './region.ts';
 import { volumeShape } from './shapes.ts';
 
 const volumeFilters: FilterFields<VolumeRecord> = {

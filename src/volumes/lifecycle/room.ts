@@ -89,7 +89,10 @@ function ours({ held }: Node, asking: string, attached: number): string {
   const names = [...held.keys()].filter((each) => each !== asking).sort();
   const named = names.slice(0, namedAtMost).map((each) => JSON.stringify(each));
   const more = names.length > named.length ? [`${names.length - named.length} more of this driver`] : [];
-  const others = attached > names.length ? [`${attached - names.length} that this driver does not hold, its root disk among them`] : [];
+  const others =
+    attached > names.length
+      ? [`${attached - names.length} that this driver does not hold, its root disk among them`]
+      : [];
   return `: ${[...named, ...more, ...others].join(', ')}`;
 }
 

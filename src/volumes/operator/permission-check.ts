@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { uptime } from 'node:os';
-import { askFor, type Missing, needsOf, volumeToAsk } from '../../fencing/permissions.ts';
+import { askFor, type Missing, questionsOf } from '../../fencing/permissions.ts';
 import { operation } from '../../log.ts';
 import type { Allowance } from '../state/journal.ts';
 import type { Node } from '../state/node.ts';
@@ -15,8 +15,8 @@ const missingMs = 3 * 60_000;
 /** Knows which calls that the settings need this node's role may not make. */
 export interface PermissionCheck {
   /**
-   * As EC2 says: that nothing is missing, today; what is, within the last minutes; undefined where it does not tell, or the
-   * cluster has no volume to ask about and nothing else is missing.
+   * As EC2 says: that nothing is missing, today; what is, within the last minutes; undefined where it does not tell, or
+   * there is no volume yet to ask about and nothing else is missing.
    */
   missing(): Promise<readonly Missing[] | undefined>;
   close(): void;
@@ -38,8 +38,9 @@ export function createPermissionCheck(node: Node): PermissionCheck {
   const ask = async (): Promise<readonly Missing[] | undefined> => {
     if (found !== undefined && performance.now() - found.at < missingMs) return found.missing;
     if (holds(await journal.loadAllowance())) return [];
-    const volume = volumeToAsk(await ec2.listVolumes({ lane: 'list' }), zone);
-    const findings = await askFor(ec2, needsOf({ policy, onRemove, cluster, instanceId, zone }, volume));
+    const listed = await ec2.listVolumes({ lane: 'list' });
+    const { needs, later } = questionsOf({ policy, onRemove, cluster, instanceId, zone }, listed);
+    const findings = await askFor(ec2, needs);
     for (const missing of findings.missing) {
       log.error(
         missing,
@@ -54,9 +55,10 @@ export function createPermissionCheck(node: Node): PermissionCheck {
       log.warn({ unknown: findings.unknown }, 'EC2 did not tell whether this role may make these calls');
       return undefined;
     }
-    if (volume === undefined) {
-      log.info('whether this role may do all that the settings need is asked once the cluster has a volume');
-      return undefined;
+    if (later.length > 0) {
+      log.info({ later }, 'whether this role may make some calls that the settings need can be asked only later');
+      found = { missing: [], at: performance.now() };
+      return [];
     }
     await journal.saveAllowance({ bootId: host.bootId, asked, uptime: uptime() }).catch(() => undefined);
     return [];

@@ -116,6 +116,7 @@ describe('fence explain', () => {
   it('does not wait for the permissions, and what is missing is not asked for at each call', async () => {
     const { ec2, fence, elsewhere } = await bench();
     await elsewhere();
+    ec2.addAskable();
     ec2.denials.set('AttachVolume', 'You are not authorized to perform this operation.');
     const denied = ec2.denied.bind(ec2);
     vi.spyOn(ec2, 'denied').mockImplementation(async (permission) => {

@@ -13,6 +13,7 @@ describe('the permissions of the role', () => {
   it('are asked for some minutes after the start', async () => {
     const { ec2, elsewhere } = await bench();
     await elsewhere();
+    ec2.addAskable();
     await pass(100_000);
     expect(ec2.count('denied')).toBe(0);
     await pass(12 * 60_000);
@@ -20,9 +21,9 @@ describe('the permissions of the role', () => {
     expect(asked.map(({ action }) => action)).toEqual([
       'DeleteTags',
       'CreateTags',
+      'CreateVolume',
       'DetachVolume',
       'AttachVolume',
-      'CreateVolume',
       'DeleteVolume',
     ]);
   });
@@ -30,6 +31,7 @@ describe('the permissions of the role', () => {
   it('are not asked for again the same day once nothing was missing', async () => {
     const { ec2, fence, elsewhere, journal } = await bench();
     await elsewhere();
+    ec2.addAskable();
     await played(fence.explain('a'));
     expect(journal.allowance).toMatchObject({ bootId: 'boot-1' });
     ec2.calls.length = 0;
@@ -40,6 +42,7 @@ describe('the permissions of the role', () => {
   it('are asked for again after a day, whatever was done to the clock on the wall', async () => {
     const { ec2, fence, elsewhere, journal } = await bench();
     await elsewhere();
+    ec2.addAskable();
     await played(fence.explain('a'));
     const { allowance } = journal;
     ec2.calls.length = 0;
@@ -77,8 +80,31 @@ describe('the permissions of the role', () => {
     expect(lines.filter(({ level }) => level === 50)).toMatchObject([{ action: 'CreateVolume' }]);
     ec2.denials.clear();
     await elsewhere();
+    ec2.addAskable();
     expect(await played(fence.explain('a'))).toMatchObject({ denied: [] });
     expect(asked().at(-1)).toMatchObject({ action: 'DeleteVolume' });
+  });
+
+  it('are asked for only as EC2 would do it: with a free volume to attach, and an attachment of ours to end', async () => {
+    const { ec2, fence, elsewhere, lines, journal } = await bench();
+    await elsewhere();
+    const asked = () =>
+      ec2.calls.flatMap(({ method, args }) => (method === 'denied' ? [args[0] as { action: string }] : []));
+    expect((await played(fence.explain('a'))).denied).toEqual([]);
+    expect(asked().map(({ action }) => action)).toEqual(['DeleteTags', 'CreateTags', 'CreateVolume']);
+    expect(lines.find(({ later }) => later !== undefined)?.['later']).toEqual([
+      'AttachVolume: once a volume in eu-west-1a is free',
+      'DetachVolume: once a volume is attached to this instance',
+    ]);
+    expect(journal.allowance).toBeUndefined();
+    ec2.addAskable();
+    await pass(4 * 60_000);
+    await played(fence.explain('a'));
+    const [free, here] = [...ec2.volumes.values()].slice(-2);
+    const attach = { action: 'AttachVolume', key: { volumeId: free?.id, instanceId: 'i-1', device: '/dev/sdp' } };
+    expect(asked()).toContainEqual(attach);
+    const detach = { action: 'DetachVolume', key: { volumeId: here?.id, instanceId: 'i-1', device: '/dev/xvdcz' } };
+    expect(asked()).toContainEqual(detach);
   });
 
   it('are asked for as the daemon will call, with its tags, which a policy may look at', async () => {
@@ -117,6 +143,7 @@ it('a daemon that starts again knows that the role suffices', async () => {
   const ec2 = new FakeEc2();
   ec2.addInstance('i-1');
   ec2.addVolume({ tags: { [tagKeys.cluster]: 'default', [tagKeys.name]: 'a' } });
+  ec2.addAskable();
   const { driver, again } = await onFiles(ec2);
   expect(await driver.operator.fence.explain('a')).toMatchObject({ denied: [] });
   const asked = ec2.count('denied');
