@@ -3,7 +3,8 @@
 type Command = (argv: readonly string[]) => Promise<number>;
 
 interface Entry {
-  readonly summary: string;
+  /** Absent where no person types it. */
+  readonly summary?: string;
   /** Loads what only this command needs. */
   readonly load: () => Promise<Command>;
 }
@@ -61,6 +62,7 @@ const commands: Readonly<Record<string, Entry>> = {
     summary: 'Remove the systemd service, its units and this executable',
     load: async () => (await import('./install/uninstall.ts')).uninstallCommand,
   },
+  'disk-worker': { load: async () => (await import('../host/disk-work.ts')).serveDiskWork },
   help: { summary: 'Show this text', load: async () => help },
   version: { summary: 'Show the version', load: async () => version },
 };
@@ -73,7 +75,8 @@ const aliases = new Map([
 ]);
 
 async function help(): Promise<number> {
-  const lines = Object.entries(commands).map(([name, { summary }]) => `  ${name.padEnd(11)}${summary}`);
+  const typed = Object.entries(commands).filter(([, { summary }]) => summary !== undefined);
+  const lines = typed.map(([name, { summary }]) => `  ${name.padEnd(11)}${summary}`);
   process.stdout.write(
     `Usage: docker-volume-ebs COMMAND [OPTIONS]\n\n${lines.join('\n')}\n\nA command says more with --help.\n`,
   );

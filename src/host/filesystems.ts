@@ -1,7 +1,6 @@
 import { tmpdir } from 'node:os';
 import { DriverError } from '../errors.ts';
-import { isDeviceBusy } from './busy.ts';
-import { readContent } from './content.ts';
+import { isDeviceBusy, readContent } from './disk.ts';
 import { nameOf, withoutPath } from './disk-names.ts';
 import { hostFailed, runTool, wordsOf } from './tools.ts';
 import type { BlockDevice, FilesystemType } from './types.ts';

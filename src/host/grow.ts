@@ -1,5 +1,5 @@
+import { readFilesystemSize } from './disk.ts';
 import { nameOf, withoutPath } from './disk-names.ts';
-import { readFilesystemSize } from './superblock.ts';
 import { runTool, wordsOf } from './tools.ts';
 import type { BlockDevice, FilesystemType } from './types.ts';
 

@@ -1,17 +1,20 @@
 import { readFile } from 'node:fs/promises';
 import type { Settings } from '../config.ts';
-import { isDeviceBusy } from './busy.ts';
-import { readContent, wasEverMounted } from './content.ts';
 import { attachedVolumeIds, findDevice, usedDeviceNames, waitForDevice, waitForDeviceGone } from './devices.ts';
-import { openSubdirectory } from './directory.ts';
+import { expectDiskWork, isDeviceBusy, openSubdirectory, readContent, wasEverMounted } from './disk.ts';
+import { nameOf } from './disk-names.ts';
 import { engineOf, isRunning } from './engines.ts';
 import { checkFilesystem, makeFilesystem } from './filesystems.ts';
 import { abandonMount, mountDevice, mountedAt, unmountTarget } from './mounts.ts';
 import { lookElsewhere } from './namespaces.ts';
 import { hostFailed } from './tools.ts';
 import type { Host } from './types.ts';
+import { asked, unanswered } from './unanswered.ts';
 import { filesystemUsage } from './usage.ts';
 import { openWatcher } from './watch.ts';
+
+/** A mount replays a journal and an unmount writes what is dirty: at a busy volume's pace that takes a while. */
+const mountMs = 60_000;
 
 export interface HostOptions {
   /** Told what went wrong without failing the call, as a filesystem that could not be grown. */
@@ -29,7 +32,11 @@ export async function openHost(
   return {
     bootId: await readBootId(settings.bootIdFile),
     findDevice: (volumeId, ec2Device) => findDevice(settings, volumeId, ec2Device),
-    waitForDevice: (volumeId, ec2Device, signal) => waitForDevice(settings, volumeId, ec2Device, signal),
+    waitForDevice: (volumeId, ec2Device, signal) => {
+      // EC2 attaches for seconds: by then the worker that looks at the disk has started.
+      expectDiskWork();
+      return waitForDevice(settings, volumeId, ec2Device, signal);
+    },
     waitForDeviceGone: (volumeId, ec2Device, signal) => waitForDeviceGone(settings, volumeId, ec2Device, signal),
     attachedVolumeIds: () => attachedVolumeIds(settings.sysfsRoot),
     usedDeviceNames: () => usedDeviceNames(settings.deviceRoot),
@@ -37,8 +44,9 @@ export async function openHost(
     wasEverMounted,
     makeFilesystem,
     checkFilesystem,
-    mount: (device, target, type, options) => mountDevice(device, target, type, options, onWarning),
-    unmount: unmountTarget,
+    mount: (device, target, type, options) =>
+      asked(nameOf(device), 'to be mounted', mountMs, mountDevice(device, target, type, options, onWarning)),
+    unmount: (target) => asked(target, 'to be unmounted', mountMs, unmountTarget(target)),
     mountedAt,
     filesystemUsage,
     mountedElsewhereBy: async (number, ourMountpoint) => (await lookElsewhere())(number, ourMountpoint),
@@ -49,6 +57,7 @@ export async function openHost(
     watchDevices: (onChange) => ({ close: openWatcher(settings.deviceRoot, onChange) }),
     isDeviceBusy,
     openSubdirectory,
+    unanswered,
   };
 }
 

@@ -92,7 +92,7 @@ export async function mountDevice(
 ): Promise<void> {
   const tried = `mount ${nameOf(device)} at ${target}`;
   try {
-    await mkdir(target, { recursive: true });
+    await makeTarget(target);
     if (await isMountedAlready(device, target, tried)) return;
     const readOnly = options.includes('ro');
     const outgrown = !readOnly && (await hasOutgrown(device, type));
@@ -109,6 +109,14 @@ export async function mountDevice(
       `Check ${target} on this host and what the kernel says about the disk (dmesg), and try again`,
     );
   }
+}
+
+/** What is mounted there already is not looked at: its filesystem may not answer. */
+async function makeTarget(target: string): Promise<void> {
+  await mkdir(dirname(target), { recursive: true });
+  await mkdir(target).catch((error: unknown) => {
+    if (errnoOf(error) !== 'EEXIST') throw error;
+  });
 }
 
 async function isMountedAlready(device: BlockDevice, target: string, tried: string): Promise<boolean> {

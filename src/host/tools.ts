@@ -5,6 +5,7 @@ import { type CommandResult, run } from './run.ts';
 const packages: Readonly<Record<string, string>> = {
   blkid: 'util-linux',
   blockdev: 'util-linux',
+  df: 'coreutils',
   mount: 'mount',
   umount: 'mount',
   unshare: 'util-linux',

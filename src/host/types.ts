@@ -75,9 +75,19 @@ export interface FilesystemUsage {
   readonly inodes: { readonly total: number; readonly used: number };
 }
 
+/** Something asked of a disk or filesystem that has not been answered in its time. */
+export interface Unanswered {
+  /** The disk, named by its volume's id, or the mountpoint. */
+  readonly subject: string;
+  /** What it was asked, as "to read what it holds". */
+  readonly doing: string;
+  readonly seconds: number;
+}
+
 /**
  * This machine: block devices, filesystems, mounts. Every method throws DriverError (HOST_FAILED, NOT_BLANK,
- * FILESYSTEM_DAMAGED, WRONG_DEVICE, TARGET_BUSY); paths are absolute.
+ * FILESYSTEM_DAMAGED, WRONG_DEVICE, TARGET_BUSY); paths are absolute. What touches a disk, or a filesystem mounted from
+ * one, does so in a process of its own, and does not return while the disk does not answer.
  */
 export interface Host {
   /** Changes with every boot of this machine. */
@@ -115,7 +125,7 @@ export interface Host {
   unmount(target: string): Promise<void>;
   /** What is mounted at `target`, compared with a disk. */
   mountedAt(target: string, device: BlockDevice | undefined): Promise<MountedAt>;
-  /** How full the filesystem at `target` is. Does not return while the filesystem does not answer. */
+  /** How full the filesystem at `target` is. */
   filesystemUsage(target: string): Promise<FilesystemUsage>;
   /**
    * A process we can see that has the filesystem `number` mounted in another namespace at a place of its own (a
@@ -139,4 +149,6 @@ export interface Host {
    * that leaves the volume, through a symbolic link for example. Gives its absolute path.
    */
   openSubdirectory(mountpoint: string, subdirectory: string, owner: DirectoryOwner): Promise<string>;
+  /** What disks and filesystems have been asked and should have answered by now, the oldest first. */
+  unanswered(): readonly Unanswered[];
 }

@@ -1,20 +1,28 @@
-import { statfs } from 'node:fs/promises';
-import { hostFailed } from './tools.ts';
+import { hostFailed, runTool, wordsOf } from './tools.ts';
 import type { FilesystemUsage } from './types.ts';
+import { asked } from './unanswered.ts';
+
+const patienceMs = 5_000;
 
 /**
- * How full the filesystem at `target` is. While it does not answer, this does not return, and keeps one of the four
- * threads that all file access of the process shares.
+ * How full the filesystem at `target` is, as df (coreutils) tells in a process of its own: while the filesystem does not
+ * answer, this does not return. df looks at the directory first, which an XFS that was shut down refuses.
  * @throws DriverError HOST_FAILED
  */
 export async function filesystemUsage(target: string): Promise<FilesystemUsage> {
-  try {
-    const { bsize, blocks, bfree, bavail, files, ffree } = await statfs(target);
-    return {
-      bytes: { total: blocks * bsize, used: (blocks - bfree) * bsize, available: bavail * bsize },
-      inodes: { total: files, used: files - ffree },
-    };
-  } catch (error) {
-    throw hostFailed(`tell how full the filesystem at ${target} is`, error, `Look at it with df ${target}`);
+  const tried = `tell how full the filesystem at ${target} is`;
+  const columns = '--output=size,used,avail,itotal,iused';
+  const result = await asked(
+    target,
+    'to tell how full it is',
+    patienceMs,
+    runTool('df', ['--block-size=1', columns, '--', target], tried),
+  );
+  // A filesystem without a fixed number of inodes has 0 of them, or a dash.
+  const numbers = result.stdout.trim().split('\n').at(-1)?.trim().split(/\s+/) ?? [];
+  const [total, used, available, inodes, usedInodes] = numbers.map((text) => (text === '-' ? 0 : Number(text)));
+  if (result.code !== 0 || total === undefined || used === undefined || available === undefined) {
+    throw hostFailed(tried, new Error(wordsOf(result)), `Look at it with df ${target}`);
   }
+  return { bytes: { total, used, available }, inodes: { total: inodes ?? 0, used: usedInodes ?? 0 } };
 }

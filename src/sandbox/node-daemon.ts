@@ -1,12 +1,10 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync } from 'node:fs';
 import { open, readFile } from 'node:fs/promises';
 import { connect } from 'node:net';
 import { join } from 'node:path';
-import { isSea } from 'node:sea';
 import { setTimeout as delay } from 'node:timers/promises';
-import { fileURLToPath } from 'node:url';
+import { ownProgram } from '../host/own-program.ts';
 import { enterNode } from './mounts.ts';
 import type { NodeLayout } from './node-layout.ts';
 import { killAll, processesBeside, processesOfNodes } from './processes.ts';
@@ -19,9 +17,7 @@ interface DaemonSettings {
 
 /** The project's own daemon: from its sources, or the bundle or executable that runs now. */
 export function ownDaemon(): string[] {
-  if (isSea()) return [process.execPath, 'serve'];
-  const source = fileURLToPath(new URL('../cli/main.ts', import.meta.url));
-  return [process.execPath, existsSync(source) ? source : (process.argv[1] ?? ''), 'serve'];
+  return [...ownProgram(), 'serve'];
 }
 
 /**

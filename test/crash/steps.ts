@@ -47,6 +47,7 @@ const host: Methods<Required<Host>> = {
   watchDevices: 'reads',
   isDeviceBusy: 'reads',
   openSubdirectory: 'changes',
+  unanswered: 'reads',
 };
 
 const journal: Methods<Required<Journal>> = {

@@ -225,6 +225,10 @@ export class Machine implements Host {
     return `${mountpoint}/${subdirectory}`;
   }
 
+  unanswered(): [] {
+    return [];
+  }
+
   /** Makes the disks here what EC2 has plugged in. */
   #sync(): void {
     if (!this.powered) {

@@ -9,6 +9,7 @@ import type {
   Host,
   MountedAt,
   ProcessIdentity,
+  Unanswered,
   UserElsewhere,
 } from '../../src/host/types.ts';
 import type { FakeEc2 } from './fake-ec2.ts';
@@ -30,6 +31,8 @@ export class FakeHost implements Host {
   engine: ProcessIdentity | undefined;
   /** Targets that a program has files open on. */
   readonly openTargets = new Set<string>();
+  /** What disks are said not to have answered. */
+  silent: readonly Unanswered[] = [];
   /** Targets whose filesystems do not answer. */
   readonly hung = new Set<string>();
   readonly #ec2: FakeEc2;
@@ -168,6 +171,10 @@ export class FakeHost implements Host {
     this.#note('openSubdirectory', mountpoint, subdirectory, owner);
     if (!this.mounted.has(mountpoint)) throw hostError('HOST_FAILED');
     return subdirectory === '/' ? mountpoint : `${mountpoint}/${subdirectory}`;
+  }
+
+  unanswered(): readonly Unanswered[] {
+    return this.silent;
   }
 
   /** The machine starts again: nothing is mounted and the boot is another. */

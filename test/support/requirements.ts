@@ -35,6 +35,10 @@ const known = {
     met: hasLoopDevices,
     todo: 'Give this machine loop devices: modprobe loop, and /dev/loop-control in a container',
   },
+  blkio: {
+    met: () => existsSync('/sys/fs/cgroup/blkio/blkio.throttle.read_bps_device'),
+    todo: 'Mount the blkio controller of cgroup v1, with which tests stop a disk from answering',
+  },
   dockerd: program('dockerd', 'docker.io'),
   'dpkg-query': program('dpkg-query', 'dpkg'),
   curl: program('curl', 'curl'),

@@ -1,9 +1,11 @@
-import { open, readdir, readFile, readlink, realpath, stat } from 'node:fs/promises';
+import { readdir, readFile, readlink, realpath, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { Settings } from '../../config.ts';
 import { DriverError } from '../../errors.ts';
 import { attachedVolumeIds, findDevice } from '../../host/devices.ts';
 import { isInstanceLocked } from '../../host/instance-lock.ts';
+import { run } from '../../host/run.ts';
 import { runTool, wordsOf } from '../../host/tools.ts';
 import { filesystemUsage } from '../../host/usage.ts';
 import { type MountPoint, mountOf, readMountPoints } from './mountpoints.ts';
@@ -62,6 +64,9 @@ export interface Machine {
   isServed(instanceId: string): Promise<boolean>;
 }
 
+/** Opening a disk that answers takes no time. */
+const openMs = 5_000;
+
 /** The first PID namespace has this number on every Linux (include/linux/proc_ns.h, PROC_PID_INIT_INO). */
 const firstPidNamespace = 'pid:[4026531836]';
 
@@ -115,11 +120,19 @@ async function seeDisk(settings: Pick<Settings, 'deviceRoot' | 'sysfsRoot'>, vol
   // An NVMe disk is found by its serial, whatever name EC2 has for it.
   const path = (await findDevice(settings, volumeId, '').catch(() => undefined))?.path;
   if (path === undefined) return { volumeId, path, refused: undefined };
+  return { volumeId, path, refused: await refusal(path) };
+}
+
+/** Why a disk cannot be opened: asked in a process of its own, which one that does not answer holds. */
+async function refusal(path: string): Promise<string | undefined> {
   try {
-    await (await open(path, 'r')).close();
-    return { volumeId, path, refused: undefined };
+    const asking = run('blockdev', ['--getsize64', path]);
+    // Not even a signal ends a process that such a disk holds.
+    const result = await Promise.race([asking, sleep(openMs, undefined, { ref: false })]);
+    if (result === undefined) return 'it does not answer';
+    return result.code === 0 ? undefined : wordsOf(result);
   } catch (error) {
-    return { volumeId, path, refused: (error as Error).message };
+    return (error as Error).message;
   }
 }
 

@@ -4,7 +4,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Settings } from '../../config.ts';
 import { listen, stopwatch } from '../../events.ts';
 import { temporarySuffix } from '../../host/durable.ts';
-import { type Node, unsurveyed } from '../state/node.ts';
+import { mountpointOf, type Node, unsurveyed } from '../state/node.ts';
 import type { Ec2Contact, Health } from './types.ts';
 
 /** A daemon that needs EC2 asks again well within this: a failure that is older is over, or concerned one caller alone. */
@@ -34,9 +34,22 @@ export function createHealth(settings: Pick<Settings, 'root'>, connection: Meeti
   };
   const writable = createProbe(join(settings.root, 'state'));
   return async () => {
-    const problems = [notReady(), contact.problem(), await writable()].filter((each) => each !== undefined);
+    const own = [notReady(), contact.problem(), await writable()].filter((each) => each !== undefined);
+    const problems = [...own, ...(node === undefined ? [] : silentVolumes(node))];
     return { problems, instanceId: node?.instanceId, draining: node?.drain.now, ec2: contact.read() };
   };
+}
+
+/** The volumes whose disks or filesystems do not answer, as clauses: others go on. */
+function silentVolumes({ host, held, settings }: Node): string[] {
+  return host.unanswered().map(({ subject, doing, seconds }) => {
+    const volume = [...held.values()].find(
+      ({ name, volume: { id } }) => subject.includes(id) || subject === mountpointOf(settings, name),
+    );
+    const whose =
+      volume === undefined ? subject : `the disk of volume ${JSON.stringify(volume.name)} (${volume.volume.id})`;
+    return `${whose} does not answer: asked ${doing} ${seconds} s ago`;
+  });
 }
 
 /** What the last calls say of EC2; a refusal is an answer, too. */

@@ -2,8 +2,10 @@ import { mkdir, mkdtemp, readdir, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { beforeEach, expect, it, onTestFinished, vi } from 'vitest';
+import { loadSettings } from '../../../src/config.ts';
 import type { Outcome } from '../../../src/events.ts';
 import { publish } from '../../../src/events.ts';
+import type { Unanswered } from '../../../src/host/types.ts';
 import type { Connection } from '../../../src/volumes/connect.ts';
 import { createHealth } from '../../../src/volumes/operator/health.ts';
 import type { Node } from '../../../src/volumes/state/node.ts';
@@ -16,16 +18,20 @@ beforeEach(async () => {
 });
 
 /** A node of which only this is looked at. */
-const nodeOf = (surveyed: boolean) => {
+const nodeOf = (surveyed: boolean, silent: readonly Unanswered[] = []) => {
   const survey = { isDone: () => surveyed, failure: () => ' (not permitted)' };
-  return { instanceId: 'i-1', drain: { now: undefined }, survey } as Node;
+  const settings = loadSettings(['--root', '/ebs'], {});
+  const volume = { id: 'vol-0a', tags: {} };
+  const held = new Map([['data', { name: 'data', volume }]]);
+  const host = { unanswered: () => silent };
+  return { instanceId: 'i-1', drain: { now: undefined }, survey, settings, held, host } as unknown as Node;
 };
 
 const called = (outcome: Outcome | 'aborted') =>
   publish('ec2-call', { action: 'DescribeVolumes', outcome, seconds: 0, waitedSeconds: 0 });
 
-async function reading(surveyed = true) {
-  const connection: Connection = { node: Promise.resolve(nodeOf(surveyed)), reason: () => '' };
+async function reading(surveyed = true, silent: readonly Unanswered[] = []) {
+  const connection: Connection = { node: Promise.resolve(nodeOf(surveyed, silent)), reason: () => '' };
   const read = createHealth({ root }, connection);
   await connection.node;
   return read;
@@ -38,6 +44,19 @@ it('is well once the node is known, and leaves nothing in the journal', async ()
     ec2: { answeredAt: undefined, answeredSecondsAgo: undefined, failing: undefined },
   });
   expect(await readdir(join(root, 'state'))).toEqual([]);
+});
+
+it('names the volumes whose disks or filesystems do not answer', async () => {
+  const read = await reading(true, [
+    { subject: 'the disk of vol-0a', doing: 'to read what it holds', seconds: 42 },
+    { subject: '/ebs/volumes/data', doing: 'to be unmounted', seconds: 61 },
+    { subject: 'the disk of vol-0b', doing: 'to open it', seconds: 7 },
+  ]);
+  expect((await read()).problems).toEqual([
+    'the disk of volume "data" (vol-0a) does not answer: asked to read what it holds 42 s ago',
+    'the disk of volume "data" (vol-0a) does not answer: asked to be unmounted 61 s ago',
+    'the disk of vol-0b does not answer: asked to open it 7 s ago',
+  ]);
 });
 
 it('is not while it is unknown which instance this is', async () => {

@@ -1,0 +1,59 @@
+import { nameOf } from './disk-names.ts';
+import { createDiskWorkers } from './disk-workers.ts';
+import { ownProgram } from './own-program.ts';
+import type { BlockDevice, DirectoryOwner, DiskContent, FilesystemType } from './types.ts';
+import { asked } from './unanswered.ts';
+
+/**
+ * Disks and mounted volumes as the daemon touches them: in a process apart, because a disk that does not answer holds
+ * the thread that asked it, and all file access of a process shares four. Each may take for ever.
+ */
+const workers = createDiskWorkers([...ownProgram(), 'disk-worker']);
+
+/** Some reads of a few KiB: of a disk that answers they take milliseconds. */
+const fewReadsMs = 5_000;
+/** The slowest an EBS volume may be read (st1 at its baseline: 40 MiB/s a TiB), and less. */
+const slowestBytesPerMs = 4 * 1024;
+
+/** Starts a worker for work that is about to come. */
+export const expectDiskWork = (): void => workers.expectWork();
+
+/** What the disk holds, see content.ts: looked at in samples first, whose answer is awaited less long than a whole disk's. */
+export async function readContent(device: BlockDevice, parts: 'samples' | 'all'): Promise<DiskContent> {
+  const read = (which: 'samples' | 'all', patienceMs: number) =>
+    asked(
+      nameOf(device),
+      'to read what it holds',
+      patienceMs,
+      workers.work(nameOf(device), 'readContent', device, which),
+    );
+  const sampled = await read('samples', fewReadsMs);
+  if (parts === 'samples' || sampled.kind !== 'blank') return sampled;
+  return read('all', fewReadsMs + device.sizeBytes / slowestBytesPerMs);
+}
+
+/** See content.ts. */
+export const wasEverMounted = (device: BlockDevice): Promise<boolean> =>
+  asked(nameOf(device), 'to read its superblock', fewReadsMs, workers.work(nameOf(device), 'wasEverMounted', device));
+
+/** See superblock.ts. */
+export const readFilesystemSize = (device: BlockDevice, type: FilesystemType): Promise<number | undefined> =>
+  asked(
+    nameOf(device),
+    'to read its superblock',
+    fewReadsMs,
+    workers.work(nameOf(device), 'readFilesystemSize', device, type),
+  );
+
+/** See busy.ts. */
+export const isDeviceBusy = (device: BlockDevice): Promise<boolean> =>
+  asked(nameOf(device), 'to open it', fewReadsMs, workers.work(nameOf(device), 'isDeviceBusy', device));
+
+/** See directory.ts. */
+export const openSubdirectory = (mountpoint: string, subdirectory: string, owner: DirectoryOwner): Promise<string> =>
+  asked(
+    mountpoint,
+    'to open its directory',
+    fewReadsMs,
+    workers.work(mountpoint, 'openSubdirectory', mountpoint, subdirectory, owner),
+  );
