@@ -18,6 +18,14 @@ const oneOf = <const T extends string>(...values: readonly T[]): Kind<T> => ({
   takes: values.join(', '),
   read: (value) => values.find((known) => known === value),
 });
+const someOf = <const T extends string>(...values: readonly T[]): Kind<readonly T[]> => ({
+  takes: `${values.join(', ')}, several with commas`,
+  read: (value) => {
+    const words = value.split(',').filter((word) => word !== '');
+    const known = words.flatMap((word) => values.filter((each) => each === word));
+    return known.length === words.length ? known : undefined;
+  },
+});
 const whole = (min: number, max: number, unit: string): Kind<number> => ({
   takes: `a whole number of ${unit}, ${min} to ${max}`,
   read: (value) => {
@@ -96,7 +104,18 @@ export const settingsTable = {
     'ext4',
     'Filesystem of a new volume when its options give none.',
   ),
-  mountOptions: setting('DVE_MOUNT_OPTIONS', text, '', 'Mount options, comma-separated, when a volume has none.'),
+  mountOptions: setting(
+    'DVE_MOUNT_OPTIONS',
+    text,
+    '',
+    "Mount options, comma-separated, of every volume whose filesystem knows them; a volume's own come after them.",
+  ),
+  mountAllow: setting(
+    'DVE_MOUNT_ALLOW',
+    someOf('suid', 'dev'),
+    '',
+    'What volumes are mounted with here although a mount is nosuid,nodev otherwise: set-user-ID programs, device nodes.',
+  ),
   subdirectory: setting(
     'DVE_SUBDIRECTORY',
     text,

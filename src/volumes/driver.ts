@@ -17,8 +17,8 @@ import { openControls } from './operator/controls.ts';
 import { createHealth } from './operator/health.ts';
 import { createOperator } from './operator/operator.ts';
 import { createNodeStatus, type Opened } from './operator/status.ts';
+import { checkDefaults } from './options/defaults.ts';
 import { encodeName } from './options/names.ts';
-import { parseDefaultTags } from './options/options.ts';
 import { createVolume } from './requests/create.ts';
 import { get, list, path, type Showing } from './requests/get.ts';
 import { countedMount, holdVolume, letVolumeGo } from './requests/hold.ts';
@@ -136,7 +136,7 @@ export async function openDriver(
 const auditFile = ({ root }: Settings): string => join(root, 'state', 'fencing.jsonl');
 
 async function openLocal(settings: Settings, log: Logger, world: World): Promise<LocalState> {
-  parseDefaultTags(settings.tags);
+  checkDefaults(settings);
   const host = await world.openHost(settings, log);
   const journal = await world.openJournal(join(settings.root, 'state'));
   const { held, damaged } = await journal.load();

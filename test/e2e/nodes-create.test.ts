@@ -139,7 +139,7 @@ describe.skipIf(skip)('creating volumes on nodes in two zones', () => {
     });
 
     it('formats with the mkfs options', async () => {
-      await create('small-blocks', { size: '1', mkfsOptions: '-b 1024 -N 512' });
+      await create('small-blocks', { size: '1', mkfsOptions: '-b 1024 -N 512 -E stride=16' });
       const directory = await mount('small-blocks');
       const { bsize, files } = await statfs(directory);
       expect(bsize).toBe(1024);
@@ -215,9 +215,16 @@ describe.skipIf(skip)('creating volumes on nodes in two zones', () => {
       [{ type: 'gp2', throughput: '200' }, /gp2 take no throughput/],
       [{ encrypted: 'false', kmsKeyId: 'k' }, /contradict each other/],
       [{ fsType: 'ntfs' }, /fsType takes one of ext4, xfs, btrfs/],
-      [{ mountOptions: 'bind' }, /mountOptions cannot hold "bind"/],
-      [{ mkfsOptions: '-F' }, /mkfsOptions cannot force/],
-      [{ mkfsOptions: '/dev/sda' }, /mkfsOptions takes mkfs arguments without paths/],
+      [{ mountOptions: 'bind' }, /mountOptions holds "bind": there is no "bind" here/],
+      [{ mountOptions: 'noatim' }, /did you mean noatime\?/],
+      [{ mountOptions: 'errors=panic' }, /errors takes only remount-ro/],
+      [{ mountOptions: 'ro' }, /a new disk has nothing to read/],
+      [{ mkfsOptions: '-F' }, /mkfsOptions holds "-F"/],
+      [{ mkfsOptions: '/dev/sda' }, /mkfsOptions holds "\/dev\/sda", which is neither a flag nor a flag's value/],
+      [{ mkfsOptions: '-d etc' }, /mkfsOptions holds "-d"/],
+      [{ mkfsOptions: '-b 65536' }, /mkfsOptions has -b, which takes one of 1024, 2048, 4096/],
+      [{ mkfsOptions: '--rootdir etc', fsType: 'btrfs' }, /mkfsOptions holds "--rootdir"/],
+      [{ mkfsOptions: 'etc', fsType: 'btrfs' }, /mkfsOptions holds "etc"/],
       [{ subdirectory: '../..' }, /subdirectory cannot leave the volume/],
       [{ mode: '999' }, /mode takes octal permission bits/],
       [{ tags: 'docker-volume-ebs:name=other' }, /reserved key "docker-volume-ebs:name"/],

@@ -1,7 +1,7 @@
 import type { Settings } from '../../config.ts';
 import type { MetadataOptions } from '../../ebs/inspect.ts';
 import { openSchedulers } from '../../fencing/schedulers.ts';
-import { parseDefaultTags } from '../../volumes/options/options.ts';
+import { checkDefaults } from '../../volumes/options/defaults.ts';
 import { type Check, type Finding, failed, reasonOf } from './check.ts';
 import type { Facts } from './facts.ts';
 
@@ -10,7 +10,7 @@ export const settingsSource: Check = {
   title: 'settings',
   async run({ variables, settings }) {
     try {
-      parseDefaultTags(settings.tags);
+      checkDefaults(settings);
       openSchedulers(settings);
     } catch (error) {
       return failed(error);

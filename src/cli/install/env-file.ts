@@ -1,7 +1,7 @@
 import { parseEnv } from 'node:util';
 import { loadSettings, type Settings, settingsTable } from '../../config.ts';
 import { DriverError } from '../../errors.ts';
-import { parseDefaultTags } from '../../volumes/options/options.ts';
+import { checkDefaults } from '../../volumes/options/defaults.ts';
 import { UsageError } from '../operator-client.ts';
 import { isRexRays, understandRexRay } from '../serve/rexray-settings.ts';
 
@@ -37,7 +37,7 @@ export function settingsIn(text: string): { settings: Settings; warnings: readon
   const given = parseEnv(text);
   const { env, warnings } = understandRexRay(given);
   const settings = loadSettings([], { ...given, ...env });
-  parseDefaultTags(settings.tags);
+  checkDefaults(settings);
   return { settings, warnings };
 }
 

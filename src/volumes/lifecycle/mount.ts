@@ -5,7 +5,7 @@ import { DriverError, isCode } from '../../errors.ts';
 import { timed } from '../../events.ts';
 import { stableName } from '../../host/disk-names.ts';
 import { type BlockDevice, type DiskContent, type FilesystemType, filesystemTypes } from '../../host/types.ts';
-import { type MountPlan, planMount } from '../options/plan.ts';
+import { type MountPlan, planFormat, planMount } from '../options/mount-plan.ts';
 import { shellWord } from '../options/spelling.ts';
 import type { Held } from '../state/held.ts';
 import { keep, mountpointOf, type Node, waiting } from '../state/node.ts';
@@ -39,7 +39,8 @@ async function bringFilesystem(node: Node, held: Held): Promise<Held> {
   const ready = await prepareFilesystem(node, held, disk, plan);
   const type = ready.filesystem ?? plan.fsType;
   const target = mountpointOf(node.settings, held.name);
-  await timed('mount', () => node.host.mount(disk, target, type, plan.mountOptions));
+  const { mountOptions } = planMount(held.name, held.volume.tags, node.settings, type);
+  await timed('mount', () => node.host.mount(disk, target, type, mountOptions));
   const directory = await node.host.openSubdirectory(target, plan.subdirectory, plan.owner);
   return keep(node, { ...ready, phase: 'mounted', filesystem: type, directory });
 }
@@ -169,7 +170,8 @@ async function format(
   plan: MountPlan,
   over: 'nothing' | 'unfinished',
 ): Promise<Held> {
-  const { fsType, mkfsOptions } = plan;
+  const { fsType } = plan;
+  const mkfsOptions = planFormat(held.name, held.volume.tags, plan);
   const begun = over === 'unfinished' ? held : await tag(node, held, tagKeys.formatting, fsType);
   await waiting(node, held.name, `mkfs.${fsType}`, () =>
     timed('mkfs', () => node.host.makeFilesystem(disk, fsType, mkfsOptions, over)),

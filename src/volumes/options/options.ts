@@ -3,6 +3,7 @@ import { tagPrefix } from '../../ebs/tags.ts';
 import { DriverError } from '../../errors.ts';
 import { type FencePolicy, fencePolicies } from '../../fencing/types.ts';
 import { type FilesystemType, filesystemTypes } from '../../host/types.ts';
+import { BadValue, bad } from './bad-value.ts';
 import { type VolumeType, volumeTypes } from './limits.ts';
 import { nearest } from './spelling.ts';
 
@@ -32,13 +33,8 @@ export interface CreateOptions {
 
 type OptionName = keyof CreateOptions;
 
-/** Reads one value or throws {@link BadValue} with the rule it breaks, as a clause that follows the option's name. */
+/** Reads one value. @throws BadValue */
 type Reader<T> = (text: string) => T;
-
-class BadValue extends Error {}
-const bad = (rule: string): never => {
-  throw new BadValue(rule);
-};
 
 const wholeNumber =
   (min: number, max: number): Reader<number> =>
@@ -71,31 +67,15 @@ const matching =
 const octalMode: Reader<number> = (text) =>
   /^0?[0-7]{3,4}$/.test(text) ? Number.parseInt(text, 8) : bad('takes octal permission bits, as 0750');
 
-/** Mount options that change what mount(8) does rather than how the filesystem behaves, or name another disk. */
-const notMountOptions =
-  /^(bind|rbind|move|remount|loop|offset|sizelimit|r?(shared|slave|private|unbindable)|x-.*|journal_dev|journal_path|logdev|rtdev|device)(=|$)/i;
-
-const mountOptionList: Reader<string> = (text) => {
-  const options = text.split(',').map((option) => option.trim());
-  for (const option of options) {
-    if (!/^[A-Za-z0-9_.:=+-]+$/.test(option)) bad('takes mount options separated by commas, as noatime,nodiratime');
-    if (notMountOptions.test(option)) bad(`cannot hold ${JSON.stringify(option)}`);
-  }
-  return options.join(',');
-};
-
-const mkfsOptionList: Reader<string> = (text) => {
-  const words = text.split(/\s+/).filter((word) => word !== '');
-  for (const word of words) {
-    // No slashes: an argument must never name another disk.
-    if (!/^[A-Za-z0-9_^.:=,+-]+$/.test(word))
-      bad('takes mkfs arguments without paths, separated by spaces, as "-i 8192"');
-    if (/(^|,)(device|logdev|rtdev|name|UUID|LABEL)=/.test(word)) bad('cannot name another disk');
-    if (/^-[A-Za-z]*[Ff][A-Za-z]*$/.test(word) || word.startsWith('--force'))
-      bad('cannot force: the driver formats blank disks only');
-  }
-  return words.join(' ');
-};
+/** What a list may hold depends on the filesystem: see planVolume. */
+const listOf =
+  (separator: RegExp, joint: string): Reader<string> =>
+  (text) =>
+    text
+      .split(separator)
+      .map((part) => part.trim())
+      .filter((part) => part !== '')
+      .join(joint);
 
 const relativeDirectory: Reader<string> = (text) => {
   const parts = text.split('/').filter((part) => part !== '');
@@ -122,24 +102,6 @@ const tagList: Reader<Record<string, string>> = (text) => {
   return Object.keys(tags).length === pairs.length ? tags : bad('takes each key once');
 };
 
-/**
- * The tags of the DVE_TAGS setting.
- * @throws DriverError INVALID_OPTION saying what is wrong with it.
- */
-export function parseDefaultTags(text: string): Readonly<Record<string, string>> {
-  if (text.trim() === '') return {};
-  try {
-    return tagList(text);
-  } catch (error) {
-    if (!(error instanceof BadValue)) throw error;
-    throw new DriverError('INVALID_OPTION', {
-      tried: `use DVE_TAGS=${JSON.stringify(text)}`,
-      why: `it ${error.message}`,
-      todo: 'Correct it and start again',
-    });
-  }
-}
-
 const snapshot = matching(/^snap-[0-9a-f]{8,17}$/, 'takes a snapshot id, as snap-0123456789abcdef0');
 
 /** Every option: its reader and the other names that REX-Ray and its users know it by. */
@@ -159,8 +121,8 @@ const table: {
   availabilityZone: { read: matching(/^[a-z0-9-]{1,64}$/, 'takes a zone name, as eu-west-1a') },
   fsType: { read: among(filesystemTypes), aliases: ['newFsType'] },
   overwriteFs: { read: truth },
-  mountOptions: { read: mountOptionList },
-  mkfsOptions: { read: mkfsOptionList },
+  mountOptions: { read: listOf(/,/, ',') },
+  mkfsOptions: { read: listOf(/\s+/, ' ') },
   subdirectory: { read: relativeDirectory },
   uid: { read: wholeNumber(0, 4294967294) },
   gid: { read: wholeNumber(0, 4294967294) },
@@ -204,15 +166,25 @@ export function parseOptions(volume: string, raw: Readonly<Record<string, string
   return options as CreateOptions;
 }
 
+/** Reads the text of one option, also one that a tag holds. @throws BadValue */
+export function readOption<K extends OptionName>(name: K, text: string): NonNullable<CreateOptions[K]> {
+  return table[name].read(text) as NonNullable<CreateOptions[K]>;
+}
+
 function readValue(volume: string, name: OptionName, spelled: string, text: string): unknown {
   try {
-    return table[name].read(text);
+    return readOption(name, text);
   } catch (error) {
-    if (!(error instanceof BadValue)) throw error;
-    const takes = error.message.startsWith('takes');
-    const got = takes ? `, not ${JSON.stringify(text)}` : ` (it is ${JSON.stringify(text)})`;
-    return refuseOptions(volume, `${spelled} ${error.message}${got}`, takes ? 'Correct the option' : 'Leave that out');
+    return refuseOptions(volume, ...whyBad(spelled, text, error));
   }
+}
+
+/** Why the value of an option or setting is refused, as a clause, and what to do. @throws what is no BadValue. */
+export function whyBad(spelled: string, text: string, error: unknown): [why: string, todo: string] {
+  if (!(error instanceof BadValue)) throw error;
+  const takes = error.message.startsWith('takes');
+  const got = takes ? `, not ${JSON.stringify(text)}` : ` (it is ${JSON.stringify(text)})`;
+  return [`${spelled} ${error.message}${got}`, error.todo ?? (takes ? 'Correct it' : 'Leave that out')];
 }
 
 /** Options of REX-Ray that have no meaning here, by lower case: what its users must know instead. */

@@ -2,12 +2,12 @@ import { createHash } from 'node:crypto';
 import type { Settings } from '../../config.ts';
 import { tagKeys } from '../../ebs/tags.ts';
 import type { CreateVolumeSpec, EbsVolume, Tags } from '../../ebs/types.ts';
-import { DriverError } from '../../errors.ts';
 import { stricter } from '../../fencing/policy.ts';
-import { type DirectoryOwner, type FilesystemType, filesystemTypes } from '../../host/types.ts';
+import { parseDefaultTags } from './defaults.ts';
+import { checkFilesystemOptions } from './filesystem-options.ts';
 import { limitViolation, type VolumeType } from './limits.ts';
 import { displayName, encodeName } from './names.ts';
-import { type CreateOptions, parseDefaultTags, refuseOptions } from './options.ts';
+import { type CreateOptions, refuseOptions } from './options.ts';
 
 type Defaults = Pick<
   Settings,
@@ -17,22 +17,12 @@ type Defaults = Pick<
   | 'kmsKeyId'
   | 'fsType'
   | 'mountOptions'
+  | 'mountAllow'
   | 'subdirectory'
   | 'tags'
   | 'cluster'
   | 'fencePolicy'
 >;
-
-/** How a volume is mounted, wherever it is: read from its tags, the node's settings where they are silent. */
-export interface MountPlan {
-  readonly fsType: FilesystemType;
-  readonly mountOptions: readonly string[];
-  readonly mkfsOptions: readonly string[];
-  readonly subdirectory: string;
-  readonly owner: DirectoryOwner;
-  /** The filesystem that was once made on it; undefined when nothing was. */
-  readonly formatted: string | undefined;
-}
 
 /**
  * What to ask of EC2 for a new volume, but for its ClientToken.
@@ -54,6 +44,7 @@ export function planVolume(
     );
   }
   refuseLaxer(name, options, defaults);
+  checkFilesystemOptions(name, options, defaults);
   return {
     zone,
     ...performance,
@@ -123,36 +114,6 @@ export function clientToken(cluster: string, name: string, generation: number): 
   return createHash('sha256')
     .update(JSON.stringify([cluster, name, generation]))
     .digest('hex');
-}
-
-/** How to mount a volume, from its tags. @throws DriverError HOST_FAILED for a filesystem that no node can have made. */
-export function planMount(name: string, tags: Tags, defaults: Defaults): MountPlan {
-  const fsType = tags[tagKeys.fsType] ?? defaults.fsType;
-  const known = filesystemTypes.find((type) => type === fsType);
-  if (known === undefined) {
-    throw new DriverError('HOST_FAILED', {
-      volume: name,
-      tried: 'mount it',
-      why: `its tag ${tagKeys.fsType} says ${JSON.stringify(fsType)}, which is none of ${filesystemTypes.join(', ')}`,
-      todo: 'Correct the tag, or mount it from a node with a newer docker-volume-ebs',
-    });
-  }
-  return {
-    fsType: known,
-    mountOptions: words(tags[tagKeys.mountOptions] ?? defaults.mountOptions, ','),
-    mkfsOptions: words(tags[tagKeys.mkfsOptions] ?? '', ' '),
-    subdirectory: tags[tagKeys.subdirectory] ?? defaults.subdirectory,
-    owner: {
-      uid: numberTag(tags[tagKeys.uid], 10),
-      gid: numberTag(tags[tagKeys.gid], 10),
-      mode: numberTag(tags[tagKeys.mode], 8),
-    },
-    formatted: tags[tagKeys.formatted],
-  };
-}
-
-function words(text: string, separator: string): string[] {
-  return text.split(separator).filter((word) => word !== '');
 }
 
 function numberTag(value: string | undefined, base: number): number | undefined {

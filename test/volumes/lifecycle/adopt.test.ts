@@ -71,7 +71,7 @@ describe('a lost journal', () => {
 
   it('one volume whose tags make no sense does not keep the others from this node', async () => {
     const { node, ec2, volume } = await bench('id-1');
-    volume.tags[tagKeys.fsType] = 'zfs';
+    volume.tags[tagKeys.subdirectory] = '../elsewhere';
     const again = await restarted(ec2, node);
     expect(again.held.get('a')).toMatchObject({ phase: 'attached', holders: [{ id: 'adopted' }] });
     const { create, mount } = verbs(again);

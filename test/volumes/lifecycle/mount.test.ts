@@ -153,7 +153,10 @@ describe('a disk with something on it', () => {
     await mount('a', 'id-1');
     const order = host.calls.map(({ method }) => method).filter((each) => ['checkFilesystem', 'mount'].includes(each));
     expect(order).toEqual(['checkFilesystem', 'mount']);
-    expect(host.mounted.get(target)).toMatchObject({ type: 'btrfs', options: ['noatime', 'discard'] });
+    expect(host.mounted.get(target)).toMatchObject({
+      type: 'btrfs',
+      options: ['nosuid', 'nodev', 'noatime', 'discard'],
+    });
     expect(volume.tags[tagKeys.formatted]).toBe('btrfs');
     expect(host.count('makeFilesystem')).toBe(0);
   });

@@ -3,8 +3,9 @@ import { describe, expect, it } from 'vitest';
 import { loadSettings } from '../../../src/config.ts';
 import { tagKeys } from '../../../src/ebs/tags.ts';
 import { isCode } from '../../../src/errors.ts';
+import { planFormat, planMount } from '../../../src/volumes/options/mount-plan.ts';
 import { type CreateOptions, parseOptions } from '../../../src/volumes/options/options.ts';
-import { clientToken, differences, planMount, planVolume } from '../../../src/volumes/options/plan.ts';
+import { clientToken, differences, planVolume } from '../../../src/volumes/options/plan.ts';
 import { volumeWith } from '../../support/fake-volume.ts';
 
 const zone = 'eu-west-1a';
@@ -25,10 +26,9 @@ const word = fc.stringMatching(/^[a-z][a-z0-9_]{0,8}$/);
 const mountRaw = fc.record(
   {
     fsType: fc.constantFrom('ext4', 'xfs', 'btrfs'),
-    mountOptions: fc
-      .array(word, { minLength: 1, maxLength: 5 })
-      .map((words) => words.map((each) => `k${each}`).join(',')),
-    mkfsOptions: fc.array(word, { minLength: 1, maxLength: 5 }).map((words) => words.join('  ')),
+    mountOptions: fc.subarray(['noatime', 'discard', 'nodiratime', 'sync', 'nodev'], { minLength: 1 }).map(String),
+    // What every one of the three mkfs takes.
+    mkfsOptions: fc.subarray(['-K', '-q', '-L  name'], { minLength: 1 }).map((words) => words.join('  ')),
     subdirectory: fc.oneof(
       fc.array(word, { maxLength: 4 }).map((parts) => `/${parts.join('/')}`),
       fc.constant('Über uns/ä'),
@@ -47,11 +47,14 @@ describe('planMount', () => {
       fc.property(mountRaw, (given) => {
         const raw = Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined));
         const options = parseOptions('data', raw);
-        const mount = planMount('data', planVolume('data', options, settings, zone).tags, settings);
+        const { tags } = planVolume('data', options, settings, zone);
+        const mount = planMount('data', tags, settings);
+        const fsType = options.fsType ?? 'ext4';
+        const always = ['nosuid', 'nodev', ...(fsType === 'ext4' ? ['errors=remount-ro'] : [])];
+        expect(planFormat('data', tags, mount)).toEqual(options.mkfsOptions?.split(' ') ?? []);
         expect(mount).toEqual({
-          fsType: options.fsType ?? 'ext4',
-          mountOptions: options.mountOptions?.split(',') ?? [],
-          mkfsOptions: options.mkfsOptions?.split(' ') ?? [],
+          fsType,
+          mountOptions: [...always, ...(options.mountOptions?.split(',') ?? [])],
           subdirectory: options.subdirectory ?? 'data',
           owner: { uid: options.uid, gid: options.gid, mode: options.mode },
           formatted: undefined,
@@ -70,7 +73,7 @@ describe('planMount', () => {
     const defaults = { ...settings, fsType: 'xfs', mountOptions: 'noatime,,ro', subdirectory: '/' } as const;
     expect(planMount('data', {}, defaults)).toMatchObject({
       fsType: 'xfs',
-      mountOptions: ['noatime', 'ro'],
+      mountOptions: ['nosuid', 'nodev', 'noatime', 'ro'],
       subdirectory: '/',
       owner: { uid: undefined, gid: undefined, mode: undefined },
     });
@@ -79,6 +82,48 @@ describe('planMount', () => {
   it('tells what was formatted, and refuses a filesystem that nobody knows', () => {
     expect(planMount('data', { [tagKeys.formatted]: 'xfs' }, settings).formatted).toBe('xfs');
     expect(() => planMount('data', { [tagKeys.fsType]: 'zfs' }, settings)).toThrow(/says "zfs", which is none of ext4/);
+  });
+});
+
+describe('a tag that anybody may have written', () => {
+  const read = (key: string, value: string, tags: object = {}) => {
+    try {
+      const plan = planMount('a b', { ...tags, [key]: value }, settings);
+      return { ...plan, mkfs: planFormat('a b', { ...tags, [key]: value }, plan) };
+    } catch (error) {
+      if (!isCode(error, 'INVALID_OPTION')) throw error;
+      return error.message;
+    }
+  };
+
+  it.each([
+    [tagKeys.uid, '99999999999', 'it takes a whole number from 0 to 4294967294, not "99999999999"', 'uid'],
+    [tagKeys.gid, 'root', 'it takes a whole number', 'gid'],
+    [tagKeys.mode, '10777777', 'it takes octal permission bits', 'mode'],
+    [tagKeys.subdirectory, '../..', 'it cannot leave the volume', 'subdirectory'],
+    [
+      tagKeys.mountOptions,
+      'noatime,errors=panic',
+      'it holds "errors=panic": errors takes only remount-ro',
+      'mount-options',
+    ],
+    [tagKeys.mountOptions, 'bind', 'it holds "bind"', 'mount-options'],
+    [tagKeys.mkfsOptions, '-d etc', 'it holds "-d"', 'mkfs-options'],
+  ])('%s=%s is refused with the command that corrects it', (key, value, why, flag) => {
+    const message = read(key, value);
+    expect(message).toContain(`volume "a b": cannot use its tag ${key}: ${why}`);
+    expect(message).toContain(`docker-volume-ebs set 'a b' --${flag} '…'`);
+  });
+
+  it('an unused one is nobody’s trouble: mkfs options of what was formatted, mount options of another filesystem', () => {
+    const plan = planMount('a', { [tagKeys.mkfsOptions]: '-d etc', [tagKeys.formatted]: 'ext4' }, settings);
+    expect(plan.mountOptions).toEqual(['nosuid', 'nodev', 'errors=remount-ro']);
+    const adopted = planMount('a', { [tagKeys.mountOptions]: 'inode64' }, settings, 'xfs');
+    expect(adopted.mountOptions).toEqual(['nosuid', 'nodev', 'inode64']);
+  });
+
+  it('a disk without a filesystem is not mounted for reading alone', () => {
+    expect(read(tagKeys.mountOptions, 'ro')).toContain('say ro, and a new disk has nothing to read');
   });
 });
 
@@ -158,7 +203,32 @@ describe('planVolume', () => {
     expect(refusal({ availabilityZone: 'eu-west-1b' })).toMatch(
       /availabilityZone is eu-west-1b and this node is in eu-west-1a/,
     );
-    expect(refusal({ mkfsOptions: `-L ${'x'.repeat(254)}` })).toContain('does not fit a tag of 256 characters');
+    const long = Array.from({ length: 40 }, () => '-i 8192').join(' ');
+    expect(refusal({ mkfsOptions: long })).toContain('does not fit a tag of 256 characters');
+  });
+
+  it.each<[Record<string, string>, RegExp]>([
+    [{ mkfsOptions: '-d etc' }, /mkfsOptions holds "-d"/],
+    [{ mkfsOptions: '-b size=4096' }, /mkfsOptions has -b, which takes one of/],
+    [{ mkfsOptions: '-i size=512', snapshotId: 'snap-01234567', fsType: 'ext4' }, /mkfsOptions has -i/],
+    [{ mountOptions: 'noatim' }, /mountOptions holds "noatim": there is no "noatim" here \(did you mean noatime\?\)/],
+    [{ mountOptions: 'inode64' }, /mountOptions holds "inode64"/],
+    [{ mountOptions: 'suid' }, /is for the owner of the host to allow/],
+    [{ mountOptions: 'noatime,ro' }, /holds "ro", and a new disk has nothing to read/],
+    [{ mountOptions: 'subvol=x', fsType: 'btrfs' }, /names a subvolume, and a new disk has none/],
+    [{ mountOptions: 'prjquota' }, /Give mkfsOptions "-O project,quota" as well/],
+  ])('refuses at create what could not be mounted: %j', (raw, why) => {
+    expect(refusal(raw)).toMatch(why);
+  });
+
+  it('takes what some filesystem takes where only the snapshot knows which it has', () => {
+    const snapshotId = 'snap-0123456789abcdef0';
+    for (const mountOptions of ['ro', 'inode64', 'subvol=x', 'data=ordered', 'ro,norecovery']) {
+      expect(plan({ snapshotId, mountOptions }).tags[tagKeys.mountOptions]).toBe(mountOptions);
+    }
+    expect(refusal({ snapshotId, mountOptions: 'data=ordered,inode64' })).toContain('mountOptions holds "inode64"');
+    expect(plan({ mountOptions: 'prjquota', mkfsOptions: '-O project,quota' })).toBeDefined();
+    expect(plan({ mountOptions: 'suid' }, { mountAllow: ['suid'] })).toBeDefined();
   });
 
   it('puts our tags above default ones and those of the options', () => {
