@@ -4,9 +4,10 @@ import { DriverError } from '../errors.ts';
 import { contentOfSignatures, parseBlkidExport } from './blkid.ts';
 import { nameOf, withoutPath } from './disk-names.ts';
 import { firstNonZero, isNoise, type Range, sampleRanges } from './samples.ts';
+import { findSuperblockCopy } from './superblock-copies.ts';
 import { deviceNumber } from './sysfs.ts';
 import { hostFailed, runTool, wordsOf } from './tools.ts';
-import type { BlockDevice, DiskContent } from './types.ts';
+import type { BlockDevice, DiskContent, FilesystemType } from './types.ts';
 
 const seeKernel = 'See what the kernel says about this disk (dmesg); nothing was written to it';
 const chunkBytes = 4 * 1024 * 1024;
@@ -15,10 +16,24 @@ const chunkBytes = 4 * 1024 * 1024;
  * What a disk holds, read without writing. Blank needs two witnesses that agree: libblkid knows no signature, and every
  * part we read ourselves is zero: samples, or for a disk that might hold anything, all of it. blkid alone is no witness: it says "nothing" of a disk it cannot read, too
  * (hetznercloud/csi-driver#1346 lost data so).
+ * @param made the filesystem that is known to have been made on it: a file in it may look like a RAID member to libblkid.
  * @throws DriverError HOST_FAILED when a part cannot be read; WRONG_DEVICE when another disk is at the path by now.
  */
-export async function readContent(device: BlockDevice, parts: 'samples' | 'all'): Promise<DiskContent> {
+export async function readContent(
+  device: BlockDevice,
+  parts: 'samples' | 'all',
+  made?: FilesystemType,
+): Promise<DiskContent> {
   const tried = `read what ${nameOf(device)} holds`;
+  const content = await readUnknown(device, parts, tried);
+  if (made === undefined || content.kind !== 'other') return content;
+  const own = await probe(device, tried, ['-n', made]);
+  if (own?.kind === 'filesystem' && !(made === 'xfs' && (await isUnfinishedXfs(device, tried)))) return own;
+  const copy = await findSuperblockCopy(device, made);
+  return copy === undefined ? content : { ...content, copy };
+}
+
+async function readUnknown(device: BlockDevice, parts: 'samples' | 'all', tried: string): Promise<DiskContent> {
   const sampled = await readSamples(device, tried);
   const signatures = await probe(device, tried);
   // blkid's atari false alarm in random bytes is no partition table.
@@ -38,8 +53,13 @@ export async function readContent(device: BlockDevice, parts: 'samples' | 'all')
 const isAtari = (content: DiskContent): boolean =>
   content.kind === 'other' && content.what === 'a partition table (atari)';
 
-async function probe(device: BlockDevice, tried: string): Promise<DiskContent | undefined> {
-  const result = await runTool('blkid', ['-p', '-o', 'export', device.path], tried);
+/** @param only flags that keep libblkid to some kinds of signatures. */
+async function probe(
+  device: BlockDevice,
+  tried: string,
+  only: readonly string[] = [],
+): Promise<DiskContent | undefined> {
+  const result = await runTool('blkid', ['-p', ...only, '-o', 'export', device.path], tried);
   const found = parseBlkidExport(result.stdout);
   if (result.code === 0 && found.size > 0) return contentOfSignatures(found);
   if (result.code === 2 && found.size === 0) return undefined;

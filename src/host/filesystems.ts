@@ -2,6 +2,8 @@ import { tmpdir } from 'node:os';
 import { DriverError } from '../errors.ts';
 import { isDeviceBusy, readContent } from './disk.ts';
 import { nameOf, withoutPath } from './disk-names.ts';
+import type { CommandResult } from './run.ts';
+import { isCleanExt4, readNewFeatures } from './superblock.ts';
 import { hostFailed, runTool, wordsOf } from './tools.ts';
 import type { BlockDevice, FilesystemType } from './types.ts';
 
@@ -68,7 +70,10 @@ export async function checkFilesystem(device: BlockDevice, type: FilesystemType)
   await refuseUnreadable(device, tried);
   const result = await runTool('e2fsck', ['-p', device.path], tried);
   const words = withoutPath(wordsOf(result), device);
-  const verdict = judgeE2fsck(result.code, `${result.stdout}\n${result.stderr}`);
+  const output = `${result.stdout}\n${result.stderr}`;
+  const unknown = /unsupported feature\(s\):\s*(.*)/.exec(output)?.[1];
+  if (unknown !== undefined) return leaveToKernel(device, unknown.trim(), tried);
+  const verdict = judgeE2fsck(result.code, output);
   if (verdict === 'fine') return;
   if (verdict === 'damaged') throw damaged(type, tried, words);
   throw hostFailed(tried, new Error(words), 'See what the kernel says about this disk (dmesg), and try again');
@@ -80,12 +85,52 @@ export async function checkFilesystem(device: BlockDevice, type: FilesystemType)
  * namespace of its own and ends with the program, whatever becomes of us.
  */
 async function refuseUnreadable(device: BlockDevice, tried: string): Promise<void> {
-  const mount = ['mount', '-t', 'ext4', '-o', 'ro,noload', '--', device.path, tmpdir()];
-  const result = await runTool('unshare', ['--mount', '--', ...mount], tried);
+  const result = await lookByKernel(device, 'ext4', tried);
   const words = withoutPath(wordsOf(result), device).replace(`mount: ${tmpdir()}: `, '');
   if (result.code !== 0 && /structure needs cleaning|bad message|can't read superblock/i.test(words)) {
     throw damaged('ext4', tried, words);
   }
+}
+
+/** A mount that writes nothing, without anybody's options, gone when this returns. */
+function lookByKernel(device: BlockDevice, type: FilesystemType, tried: string): Promise<CommandResult> {
+  const options = ['ro', 'norecovery', ...(type === 'xfs' ? ['nouuid'] : [])].join(',');
+  const mount = ['mount', '-t', type, '-o', options, '--', device.path, tmpdir()];
+  return runTool('unshare', ['--mount', '--', ...mount], tried);
+}
+
+/**
+ * An ext4 that is newer than this node's e2fsck cannot be checked by it, and is no more damaged for that. In good order it
+ * needs no check, and the kernel, which replays the journal itself, says whether it knows its features.
+ */
+async function leaveToKernel(device: BlockDevice, features: string, tried: string): Promise<void> {
+  if (await isCleanExt4(device)) return;
+  throw new DriverError('FILESYSTEM_TOO_NEW', {
+    tried,
+    why: `it was not left in good order, and has features that the e2fsck of this node does not know (${features})`,
+    todo: 'Install newer e2fsprogs on this host (or in the plugin image), or mount it on a node that has them; nothing was written to it',
+  });
+}
+
+/**
+ * FILESYSTEM_TOO_NEW for a mount that the kernel refused without calling the filesystem damaged; undefined where it has
+ * nothing new, or where the options that somebody gave are the reason: without them the kernel takes it.
+ */
+export async function tooNew(
+  device: BlockDevice,
+  type: FilesystemType,
+  options: readonly string[],
+  tried: string,
+): Promise<DriverError | undefined> {
+  const features = await readNewFeatures(device, type).catch(() => []);
+  if (features.length > 0 && options.length > 0 && (await lookByKernel(device, type, tried)).code === 0)
+    return undefined;
+  if (features.length === 0) return undefined;
+  return new DriverError('FILESYSTEM_TOO_NEW', {
+    tried,
+    why: `the kernel does not take its ${type} filesystem, which newer tools or a newer kernel have made: it uses ${features.join(', ')}. Nothing says that it is damaged`,
+    todo: 'Mount it on a node with a newer kernel, as the one that had it last; the last lines of dmesg name what this one lacks',
+  });
 }
 
 /**

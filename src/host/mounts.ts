@@ -2,7 +2,7 @@ import { mkdir, readFile, realpath, rmdir } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { DriverError } from '../errors.ts';
 import { nameOf, withoutPath } from './disk-names.ts';
-import { damaged } from './filesystems.ts';
+import { damaged, tooNew } from './filesystems.ts';
 import { growMounted, hasOutgrown } from './grow.ts';
 import { parseMountinfo } from './mountinfo.ts';
 import { shutdownFilesystem } from './shutdown.ts';
@@ -144,22 +144,32 @@ async function runMount(
   const list = all.length === 0 ? [] : ['-o', all.join(',')];
   try {
     const result = await runTool('mount', [...mode, '-t', type, ...list, '--', device.path, target], tried);
-    if (result.code !== 0) throw mountFailure(type, tried, withoutPath(wordsOf(result), device), list);
+    if (result.code !== 0) throw await mountFailure(device, type, options, tried, withoutPath(wordsOf(result), device));
   } catch (error) {
     await removeEmpty(target);
     throw error;
   }
 }
 
-function mountFailure(type: FilesystemType, tried: string, words: string, list: readonly string[]): DriverError {
+/** @param options those that somebody gave: none of ours can be the reason. */
+async function mountFailure(
+  device: BlockDevice,
+  type: FilesystemType,
+  options: readonly string[],
+  tried: string,
+  words: string,
+): Promise<DriverError> {
   if (/structure needs cleaning|bad message|can't read superblock|xfs_repair/i.test(words)) {
     return damaged(type, tried, words);
   }
-  const options = list.length === 0 ? '' : ` the mount options (${list[1]}) and`;
+  const refused = /wrong fs type|bad superblock/i.test(words);
+  const newer = refused ? await tooNew(device, type, options, tried) : undefined;
+  if (newer !== undefined) return newer;
+  const given = options.length === 0 ? '' : ` the mount options (${options.join(',')}) and`;
   return new DriverError('HOST_FAILED', {
     tried,
     why: words,
-    todo: `Check${options} the last lines of dmesg, which name the reason, and try again`,
+    todo: `Check${given} the last lines of dmesg, which name the reason, and try again`,
   });
 }
 

@@ -16,6 +16,12 @@ export interface BlockDevice {
   readonly sizeBytes: number;
 }
 
+/** Where a copy of a superblock stands: the block, counted in blocks of this many bytes. */
+export interface SuperblockCopy {
+  readonly block: number;
+  readonly blockBytes: number;
+}
+
 /** What a disk holds, decided without writing to it. */
 export type DiskContent =
   | { readonly kind: 'blank' }
@@ -24,9 +30,16 @@ export type DiskContent =
    * Anything else: a partition table, LUKS, LVM, swap, or bytes that nobody knows. `what` says so for people. `noise`
    * is true when every part looked at is random-looking and no signature is known: so reads an encrypted EBS volume
    * that was never written (its unwritten blocks are decrypted too), but encrypted data without a header does as well.
-   * `signed` is true when libblkid knows what it is: no interrupted mkfs of ours leaves such a thing.
+   * `signed` is true when libblkid knows what it is: no interrupted mkfs of ours leaves such a thing. `copy` is an intact
+   * copy of the superblock of the filesystem that was made here, whose own superblock is not to be read.
    */
-  | { readonly kind: 'other'; readonly what: string; readonly noise?: boolean; readonly signed?: boolean };
+  | {
+      readonly kind: 'other';
+      readonly what: string;
+      readonly noise?: boolean;
+      readonly signed?: boolean;
+      readonly copy?: SuperblockCopy;
+    };
 
 /** A line of /proc/self/mountinfo. */
 export interface MountEntry {
@@ -102,8 +115,12 @@ export interface Host {
   waitForDeviceGone(volumeId: string, ec2Device: string, signal: AbortSignal): Promise<void>;
   /** Device names, in EC2's form ("/dev/xvdf"), that the kernel already uses, whether or not EC2 knows. */
   usedDeviceNames(): Promise<Set<string>>;
-  /** What the disk holds; blank by `samples` (milliseconds) or by `all` of it (as long as reading the disk takes). */
-  readContent(device: BlockDevice, parts: 'samples' | 'all'): Promise<DiskContent>;
+  /**
+   * What the disk holds; blank by `samples` (milliseconds) or by `all` of it (as long as reading the disk takes). Where it
+   * is known which filesystem was `made` on it and its superblock is intact, that is what it holds, whatever other
+   * signatures its files carry.
+   */
+  readContent(device: BlockDevice, parts: 'samples' | 'all', made?: FilesystemType): Promise<DiskContent>;
   /**
    * Formats a disk. Over `nothing` the caller has proved it blank (or noise, on a volume that EC2 proves new), and it is
    * looked at again first: NOT_BLANK for anything else. Over `unfinished` it holds what an interrupted mkfs of ours left.

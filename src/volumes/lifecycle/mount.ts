@@ -109,7 +109,11 @@ async function identify(
   // Samples do for a disk that EC2 made empty for us and nobody was given since. Any other may hold data anywhere.
   const parts = isUnwritten(held.volume) ? 'samples' : 'all';
   const content = await waiting(node, held.name, `a look at what the disk of ${held.volume.id} holds`, () =>
-    node.host.readContent(disk, parts),
+    node.host.readContent(
+      disk,
+      parts,
+      filesystemTypes.find((type) => type === plan.formatted),
+    ),
   );
   const { formatted } = plan;
   if (
@@ -122,18 +126,26 @@ async function identify(
     if (type !== undefined && (formatted ?? held.volume.tags[tagKeys.fsType] ?? type) === type) return type;
   }
   if (content.kind === 'other' && content.signed !== true && isBegun(held.volume)) return 'unfinished';
+  throw unexpected(held, content, node.instanceId);
+}
+
+/** A disk that holds something else than it should. */
+function unexpected(held: Held, content: DiskContent, instanceId: string): DriverError {
   const what = {
     blank: 'nothing',
     filesystem: `a ${'type' in content ? content.type : ''} filesystem`,
     other: 'what' in content ? content.what : '',
   };
-  const expected = expectation(held, content);
-  throw new DriverError('NOT_BLANK', {
-    volume: held.name,
-    tried: `mount ${held.volume.id}`,
-    why: `the disk holds ${what[content.kind]}, and ${expected}; nothing was written to it`,
-    todo: rescueAdvice(held.name, node.instanceId),
-  });
+  const parts = { volume: held.name, tried: `mount ${held.volume.id}`, todo: rescueAdvice(held.name, instanceId) };
+  const copy = content.kind === 'other' ? content.copy : undefined;
+  if (copy !== undefined) {
+    const type = held.volume.tags[tagKeys.formatted];
+    const place = `block ${copy.block} of ${copy.blockBytes} bytes`;
+    const why = `the superblock of its ${type} filesystem is damaged, and a copy of it is intact (${place}), from which a check can restore it; nothing was written to it`;
+    return new DriverError('FILESYSTEM_DAMAGED', { ...parts, why });
+  }
+  const why = `the disk holds ${what[content.kind]}, and ${expectation(held, content)}; nothing was written to it`;
+  return new DriverError('NOT_BLANK', { ...parts, why });
 }
 
 function expectation({ volume: { tags } }: Held, content: DiskContent): string {
