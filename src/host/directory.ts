@@ -1,5 +1,5 @@
 import { constants } from 'node:fs';
-import { type FileHandle, mkdir, open, readdir, realpath } from 'node:fs/promises';
+import { type FileHandle, mkdir, open, opendir, realpath } from 'node:fs/promises';
 import { join } from 'node:path';
 import { errnoOf, hostFailed } from './tools.ts';
 import type { DirectoryOwner } from './types.ts';
@@ -39,7 +39,7 @@ export async function openSubdirectory(
 /** The root of a filesystem that nobody has written to yet gets the owner; later it is its users' business. */
 async function ownFreshRoot(root: string, owner: DirectoryOwner): Promise<void> {
   if (owner.uid === undefined && owner.gid === undefined && owner.mode === undefined) return;
-  if ((await readdir(root)).some((entry) => entry !== 'lost+found')) return;
+  if (!(await holdsOnly(root, 'lost+found'))) return;
   const directory = await open(root, openDirectory);
   try {
     const { uid, gid, mode } = await directory.stat();
@@ -48,6 +48,14 @@ async function ownFreshRoot(root: string, owner: DirectoryOwner): Promise<void> 
   } finally {
     await directory.close();
   }
+}
+
+/** True for a directory with none but these entries. It is read up to the first other one: it may have millions. */
+async function holdsOnly(path: string, ...entries: readonly string[]): Promise<boolean> {
+  for await (const { name } of await opendir(path, { bufferSize: entries.length + 1 })) {
+    if (!entries.includes(name)) return false;
+  }
+  return true;
 }
 
 function splitSubdirectory(subdirectory: string): string[] {
@@ -101,7 +109,7 @@ async function openNoFollow(path: string, part: string): Promise<FileHandle> {
 
 async function isUnfinished(directory: FileHandle): Promise<boolean> {
   const { mode } = await directory.stat();
-  return (mode & 0o7777) === 0 && (await readdir(`/proc/self/fd/${directory.fd}`)).length === 0;
+  return (mode & 0o7777) === 0 && (await holdsOnly(`/proc/self/fd/${directory.fd}`));
 }
 
 async function finish(directory: FileHandle, owner: DirectoryOwner | undefined): Promise<void> {
