@@ -14,14 +14,13 @@ export interface Invocation {
 type Options = NonNullable<Parameters<typeof parseArgs>[0]>['options'];
 
 /**
- * Reads a command line that also takes --socket, --json and --help.
+ * Reads a command line that also takes --socket and --json.
  * @throws what parseArgs throws; DriverError INVALID_OPTION for a socket that is no absolute path.
  */
 export function readInvocation(argv: readonly string[], options: Options): Invocation {
   const common = {
     socket: { type: 'string' },
     json: { type: 'boolean' },
-    help: { type: 'boolean', short: 'h' },
   } as const;
   const { values, positionals } = parseArgs({
     args: [...argv],

@@ -5,7 +5,7 @@ import { createServer, type ServerResponse } from 'node:http';
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { afterEach, describe, expect, it, onTestFinished, test, vi } from 'vitest';
-import { dvdcliCommand } from '../../src/cli/dvdcli/dvdcli.ts';
+import { run as dvdcliCommand } from '../../src/cli/dvdcli/dvdcli.ts';
 import { DriverError } from '../../src/errors.ts';
 import type { VolumeDriver } from '../../src/volumes/types.ts';
 import { fakeDriver } from '../dvdi/fake-driver.ts';

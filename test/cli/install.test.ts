@@ -7,7 +7,7 @@ import { parseEnv } from 'node:util';
 import { expect, onTestFinished, test, vi } from 'vitest';
 import { readGiven, withoutSecrets } from '../../src/cli/install/env-file.ts';
 import { type Installation, planInstall } from '../../src/cli/install/install.ts';
-import { uninstallCommand } from '../../src/cli/install/uninstall.ts';
+import { run as uninstallCommand } from '../../src/cli/install/uninstall.ts';
 import { settingsTable } from '../../src/config.ts';
 
 const service = 'etc/systemd/system/docker-volume-ebs.service';

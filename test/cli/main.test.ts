@@ -3,9 +3,12 @@ import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, onTestFinished, test } from 'vitest';
+import { commands } from '../../src/cli/commands.ts';
 import { flagOf, type SettingName, settingsTable } from '../../src/config.ts';
 
 const main = join(import.meta.dirname, '../../src/cli/main.ts');
+
+const typed = Object.entries(commands).filter(([, { summary }]) => summary !== undefined);
 
 function run(argv: string[], env: Record<string, string> = {}) {
   const { status, stdout, stderr } = spawnSync(process.execPath, [main, ...argv], {
@@ -20,6 +23,22 @@ test.each([['help'], ['--help'], ['-h']])('%s lists the commands', (word) => {
   expect([status, stderr]).toEqual([0, '']);
   for (const command of ['serve', 'sandbox', 'demo', 'help', 'version'])
     expect(stdout).toMatch(new RegExp(`^  ${command} `, 'm'));
+  for (const [command, { summary = '' }] of typed) expect(stdout).toContain(`\n  ${command.padEnd(11)}${summary}\n`);
+});
+
+test.each(typed.map(([command]) => command))('help %s is what %s --help says, and nothing is done', (command) => {
+  const answer = run(['help', command]);
+  expect(answer).toEqual({ status: 0, stdout: expect.stringMatching(/^Usage: .*\n$/s), stderr: '' });
+  expect(run([command, '--help'])).toEqual(answer);
+});
+
+test('help of what is no command says so', () => {
+  const expected = 'docker-volume-ebs: unknown command "nonsense". See docker-volume-ebs help.\n';
+  expect(run(['help', 'nonsense'])).toEqual({ status: 2, stdout: '', stderr: expected });
+});
+
+test('what follows -- asks for no help', () => {
+  expect(run(['health', '--', '--help'])).toMatchObject({ status: 2, stdout: '' });
 });
 
 test.each([['version'], ['--version']])('%s is that of the package', (word) => {
@@ -72,4 +91,6 @@ test('help loads nothing but itself', async () => {
   await once(child, 'close');
   expect(trace).toContain('src/cli/main.ts');
   expect(trace).not.toMatch(/fastify|pino|aws-sdk|typebox|config\.ts/);
+  const loaded = new Set([...trace.matchAll(/src\/cli\/([\w/-]+\.ts)/g)].map(([, file]) => file));
+  expect([...loaded].sort()).toEqual(['commands.ts', 'main.ts']);
 });

@@ -4,6 +4,7 @@ import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, it, onTestFinished } from 'vitest';
+import { commands } from '../../src/cli/commands.ts';
 import { requires } from '../support/requirements.ts';
 import { blocksOf, openPage, projectRoot } from './page.ts';
 
@@ -39,6 +40,14 @@ it.skipIf(requires('root', 'loop').skip)('the sandbox says what to type next, an
     process.kill(-sandbox.pid, 'SIGINT');
   }
   expect(output).toContain('aws ec2');
+});
+
+it('its table of commands has every command, and no other', async () => {
+  const [, table = ''] = /^\| command \|.*\n\| --- .*\n((?:\|.*\n)*)/m.exec(await textOf('README.md')) ?? [];
+  const firstCells = table.split('\n').map((row) => row.split('|')[1] ?? '');
+  const named = firstCells.flatMap((cell) => [...cell.matchAll(/`([\w-]+)/g)].map(([, name = '']) => name));
+  const typed = Object.keys(commands).filter((name) => commands[name]?.summary !== undefined);
+  expect([...new Set(named)].sort()).toEqual(typed.sort());
 });
 
 it('its tests are what continuous integration runs', async () => {

@@ -9,11 +9,10 @@ import type { Sandbox, SandboxNode } from '../../src/sandbox/sandbox.ts';
 import { requires } from '../support/requirements.ts';
 import { client, leftBehind, temporaryDirectory } from './support.ts';
 
-const source = new URL('../../src/cli/sandbox/sandbox.ts', import.meta.url).href;
+const main = fileURLToPath(new URL('../../src/cli/main.ts', import.meta.url));
 
 function sandbox(...argv: string[]) {
-  const script = `import { sandboxCommand } from '${source}'; process.exitCode = await sandboxCommand(${JSON.stringify(argv)});`;
-  return spawnSync(process.execPath, ['--input-type=module', '-e', script], { encoding: 'utf8' });
+  return spawnSync(process.execPath, [main, 'sandbox', ...argv], { encoding: 'utf8' });
 }
 
 test.each([
@@ -41,7 +40,6 @@ test.skipIf(requires('root', 'loop').skip)(
   '--json says in one line what runs, until a signal ends it all',
   async () => {
     const dir = await temporaryDirectory();
-    const main = fileURLToPath(new URL('../../src/cli/main.ts', import.meta.url));
     const argv = [main, 'sandbox', '--json', '--no-docker', '--nodes', '2', '--zones', '2', '--dir', dir];
     const child = spawn(process.execPath, argv, { stdio: ['ignore', 'pipe', 'inherit'] });
     onTestFinished(() => void child.kill('SIGKILL'));

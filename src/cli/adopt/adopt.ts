@@ -13,7 +13,8 @@ import type { Region } from './judge.ts';
 import { candidatesOf, planAdoption, planGivingBack, type Step, type Wishes } from './plan.ts';
 import { candidateJson, inventoryText, stepJson, stepText } from './print.ts';
 
-const usage = `Usage: docker-volume-ebs adopt [OPTIONS] [VOLUME…]
+/** What `--help` prints. */
+export const usage = () => `Usage: docker-volume-ebs adopt [OPTIONS] [VOLUME…]
 
 Takes EBS volumes that something else has made, as REX-Ray, into the cluster: a volume's name is then what its Name
 tag says. Only tags are written; disks and attachments stay as they are. Needs no daemon, but a region and credentials.
@@ -39,7 +40,6 @@ const options = {
   all: { type: 'boolean', default: false },
   undo: { type: 'boolean', default: false },
   json: { type: 'boolean', default: false },
-  help: { type: 'boolean', short: 'h', default: false },
   zone: { type: 'string' },
   as: { type: 'string' },
   cluster: { type: 'string' },
@@ -47,12 +47,8 @@ const options = {
 } as const;
 
 /** Shows or adopts volumes of others; gives the exit status. @throws DriverError EC2_* when EC2 cannot be asked. */
-export async function adoptCommand(argv: readonly string[]): Promise<number> {
+export async function run(argv: readonly string[]): Promise<number> {
   const { values, positionals: words } = parseArgs({ args: [...argv], options, allowPositionals: true });
-  if (values.help) {
-    print(usage);
-    return 0;
-  }
   checkUsage(values, words);
   Object.assign(process.env, understandRexRay(process.env).env);
   const { cluster, subdirectory } = settingsOf(values);

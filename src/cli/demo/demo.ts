@@ -11,7 +11,8 @@ const volume = 'demo';
 const fileName = 'payload.bin';
 const fileBytes = 8 * 1024 * 1024;
 
-const help = `Usage: docker-volume-ebs demo
+/** What `--help` prints. */
+export const usage = () => `Usage: docker-volume-ebs demo
 
 Shows the driver at work on this machine, in an embedded EC2 with two instances: an EBS volume is created, attached,
 formatted, mounted and written on one; that instance loses power; the other takes the volume over and reads the same
@@ -19,12 +20,8 @@ bytes. Needs root and loop devices, no AWS account. Takes about half a minute an
 `;
 
 /** Runs the demonstration. Gives 0 if every byte survived, 1 otherwise. */
-export async function demoCommand(argv: readonly string[]): Promise<number> {
-  const { values } = parseArgs({ args: [...argv], options: { help: { type: 'boolean', short: 'h' } } });
-  if (values.help) {
-    print(help);
-    return 0;
-  }
+export async function run(argv: readonly string[]): Promise<number> {
+  parseArgs({ args: [...argv], options: {} });
   const dir = await mkdtemp('/var/tmp/docker-volume-ebs-demo-');
   print('Starting an embedded EC2 with two instances (60 ms round trips, attach and detach 2 s)…\n');
   const sandbox = await startSandbox({ dir, nodes: 2, zones: 1, timing: 'bench' });

@@ -5,7 +5,8 @@ import { checks } from './checks.ts';
 import { daemonVariables } from './environment.ts';
 import { openWorld } from './world.ts';
 
-const usage = () => `Usage: docker-volume-ebs doctor [OPTIONS]
+/** What `--help` prints. */
+export const usage = () => `Usage: docker-volume-ebs doctor [OPTIONS]
 
 Checks whether this node can do its work: identity, region, credentials, permissions, tools, devices, mounts, clock and
 the daemon, with or without a running one. Run it where the daemon runs and as who it runs: in its container or plugin,
@@ -26,11 +27,7 @@ ${settingsHelp()}
 const deadlineMs = 10_000;
 
 /** Examines this node; gives the exit status. @throws DriverError INVALID_OPTION for a setting that is wrong. */
-export async function doctorCommand(argv: readonly string[]): Promise<number> {
-  if (argv.includes('--help') || argv.includes('-h')) {
-    process.stdout.write(usage());
-    return 0;
-  }
+export async function run(argv: readonly string[]): Promise<number> {
   const [env, variables] = daemonVariables(process.env);
   const settings = loadSettings(
     argv.filter((word) => word !== '--json'),

@@ -9,7 +9,8 @@ import {
   UsageError,
 } from '../operator-client.ts';
 
-const usage = `Usage: docker-volume-ebs drain [OPTIONS]
+/** What `--help` prints. */
+export const usage = () => `Usage: docker-volume-ebs drain [OPTIONS]
 
 Drains this node: its daemon takes no new mounts, unmounts and detaches every volume that no container or program uses,
 and goes on doing so as their users end, until the drain is cancelled or the daemon restarts. Other nodes then mount
@@ -47,7 +48,7 @@ const pollMs = 250;
 const longestTimeout = 86_400;
 
 /** Drains this node through its daemon; gives the exit status. */
-export async function drainCommand(argv: readonly string[]): Promise<number> {
+export async function run(argv: readonly string[]): Promise<number> {
   const invocation = readInvocation(argv, {
     reason: { type: 'string' },
     timeout: { type: 'string' },
@@ -55,10 +56,6 @@ export async function drainCommand(argv: readonly string[]): Promise<number> {
     cancel: { type: 'boolean' },
   });
   const { values, words } = invocation;
-  if (values['help']) {
-    print(usage);
-    return 0;
-  }
   if (words.length > 0)
     throw new UsageError(`drain takes no argument ${JSON.stringify(words[0])}: it drains this node.`);
   if (values['cancel']) return cancel(invocation);

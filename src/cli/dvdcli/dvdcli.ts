@@ -3,7 +3,8 @@ import { type CommandLine, readCommandLine } from './command-line.ts';
 import { dockersPlaces } from './discovery.ts';
 import { type Answer, Plugin } from './plugin.ts';
 
-const usage = `Usage: dvdcli COMMAND --volumedriver=NAME --volumename=NAME [FLAGS]
+/** What `--help` prints. */
+export const usage = () => `Usage: dvdcli COMMAND --volumedriver=NAME --volumename=NAME [FLAGS]
        docker-volume-ebs dvdcli COMMAND …
 
 Asks a Docker volume driver of this host to do something, without Docker. Mesos calls it for its containers.
@@ -70,9 +71,9 @@ const verbs: Readonly<Record<Exclude<CommandLine['command'], 'help' | 'version'>
 };
 
 /** Does what Mesos' docker/volume isolator and mesos-module-dvdi ask of rexray/dvdcli; gives the exit status. */
-export async function dvdcliCommand(argv: readonly string[]): Promise<number> {
+export async function run(argv: readonly string[]): Promise<number> {
   const line = readCommandLine(argv);
-  if (line.command === 'help') print(usage);
+  if (line.command === 'help') print(usage());
   else if (line.command === 'version') print(`dvdcli of docker-volume-ebs ${await version()}\n`);
   else print(await verbs[line.command](await activated(line), line));
   return 0;

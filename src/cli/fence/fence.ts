@@ -1,6 +1,7 @@
 import { callDaemon, type Invocation, print, printJson, readInvocation, UsageError } from '../operator-client.ts';
 
-const usage = `Usage: docker-volume-ebs fence COMMAND [OPTIONS]
+/** What `--help` prints. */
+export const usage = () => `Usage: docker-volume-ebs fence COMMAND [OPTIONS]
 
 Fencing is what lets a volume move from an instance that has failed: when, is for the policy (DVE_FENCE_POLICY).
 
@@ -32,17 +33,13 @@ const commands: Readonly<Record<string, (invocation: Invocation, rest: readonly 
 };
 
 /** Shows and steers fencing through this node's daemon; gives the exit status. */
-export async function fenceCommand(argv: readonly string[]): Promise<number> {
+export async function run(argv: readonly string[]): Promise<number> {
   const invocation = readInvocation(argv, {
     limit: { type: 'string' },
     victim: { type: 'string' },
     reason: { type: 'string' },
     'even-if-running': { type: 'boolean' },
   });
-  if (invocation.values['help']) {
-    print(usage);
-    return 0;
-  }
   const [name = '', ...rest] = invocation.words;
   const command = Object.hasOwn(commands, name) ? commands[name] : undefined;
   if (command === undefined) {

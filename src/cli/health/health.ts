@@ -1,7 +1,8 @@
 import { request } from 'node:http';
 import { print, readInvocation, UsageError } from '../operator-client.ts';
 
-const usage = `Usage: docker-volume-ebs health [OPTIONS]
+/** What `--help` prints. */
+export const usage = () => `Usage: docker-volume-ebs health [OPTIONS]
 
 Asks the daemon of this node whether it can do its work, for a supervisor or a container's HEALTHCHECK. It answers from
 memory and its own disk: EC2 is not asked. Prints "ok", or a line for each problem.
@@ -27,12 +28,8 @@ export interface HealthAnswer {
 }
 
 /** Tells whether the daemon of this node is in health; gives the exit status. */
-export async function healthCommand(argv: readonly string[]): Promise<number> {
+export async function run(argv: readonly string[]): Promise<number> {
   const { socket, values, words } = readInvocation(argv, {});
-  if (values['help']) {
-    print(usage);
-    return 0;
-  }
   if (words.length > 0) throw new UsageError(`health takes no argument ${JSON.stringify(words[0])}.`);
   const answer = await askHealth(socket);
   if (values['json']) print(`${JSON.stringify(answer, undefined, 2)}\n`);

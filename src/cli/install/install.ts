@@ -11,7 +11,8 @@ import { dvdcliLinks, envFile, type Places, placesIn, serviceName, socketName, u
 import { isActive, isBehind, listensOn, refusal, requireRootAndSystemd, systemctl } from './systemd.ts';
 import { programOf, rootOf, serviceUnit, socketUnit } from './units.ts';
 
-const usage = `Usage: docker-volume-ebs install [OPTIONS] [NAME=value…]
+/** What `--help` prints. */
+export const usage = () => `Usage: docker-volume-ebs install [OPTIONS] [NAME=value…]
 
 Installs this executable as a service of systemd that listens from early boot on, and starts it. Run by a newer one it
 upgrades: containers and their mounts go on, and calls wait the second that the restart takes. Again, it changes nothing.
@@ -47,7 +48,7 @@ interface Plan {
 }
 
 /** Installs the running executable; gives the exit status. @throws DriverError, UsageError. */
-export async function installCommand(argv: readonly string[]): Promise<number> {
+export async function run(argv: readonly string[]): Promise<number> {
   const { values, positionals } = parseArgs({
     args: [...argv],
     options: {
@@ -55,14 +56,9 @@ export async function installCommand(argv: readonly string[]): Promise<number> {
       root: { type: 'string', default: '' },
       dvdcli: { type: 'boolean', default: false },
       'dry-run': { type: 'boolean', default: false },
-      help: { type: 'boolean', short: 'h' },
     },
     allowPositionals: true,
   });
-  if (values.help) {
-    print(usage);
-    return 0;
-  }
   const executable = ownExecutable();
   if (values.root === '' && !values['dry-run']) requireRootAndSystemd('install');
   const plan = await planInstall(executable, { ...values, prefix: values.prefix, given: readGiven(positionals) });

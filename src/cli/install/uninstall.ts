@@ -11,7 +11,8 @@ import { dvdcliLinks, envFile, type Places, placesIn, serviceName, socketName } 
 import { requireRootAndSystemd, systemctl } from './systemd.ts';
 import { programOf } from './units.ts';
 
-const usage = `Usage: docker-volume-ebs uninstall [OPTIONS]
+/** What `--help` prints. */
+export const usage = () => `Usage: docker-volume-ebs uninstall [OPTIONS]
 
 Stops the service that install has made, and removes its units, the executable and its links. ${envFile}
 and the journal in DVE_ROOT stay: an install later goes on with them. Refused while this node holds volumes: drain it first.
@@ -24,7 +25,7 @@ and the journal in DVE_ROOT stay: an install later goes on with them. Refused wh
 `;
 
 /** Removes what install has made; gives the exit status. @throws DriverError */
-export async function uninstallCommand(argv: readonly string[]): Promise<number> {
+export async function run(argv: readonly string[]): Promise<number> {
   const { values } = parseArgs({
     args: [...argv],
     options: {
@@ -32,13 +33,8 @@ export async function uninstallCommand(argv: readonly string[]): Promise<number>
       force: { type: 'boolean', default: false },
       root: { type: 'string', default: '' },
       'dry-run': { type: 'boolean', default: false },
-      help: { type: 'boolean', short: 'h' },
     },
   });
-  if (values.help) {
-    print(usage);
-    return 0;
-  }
   const { root, purge } = values;
   const places = placesIn(root, '/');
   const data = join(root, await dataDirectory(places));

@@ -4,7 +4,8 @@ import { terminalWidth } from '../status/status.ts';
 import { wrapped } from '../table.ts';
 import { type Cluster, type ClusterRow, clusterLines, duplicateTexts } from './view.ts';
 
-const usage = `Usage: docker-volume-ebs ls [NAME...] [OPTIONS]
+/** What `--help` prints. */
+export const usage = () => `Usage: docker-volume-ebs ls [NAME...] [OPTIONS]
 
 Lists the volumes of this node's cluster as EC2 has them, in every zone: all, or those of these names. Shows which instance
 has each and how that one is, since when, and what is written on it about fencing. Ends with the names that several EBS
@@ -21,13 +22,9 @@ not answer, its last answer is shown, with its age on standard error.
 `;
 
 /** Lists the cluster's volumes through this node's daemon; gives the exit status. */
-export async function lsCommand(argv: readonly string[]): Promise<number> {
+export async function run(argv: readonly string[]): Promise<number> {
   const invocation = readInvocation(argv, { zone: { type: 'string' }, free: { type: 'boolean' } });
   const { values, words: names } = invocation;
-  if (values['help']) {
-    print(usage);
-    return 0;
-  }
   const answer = await callDaemon<Cluster>(invocation, 'Volumes');
   const wanted = ({ Name, Zone, Owner }: ClusterRow) =>
     (names.length === 0 || names.includes(Name)) &&

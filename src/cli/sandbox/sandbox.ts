@@ -4,7 +4,8 @@ import { timingNames } from '../../sandbox/timing.ts';
 import { tokenScopes } from '../../sandbox/tokens.ts';
 
 const dockerSocket = '/run/docker/plugins/ebs.sock';
-const usage = `Usage: npm run sandbox -- [OPTIONS]
+/** What `--help` prints. */
+export const usage = () => `Usage: npm run sandbox -- [OPTIONS]
 
 Runs an EC2 and instances with the volume driver on this machine; disks are sparse files behind loop devices.
 Needs root, and of Debian util-linux and e2fsprogs. Ctrl-C ends it; its volumes are kept for the next start.
@@ -42,17 +43,13 @@ interface Flags {
 }
 
 /** Runs the sandbox until SIGINT, SIGTERM or SIGHUP. Gives the exit status: 2 for a wrong command line, 1 when it cannot start. */
-export async function sandboxCommand(argv: readonly string[]): Promise<number> {
-  let flags: Flags | undefined;
+export async function run(argv: readonly string[]): Promise<number> {
+  let flags: Flags;
   try {
     flags = readFlags(argv);
   } catch (error) {
     process.stderr.write(`${messageOf(error)}\nSee npm run sandbox -- --help\n`);
     return 2;
-  }
-  if (flags === undefined) {
-    process.stdout.write(usage);
-    return 0;
   }
   const ended = untilSignal();
   try {
@@ -69,8 +66,8 @@ export async function sandboxCommand(argv: readonly string[]): Promise<number> {
 
 const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));
 
-/** Undefined when help is wanted. @throws Error naming the flag and what it takes */
-function readFlags(argv: readonly string[]): Flags | undefined {
+/** @throws Error naming the flag and what it takes */
+function readFlags(argv: readonly string[]): Flags {
   const { values } = parseArgs({
     args: [...argv],
     options: {
@@ -82,10 +79,8 @@ function readFlags(argv: readonly string[]): Flags | undefined {
       encrypted: { type: 'boolean', default: false },
       'no-docker': { type: 'boolean', default: false },
       json: { type: 'boolean', default: false },
-      help: { type: 'boolean', short: 'h', default: false },
     },
   });
-  if (values.help) return undefined;
   const options = {
     dir: values.dir,
     nodes: numberFlag('nodes', values.nodes, 20),

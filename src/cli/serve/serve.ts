@@ -8,11 +8,7 @@ import { understandRexRay } from './rexray-settings.ts';
  * Runs the daemon until it is told to stop; gives the exit status.
  * @throws DriverError INVALID_OPTION for a setting that is wrong, and what {@link runDaemon} throws.
  */
-export async function serveCommand(argv: readonly string[]): Promise<number> {
-  if (argv.includes('--help') || argv.includes('-h')) {
-    process.stdout.write(help());
-    return 0;
-  }
+export async function run(argv: readonly string[]): Promise<number> {
   const rexray = understandRexRay(process.env);
   // The AWS SDK reads its own variables here.
   Object.assign(process.env, rexray.env);
@@ -36,7 +32,8 @@ function withoutOptimizers(): void {
   for (const flag of ['--no-opt', '--no-maglev']) setFlagsFromString(flag);
 }
 
-const help = () => `Usage: docker-volume-ebs serve [OPTIONS]
+/** What `--help` prints. */
+export const usage = () => `Usage: docker-volume-ebs serve [OPTIONS]
 
 Runs the volume driver daemon. Each option can be given by its flag or by its variable; the flag wins.
 Region, credentials and endpoint come from the AWS SDK's standard chain (AWS_REGION, AWS_PROFILE,

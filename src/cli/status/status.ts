@@ -3,7 +3,8 @@ import { wrapped } from '../table.ts';
 import { chosen, type Status, statusLines } from './view.ts';
 import { type Sight, watch } from './watch.ts';
 
-const usage = `Usage: docker-volume-ebs status [NAME...] [OPTIONS]
+/** What `--help` prints. */
+export const usage = () => `Usage: docker-volume-ebs status [NAME...] [OPTIONS]
 
 Shows this node: the volumes that its daemon holds or waits for (of these names, or all), how full they are, which mounts
 hold them, what each waits for; whether it is drained; the takeovers it has in hand. EC2 is not asked.
@@ -25,13 +26,9 @@ const shortest = 0.5;
 const longest = 3600;
 
 /** Shows what this node's daemon holds and does; gives the exit status. */
-export async function statusCommand(argv: readonly string[]): Promise<number> {
+export async function run(argv: readonly string[]): Promise<number> {
   const invocation = readInvocation(withSeconds(argv), { watch: { type: 'string' } });
   const { values, words: names } = invocation;
-  if (values['help']) {
-    print(usage);
-    return 0;
-  }
   if (values['watch'] !== undefined) {
     const everyMs = secondsOf('watch', String(values['watch']), shortest, longest) * 1000;
     const asScreen = process.stdout.isTTY && !values['json'];
