@@ -1,15 +1,27 @@
 const letters = 'abcdefghijklmnopqrstuvwxyz';
 const series = (prefix: string, suffixes: string): string[] => [...suffixes].map((letter) => `/dev/${prefix}${letter}`);
 
-/**
- * The device names we attach under, preferred ones first: /dev/xvd[b-c][a-z], then /dev/sd[f-p], the two ranges AWS
- * recommends for EBS data volumes (AWS "Device names for volumes"). More than these cannot be attached at a time.
- */
-export const deviceNames: readonly string[] = [
+/** /dev/xvd[b-c][a-z] and /dev/sd[f-p]: what AWS lists as available for EBS data volumes (AWS "Device names for volumes"). */
+const listedNames: readonly string[] = [
   ...series('xvdb', letters),
   ...series('xvdc', letters),
   ...series('sd', 'fghijklmnop'),
 ];
+
+/**
+ * What EC2 takes beyond that, up to /dev/xvddx, without the root disk's /dev/xvda (device_names.go of the EBS CSI driver).
+ * They are used only once no listed one can be: Nitro instances alone take so many volumes, up to 128 with the root disk,
+ * and their kernels give disks names of their own.
+ */
+const furtherNames: readonly string[] = [
+  ...series('xvdd', letters.slice(0, -2)),
+  ...series('xvda', letters),
+  ...series('xvd', 'bcde'),
+  ...series('xvd', 'qrstuvwxyz'),
+];
+
+/** The device names we attach under, preferred ones first. More than these cannot be attached at a time. */
+export const deviceNames: readonly string[] = [...listedNames, ...furtherNames];
 
 interface DeviceNameUse {
   /** Names in use on the instance, by EC2's, the kernel's or our own account; "/dev/" may be left out. */
@@ -26,12 +38,14 @@ export function chooseDeviceName({ taken, recent }: DeviceNameUse): string | und
   const takenSlots = new Set([...taken].map(slotOf));
   const lastUse = new Map(recent.map((name, index) => [slotOf(name), index]));
   const restingSince = (name: string): number => lastUse.get(slotOf(name)) ?? -1;
-  return deviceNames
-    .filter((name) => !takenSlots.has(slotOf(name)))
-    .reduce<string | undefined>(
-      (best, name) => (best === undefined || restingSince(name) < restingSince(best) ? name : best),
-      undefined,
-    );
+  const freeOf = (names: readonly string[]): string | undefined =>
+    names
+      .filter((name) => !takenSlots.has(slotOf(name)))
+      .reduce<string | undefined>(
+        (best, name) => (best === undefined || restingSince(name) < restingSince(best) ? name : best),
+        undefined,
+      );
+  return freeOf(listedNames) ?? freeOf(furtherNames);
 }
 
 /** What a device name takes: Xen guests see sdX and xvdX as one disk, and "sda1" takes its whole disk's name. */

@@ -91,6 +91,8 @@ const todoByCode: Record<Exclude<Ec2Code, 'EC2_DENIED'>, string> = {
   EC2_NO_SUCH_VOLUME: 'Look for the volume in the EC2 console: it may have been deleted there',
   EC2_NO_SUCH_INSTANCE: 'Check DVE_INSTANCE_ID and the region: they must name this instance',
   EC2_VOLUME_IN_USE: 'Try again once the volume is free',
+  EC2_VOLUME_MODIFYING:
+    'Try again once aws ec2 describe-volumes-modifications shows its modification as optimizing or completed',
   EC2_INCORRECT_STATE: 'Try again once EC2 has finished what it is doing with the volume or the instance',
   EC2_NOT_ATTACHED: 'Read the volume again to see where it is attached now',
   EC2_DEVICE_NAME_IN_USE: 'Try again: another device name is chosen',
@@ -142,6 +144,9 @@ export function toDriverError(error: unknown, { tried, action }: CallContext): D
 function codeOf(error: SdkError): Ec2Code {
   // EC2 has no name of its own for this; aws-ebs-csi-driver keys on the same words.
   if (error.name === 'InvalidParameterValue' && /already in use/i.test(error.message)) return 'EC2_DEVICE_NAME_IN_USE';
+  // The same name stands for many other refusals (hashicorp/terraform#24610, terraform-provider-aws#17547).
+  if (error.name === 'OperationNotPermitted' && /modification state/i.test(error.message))
+    return 'EC2_VOLUME_MODIFYING';
   return codeByName.get(error.name) ?? codeByStatus(error);
 }
 

@@ -1,15 +1,24 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { chooseDeviceName, deviceNames } from '../../src/ebs/device-names.ts';
+import { chooseDeviceName, deviceNames, slotOf } from '../../src/ebs/device-names.ts';
 
+/** /dev/xvd[b-c][a-z] and /dev/sd[f-p]. */
+const listed = deviceNames.slice(0, 63);
 const none = { taken: new Set<string>(), recent: [] };
 
 describe('device names', () => {
-  it('are the ranges AWS recommends, each once', () => {
-    expect(deviceNames).toHaveLength(26 + 26 + 11);
-    expect(new Set(deviceNames).size).toBe(deviceNames.length);
-    for (const name of deviceNames) expect(name).toMatch(/^\/dev\/(xvd[bc][a-z]|sd[f-p])$/);
-    expect([deviceNames[0], deviceNames.at(-1)]).toEqual(['/dev/xvdba', '/dev/sdp']);
+  it('are as many as an instance of any type takes besides its root disk, each a disk of its own', () => {
+    expect(deviceNames).toHaveLength(127);
+    expect(new Set(deviceNames.map(slotOf)).size).toBe(deviceNames.length);
+    for (const name of deviceNames)
+      expect(name).toMatch(/^\/dev\/(xvd[a-c][a-z]|xvdd[a-x]|sd[f-p]|xvd[b-e]|xvd[q-z])$/);
+  });
+
+  it('begin with the ranges that AWS lists, and only these are used while one of them can be', () => {
+    for (const name of listed) expect(name).toMatch(/^\/dev\/(xvd[bc][a-z]|sd[f-p])$/);
+    const taken = new Set(listed.slice(1));
+    expect(chooseDeviceName({ taken, recent: ['/dev/xvdba'] })).toBe('/dev/xvdba');
+    expect(chooseDeviceName({ taken: new Set(listed), recent: [] })).toBe('/dev/xvdda');
   });
 
   it('are taken in order, past the used and the recent ones', () => {
@@ -64,12 +73,13 @@ describe('for any use', () => {
     );
   });
 
-  it('a recent name is given only when every free name is recent', () => {
+  it('a recent name is given only when every free name of its range is recent', () => {
     fc.assert(
       fc.property(anyUse, (use) => {
         const name = chooseDeviceName(use);
         if (name === undefined || !use.recent.includes(name)) return;
-        for (const free of deviceNames.filter((each) => isFree(each, use.taken))) expect(use.recent).toContain(free);
+        const range = deviceNames.filter((each) => listed.includes(each) === listed.includes(name));
+        for (const free of range.filter((each) => isFree(each, use.taken))) expect(use.recent).toContain(free);
       }),
     );
   });
@@ -90,11 +100,11 @@ describe('for any use', () => {
     );
   });
 
-  it('attach and detach in turn go once round all names before one comes back', () => {
+  it('attach and detach in turn go once round the listed names before one comes back', () => {
     const recent: string[] = [];
-    for (let turn = 0; turn < 3 * deviceNames.length; turn += 1) {
+    for (let turn = 0; turn < 3 * listed.length; turn += 1) {
       recent.push(chooseDeviceName({ taken: new Set(), recent }) ?? expect.fail());
     }
-    expect(recent).toEqual([...deviceNames, ...deviceNames, ...deviceNames]);
+    expect(recent).toEqual([...listed, ...listed, ...listed]);
   });
 });

@@ -32,6 +32,13 @@ describe("AWS's errors", () => {
       'EC2_DEVICE_NAME_IN_USE',
     ],
     [400, 'InvalidParameterValue', 'Value (/dev/zzz) is invalid.', 'EC2_REJECTED'],
+    [
+      400,
+      'OperationNotPermitted',
+      "Cannot attach volume 'vol-1' when it is in modification state: MODIFYING",
+      'EC2_VOLUME_MODIFYING',
+    ],
+    [400, 'OperationNotPermitted', "'vol-1' with Marketplace codes may not be attached.", 'EC2_REJECTED'],
     [400, 'IdempotentParameterMismatch', 'The client token was used.', 'EC2_TOKEN_REUSED'],
     [403, 'UnauthorizedOperation', 'You are not authorized to perform this operation.', 'EC2_DENIED'],
     [401, 'OptInRequired', 'You are not subscribed to this service.', 'EC2_DENIED'],

@@ -1,3 +1,4 @@
+import { deviceNames } from '../../src/ebs/device-names.ts';
 /** What all variants of the protocols are made of, and how one is searched. */
 import { sharp } from './eye.ts';
 import { modelOf } from './model.ts';
@@ -75,7 +76,7 @@ export const joint: Protocol = {
   atBoot: 'detach',
   clean: 'one-way',
   detachNames: 'instance and device',
-  deviceNames: 63,
+  deviceNames: deviceNames.length,
   joint: true,
   intents: 'a key per node',
   comesBack: false,

@@ -24,6 +24,25 @@ describe('device names', () => {
     expect(node.held.size).toBe(2);
   });
 
+  it('that others have taken since the survey are learnt at the first refusal', async () => {
+    const { mount, ec2 } = await bench();
+    for (const name of deviceNames.slice(0, 5)) ec2.addAttachment(ec2.addVolume(), 'i-1', name);
+    await mount('a', 'id-1');
+    expect(devicesOf(ec2)).toEqual(['/dev/xvdba', '/dev/xvdbf']);
+    expect(ec2.count('describeInstance')).toBe(1);
+  });
+
+  it('that are taken without telling, more than are tried: the error is what EC2 says of the last one', async () => {
+    const { mount, ec2 } = await bench();
+    for (const name of deviceNames.slice(0, 5)) ec2.secretlyTaken.add(name);
+    ec2.failNext('describeInstance', 'EC2_THROTTLED');
+    const error = await failure(mount('a', 'id-1'));
+    expect(error).toMatchObject({ code: 'EC2_DEVICE_NAME_IN_USE', parts: { volume: 'a' } });
+    expect(String(error)).toContain('EC2 said EC2_DEVICE_NAME_IN_USE');
+    await mount('a', 'id-1');
+    expect(devicesOf(ec2)).toEqual(deviceNames.slice(0, 6));
+  });
+
   it('are not used again by the next attachment', async () => {
     const { mount, unmount, ec2 } = await bench();
     for (const id of ['id-1', 'id-2', 'id-3']) {
@@ -46,7 +65,7 @@ describe('device names', () => {
     node.devices.take(deviceNames);
     const error = await failure(mount('a', 'id-1'));
     expect(error).toMatchObject({ code: 'NODE_FULL' });
-    expect(String(error)).toContain('63 of 63 device names are in use on this instance');
+    expect(String(error)).toContain('127 of 127 device names are in use on this instance');
     expect(ec2.count('attachVolume')).toBe(0);
     expect(await failure(roomHere(node, 'a', await seen(ec2)))).toMatchObject({ code: 'NODE_FULL' });
   });
@@ -64,7 +83,7 @@ describe('device names', () => {
     ec2.secretlyTaken.add('/dev/xvdba');
     const error = String(await failure(mount('a', 'id-1')));
     expect(error).toContain(
-      '62 of 63 device names are in use on this instance and the others (1) are kept from this volume',
+      '126 of 127 device names are in use on this instance and the others (1) are kept from this volume',
     );
     expect(error).toMatch(/\/dev\/xvdba comes free in 3[23]\d s \(EC2 says that it is in use\)/);
     expect(node.journal.devices).toMatchObject([{ name: '/dev/xvdba', quarantine: 'EC2 says that it is in use' }]);
@@ -81,7 +100,9 @@ describe('device names', () => {
     await mount('b', 'id-1');
     expect(devicesOf(ec2)).toEqual(['/dev/xvdba']);
     const error = String(await failure(mount('a', 'id-1')));
-    expect(error).toContain('1 of 63 device names are in use on this instance and the others (62) are kept from this');
+    expect(error).toContain(
+      '1 of 127 device names are in use on this instance and the others (126) are kept from this',
+    );
     expect(ec2.count('attachVolume')).toBe(1);
   });
 

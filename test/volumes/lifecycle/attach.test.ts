@@ -96,10 +96,45 @@ describe('an attach that comes to nothing', () => {
     const before = Date.now();
     const error = await failure(mount('a', 'id-1'));
     expect(error).toMatchObject({ code: 'STILL_WORKING' });
-    expect(String(error)).toContain('on i-1 as /dev/xvdba (attaching)');
+    expect(String(error)).toMatch(
+      /cannot attach vol-1 to i-1 as \/dev\/xvdba: its disk did not appear on this machine: after 20 s EC2 .*on i-1 as \/dev\/xvdba \(attaching\)/,
+    );
+    expect(String(error)).toMatch(/network interfaces .* its AMI uses that name.* NVMe driver/);
+    expect(String(error)).not.toContain('detach');
     expect(Date.now() - before).toBeLessThan(25_000);
     await pass(20_000);
     expect(volume).toMatchObject({ state: 'available', attachments: [] });
+    expect(node.held.size).toBe(0);
+  });
+
+  it('refused because the volume is being modified: waited for, and said so, under one name', async () => {
+    const { mount, ec2, node } = await bench();
+    for (let tries = 0; tries < 3; tries++) ec2.failNext('attachVolume', 'EC2_VOLUME_MODIFYING');
+    const mounting = mount('a', 'id-1');
+    await pass(100);
+    expect(node.waits.get('a')).toBe('EC2 to finish modifying vol-1: until then it attaches it nowhere');
+    expect(await mounting).toBe('/ebs/volumes/a/data');
+    expect(devicesOf(ec2)).toEqual(Array.from({ length: 4 }, () => '/dev/xvdba'));
+    expect(node.waits.has('a')).toBe(false);
+  });
+
+  it("refused for a modification that lasts: the error is EC2's, some calls later, and nothing is left", async () => {
+    const { mount, ec2, node } = await bench({ settings: { mountTimeout: 60 } });
+    for (let tries = 0; tries < 20; tries++) ec2.failNext('attachVolume', 'EC2_VOLUME_MODIFYING');
+    const error = await failure(mount('a', 'id-1'));
+    expect(error).toMatchObject({ code: 'EC2_VOLUME_MODIFYING' });
+    expect(ec2.count('attachVolume')).toBeLessThanOrEqual(10);
+    expect([node.held.size, node.journal.records.size]).toEqual([0, 0]);
+    await pass(30_000);
+    expect([ec2.count('detachVolume'), ec2.count('createTags')]).toEqual([0, 0]);
+  });
+
+  it('refused for a state that lasts: the error says what EC2 says', async () => {
+    const { mount, ec2, node } = await bench();
+    for (let tries = 0; tries < 4; tries++) ec2.failNext('attachVolume', 'EC2_INCORRECT_STATE');
+    const error = await failure(mount('a', 'id-1'));
+    expect(error).toMatchObject({ code: 'EC2_INCORRECT_STATE', parts: { volume: 'a' } });
+    expect(String(error)).toContain('EC2 said EC2_INCORRECT_STATE');
     expect(node.held.size).toBe(0);
   });
 
