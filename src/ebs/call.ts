@@ -25,7 +25,10 @@ export function caller(log: CallLog | undefined): Caller {
       log?.debug({ action, ms, ...outcome }, `EC2: ${call.tried}`);
     };
     const onThrottled = () => {
-      log?.info({ action }, `EC2 throttles the calls of the account, and is asked again: ${call.tried}`);
+      log?.info(
+        { action, code: 'EC2_THROTTLED' },
+        `EC2 throttles the calls of the account, and is asked again: ${call.tried}`,
+      );
       call.onThrottled?.();
     };
     try {

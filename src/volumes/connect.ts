@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { policyWarning } from '../fencing/policy.ts';
 import { workerWarning } from '../fencing/swarm.ts';
-import { operation } from '../log.ts';
+import { operation, over } from '../log.ts';
 import { adoptUnrecorded } from './lifecycle/adopt.ts';
 import { createKeeper } from './lifecycle/keeper.ts';
 import { learnLimit } from './lifecycle/room.ts';
@@ -50,7 +50,9 @@ async function untilDone<T>(
 ): Promise<T> {
   for (let delay = firstRetryMs; ; delay = Math.min(delay * 2, maxRetryMs)) {
     try {
-      return await work();
+      const done = await work();
+      over(log, { op: 'connect' });
+      return done;
     } catch (error) {
       signal.throwIfAborted();
       // A clause of other sentences.
@@ -67,7 +69,9 @@ async function identify({ settings, world, host, journal, log }: LocalState): Pr
   const known = await journal.loadIdentity();
   if (known?.bootId === host.bootId && known.asked === asked) return known;
   const identity = { ...(await world.readIdentity(settings)), bootId: host.bootId, asked };
-  await journal.saveIdentity(identity).catch((error: unknown) => log.warn({ err: error }, 'identity not remembered'));
+  await journal
+    .saveIdentity(identity)
+    .catch((error: unknown) => log.warn({ op: 'identity', err: error }, 'identity not remembered'));
   return identity;
 }
 

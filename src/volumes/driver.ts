@@ -10,7 +10,7 @@ import { openHost } from '../host/host.ts';
 import { readIdentity } from '../host/identity.ts';
 import { lockInstance } from '../host/instance-lock.ts';
 import { watchNotices } from '../host/notices.ts';
-import { operation } from '../log.ts';
+import { operation, over } from '../log.ts';
 import { connect } from './connect.ts';
 import { recall } from './lifecycle/recall.ts';
 import { openControls } from './operator/controls.ts';
@@ -79,7 +79,9 @@ export async function openDriver(
       const tried = `${op} it`;
       try {
         encodeName(name);
-        return await work(await connected(tried));
+        const answer = await work(await connected(tried));
+        over(log, { op, volume: name });
+        return answer;
       } catch (error) {
         throw toDriverError(error, tried).about(name);
       }
@@ -94,6 +96,14 @@ export async function openDriver(
   );
   const unmet = async () => (isMet || (await met) || isMet ? undefined : connection.reason());
   const showing = (whenConnected: Showing['connected']): Showing => ({ local, unmet, connected: whenConnected });
+  const shown = async <T>(op: string, name: string, show: (from: Showing, name: string) => Promise<T>): Promise<T> => {
+    const answer = await show(
+      showing((work) => onVolume('find', name, work)),
+      name,
+    );
+    over(log, { op, volume: name });
+    return answer;
+  };
   const inTurn = <T>(op: string, name: string, work: (node: Node) => Promise<T>): Promise<T> =>
     onVolume(op, name, (node) => node.queue.run(name, () => work(node)));
 
@@ -107,16 +117,8 @@ export async function openDriver(
         ),
       ),
     unmount: (name, id) => inTurn('unmount', name, (node) => letVolumeGo(node, name, id)),
-    path: (name) =>
-      path(
-        showing((work) => onVolume('find', name, work)),
-        name,
-      ),
-    get: (name) =>
-      get(
-        showing((work) => onVolume('find', name, work)),
-        name,
-      ),
+    path: (name) => shown('path', name, path),
+    get: (name) => shown('get', name, get),
     list: () => list(showing(async (work) => work(await connected('list the volumes')))),
     waitingFor: (name) => local.waits.get(name),
     health: createHealth(settings, connection),

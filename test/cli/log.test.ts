@@ -1,6 +1,6 @@
-import { expect, test } from 'vitest';
-import { DriverError } from '../../src/errors.ts';
-import { createLogger, operation } from '../../src/log.ts';
+import { expect, onTestFinished, test, vi } from 'vitest';
+import { DriverError, toDriverError } from '../../src/errors.ts';
+import { createLogger, operation, over } from '../../src/log.ts';
 
 function logged(settings: { instanceId?: string; logLevel?: 'debug' | 'info' } = {}) {
   const lines: Record<string, unknown>[] = [];
@@ -34,7 +34,7 @@ test('a node that is learnt later is in lines from then on, those of children to
   expect(lines.map(({ node }) => node)).toEqual([undefined, 'i-2']);
 });
 
-test('an error has its code and its causes, and nothing else that hangs on it', () => {
+test('an error of the catalogue has its code and its causes, no stack, and nothing else that hangs on it', () => {
   const { log, lines } = logged();
   const aws = Object.assign(new Error('Rate exceeded'), {
     name: 'RequestLimitExceeded',
@@ -45,9 +45,74 @@ test('an error has its code and its causes, and nothing else that hangs on it', 
     type: 'DriverError',
     code: 'EC2_THROTTLED',
     message: 'cannot attach: so. Wait.',
-    stack: expect.any(String),
-    cause: { type: 'RequestLimitExceeded', message: 'Rate exceeded', stack: expect.any(String) },
+    cause: { type: 'RequestLimitExceeded', message: 'Rate exceeded' },
   });
+});
+
+test('a defect has the stacks of all its causes', () => {
+  const { log, lines } = logged();
+  log.error({ err: toDriverError(new TypeError('x is not a function'), 'mount it') }, 'x');
+  const stack = expect.stringContaining('log.test.ts');
+  expect(lines[0]?.['err']).toMatchObject({ code: 'INTERNAL', stack, cause: { type: 'TypeError', stack } });
+});
+
+const unavailable = (request: string, volume?: string) => ({
+  err: new DriverError('EC2_UNAVAILABLE', {
+    volume,
+    tried: 'detach',
+    why: `no (request ${request}, 4 attempts)`,
+    todo: 'Wait',
+  }),
+});
+
+test('a failure that recurs is said when it begins, when it is another, now and then with a count, and when it ends', () => {
+  vi.useFakeTimers({ toFake: ['performance'] });
+  onTestFinished(() => void vi.useRealTimers());
+  const { log, lines } = logged();
+  const release = (work: () => void) => operation.run({ op: 'release', volume: 'a' }, work);
+  for (let second = 0; second < 3700; second += 10) {
+    release(() => log.warn(unavailable(`4f-${second}`), 'release failed'));
+    if (second === 1000) release(() => log.warn({ err: new Error('denied') }, 'release failed'));
+    vi.advanceTimersByTime(10_000);
+  }
+  release(() => over(log, { op: 'release', volume: 'a' }));
+  release(() => over(log, { op: 'release', volume: 'a' }));
+  release(() => log.warn(unavailable('1'), 'release failed'));
+  expect(
+    lines.map(({ msg, repeated, err, ...rest }) => [msg, repeated, (err as { code?: string })?.code, rest['times']]),
+  ).toEqual([
+    ['release failed', undefined, 'EC2_UNAVAILABLE', undefined],
+    ['release failed', undefined, undefined, undefined],
+    ['release failed', 360, 'EC2_UNAVAILABLE', undefined],
+    ['works again', undefined, undefined, 1],
+    ['works again', undefined, undefined, 370],
+    ['release failed', undefined, 'EC2_UNAVAILABLE', undefined],
+  ]);
+  expect(lines.at(-2)).toMatchObject({
+    op: 'release',
+    volume: 'a',
+    failed: 'release failed',
+    seconds: 3700,
+    level: 'info',
+  });
+});
+
+test('failures of other volumes, other operations and other loggers are news of their own, as is what is no failure', () => {
+  const { log, lines } = logged();
+  for (const volume of ['a', 'b']) log.warn({ op: 'mount', volume, code: 'HOST_FAILED' }, 'cannot mount it');
+  log.warn({ op: 'unmount', volume: 'a', code: 'HOST_FAILED' }, 'cannot mount it');
+  log.child({}).warn({ op: 'mount', volume: 'a', code: 'HOST_FAILED' }, 'cannot mount it');
+  logged().log.warn({ op: 'mount', volume: 'a', code: 'HOST_FAILED' }, 'cannot mount it');
+  for (const _ of [1, 2]) log.warn({ volume: 'a' }, 'its mount is gone');
+  over(log.child({}), { op: 'mount', volume: 'b' });
+  expect(lines.map(({ op, volume, msg }) => `${op} ${volume}: ${msg}`)).toEqual([
+    'mount a: cannot mount it',
+    'mount b: cannot mount it',
+    'unmount a: cannot mount it',
+    'daemon a: its mount is gone',
+    'daemon a: its mount is gone',
+    'mount b: works again',
+  ]);
 });
 
 test('an error that is its own cause, and a thrown text, are logged', () => {

@@ -3,6 +3,7 @@ import { tagKeys } from '../../ebs/tags.ts';
 import type { EbsVolume, Tags } from '../../ebs/types.ts';
 import { fenceLogTag, intentKey, nextEpoch, ownerTag, readOwner } from '../../fencing/records.ts';
 import type { Fenced } from '../../fencing/takeover.ts';
+import { over } from '../../log.ts';
 import type { Held } from '../state/held.ts';
 import type { Node } from '../state/node.ts';
 
@@ -41,11 +42,12 @@ async function record(node: Node, held: Attached, fenced: Fenced | undefined): P
     const options = { stillValid: () => isHeld(node, held) };
     const cleared = Object.keys(intents).length === 0 ? undefined : node.ec2.deleteTags(volume.id, intents, options);
     await Promise.all([node.ec2.createTags(volume.id, tags, options), cleared]);
+    over(node.log, { op: 'owner tag', volume: held.name });
     const left = Object.entries(volume.tags).filter(([key]) => !(key in intents));
     return { ...volume, tags: { ...Object.fromEntries(left), ...tags } };
   } catch (error) {
     node.log.warn(
-      { volume: held.name, volumeId: volume.id, err: error },
+      { op: 'owner tag', volume: held.name, volumeId: volume.id, err: error },
       'its owner could not be recorded in its tags',
     );
     return volume;

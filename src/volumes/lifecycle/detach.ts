@@ -4,6 +4,7 @@ import { waitUntilDetached } from '../../ebs/volume-waits.ts';
 import { DriverError, isCode } from '../../errors.ts';
 import { publish, stopwatch } from '../../events.ts';
 import type { UserElsewhere } from '../../host/types.ts';
+import { over } from '../../log.ts';
 import type { Held } from '../state/held.ts';
 import { drop, mountpointOf, type Node, quarantine, waiting } from '../state/node.ts';
 
@@ -72,9 +73,10 @@ async function tagClean(node: Node, { name, volume, instanceId, device, attachTi
   const timer = setTimeout(() => late.abort(), tagPatienceMs);
   try {
     await node.ec2.createTags(volume.id, { [tagKeys.clean]: mark }, { signal: late.signal });
+    over(node.log, { op: 'clean tag', volume: name });
   } catch (error) {
     node.log.warn(
-      { volume: name, volumeId: volume.id, err: error },
+      { op: 'clean tag', volume: name, volumeId: volume.id, err: error },
       'the clean tag could not be written; detaching all the same',
     );
   } finally {

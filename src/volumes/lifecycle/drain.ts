@@ -1,4 +1,5 @@
 import { DriverError, toDriverError } from '../../errors.ts';
+import { over } from '../../log.ts';
 import type { Draining } from '../state/draining.ts';
 import type { Held } from '../state/held.ts';
 import type { Node } from '../state/node.ts';
@@ -68,10 +69,13 @@ export function createDrain(node: Node): Drain {
     node.log.warn({ volume: name, holders: held.holders, usedBy: use }, 'drain: it is still in use');
   };
   const lookInTurn = createLooks(node, 'drain', (name) =>
-    look(name).catch((error: unknown) => {
-      uses.set(name, toDriverError(error, 'release it').message);
-      node.log.warn({ volume: name, op: 'drain', err: error }, 'a look at it failed; it will be repeated');
-    }),
+    look(name).then(
+      () => over(node.log, { op: 'drain', volume: name }),
+      (error: unknown) => {
+        uses.set(name, toDriverError(error, 'release it').message);
+        node.log.warn({ volume: name, op: 'drain', err: error }, 'a look at it failed; it will be repeated');
+      },
+    ),
   );
   const lookAtAll = () => {
     for (const [name, { volume }] of node.held) {

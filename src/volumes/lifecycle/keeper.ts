@@ -1,5 +1,5 @@
 import { toDriverError } from '../../errors.ts';
-import { operation } from '../../log.ts';
+import { operation, over } from '../../log.ts';
 import type { Node } from '../state/node.ts';
 import { adoptUnrecorded } from './adopt.ts';
 import { release } from './release.ts';
@@ -54,6 +54,7 @@ export function createKeeper(node: Node): Keeper {
       const outcome = await release(node, name);
       if (typeof outcome === 'string') node.waits.delete(name);
       else again(name, attempt, outcome.blockedBy);
+      over(node.log, { op: 'release', volume: name });
     } catch (error) {
       const failure = toDriverError(error, 'release it').about(name);
       node.log.warn({ err: failure }, 'release failed; it will be tried again');
@@ -100,10 +101,12 @@ export function createKeeper(node: Node): Keeper {
     await checkDisks();
     await adoptUnrecorded(node);
   };
-  const unattended = (work: () => Promise<void>) => () =>
-    void operation
-      .run({ op: 'keep' }, work)
-      .catch((error: unknown) => node.log.warn({ op: 'keep', err: error }, 'a check of held volumes failed'));
+  const attempt = (op: string, work: () => Promise<void>) =>
+    operation.run({ op }, work).then(() => over(node.log, { op }));
+  const unattended = (op: string, work: () => Promise<void>) => () =>
+    void attempt(op, work).catch((error: unknown) =>
+      node.log.warn({ op, err: error }, 'a check of held volumes failed; it will be repeated'),
+    );
 
   return {
     schedule: scheduleOnce,
@@ -116,15 +119,15 @@ export function createKeeper(node: Node): Keeper {
         if (!stopped) orphans = setTimeout(() => void look(), orphanMs).unref();
       };
       const look = () =>
-        operation.run({ op: 'keep' }, releaseOrphans).catch((error: unknown) => {
-          node.log.warn({ err: error }, 'a look for unrecorded disks failed; it will be repeated');
+        attempt('orphans', releaseOrphans).catch((error: unknown) => {
+          node.log.warn({ op: 'orphans', err: error }, 'a look for unrecorded disks failed; it will be repeated');
           lookForOrphans();
         });
       // Once at the start too: the first look at EC2 may have been behind.
       lookForOrphans();
       const watch = node.host.watchDevices(() => {
         clearTimeout(burst);
-        burst = setTimeout(unattended(checkDisks), burstMs).unref();
+        burst = setTimeout(unattended('disks', checkDisks), burstMs).unref();
         lookForOrphans();
       });
       const offset = () => Date.now() - performance.now();
@@ -143,8 +146,8 @@ export function createKeeper(node: Node): Keeper {
         }
       };
       const tick = () => {
-        unattended(heedSleep)();
-        unattended(sweep)();
+        unattended('wake', heedSleep)();
+        unattended('sweep', sweep)();
       };
       const timer = setInterval(tick, sweepMs).unref();
       ends.push(

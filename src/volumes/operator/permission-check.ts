@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { uptime } from 'node:os';
 import { askFor, type Missing, questionsOf } from '../../fencing/permissions.ts';
-import { operation } from '../../log.ts';
+import { operation, over } from '../../log.ts';
 import type { Allowance } from '../state/journal.ts';
 import type { Node } from '../state/node.ts';
 
@@ -66,6 +66,10 @@ export function createPermissionCheck(node: Node): PermissionCheck {
   const missing = (): Promise<readonly Missing[] | undefined> => {
     running ??= operation
       .run({ op: 'permissions' }, ask)
+      .then((missing) => {
+        over(log, { op: 'permissions' });
+        return missing;
+      })
       .catch((error: unknown) => {
         log.warn({ op: 'permissions', err: error }, 'the permissions of this role could not be checked');
         return undefined;
