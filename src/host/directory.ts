@@ -1,22 +1,27 @@
 import { constants } from 'node:fs';
 import { type FileHandle, mkdir, open, opendir, realpath } from 'node:fs/promises';
 import { join } from 'node:path';
+import { DriverError } from '../errors.ts';
 import { errnoOf, hostFailed } from './tools.ts';
-import type { DirectoryOwner } from './types.ts';
+import type { AbsentDirectory, DirectoryOwner } from './types.ts';
 
 const openDirectory = constants.O_RDONLY | constants.O_DIRECTORY | constants.O_NOFOLLOW;
 const defaultMode = 0o755;
+const namedEntries = 4;
 
 /**
  * The directory of a mounted volume that callers get: "" and "/" are the mountpoint itself; missing parts are made, the
  * last one with `owner`. A directory that is there keeps its owner, but for the root of an empty filesystem. Containers write to the volume, so nothing in it is
  * trusted: every part is opened without following links, from the directory opened before it.
- * @throws DriverError HOST_FAILED for "..", a symbolic link, a file, or another filesystem on the way.
+ * @param absent what to do about a missing part: "make" it, or "make in empty": only where nothing else is in the volume.
+ * @throws DriverError HOST_FAILED for "..", a symbolic link, a file, or another filesystem on the way; NO_SUBDIRECTORY for
+ * one that is missing in a volume that holds something else.
  */
 export async function openSubdirectory(
   mountpoint: string,
   subdirectory: string,
   owner: DirectoryOwner,
+  absent: AbsentDirectory,
 ): Promise<string> {
   const tried = `open the directory ${JSON.stringify(subdirectory)} of the volume at ${mountpoint}`;
   try {
@@ -26,6 +31,7 @@ export async function openSubdirectory(
       await ownFreshRoot(root, owner);
       return root;
     }
+    if (absent === 'make in empty') await refuseBesideContent(root, parts, tried);
     await walk(root, parts, owner);
     const path = join(root, ...parts);
     if ((await realpath(path)) !== path) throw new Error('a part of it was replaced meanwhile');
@@ -50,12 +56,52 @@ async function ownFreshRoot(root: string, owner: DirectoryOwner): Promise<void> 
   }
 }
 
-/** True for a directory with none but these entries. It is read up to the first other one: it may have millions. */
-async function holdsOnly(path: string, ...entries: readonly string[]): Promise<boolean> {
-  for await (const { name } of await opendir(path, { bufferSize: entries.length + 1 })) {
-    if (!entries.includes(name)) return false;
+/** A new directory beside somebody's data would be handed out as if the data were gone. @throws DriverError NO_SUBDIRECTORY */
+async function refuseBesideContent(root: string, parts: readonly string[], tried: string): Promise<void> {
+  const there: string[] = [];
+  let directory = await open(root, openDirectory);
+  try {
+    for (const part of parts) {
+      const path = `/proc/self/fd/${directory.fd}`;
+      there.push(...(await firstEntries(path, ['lost+found', part], namedEntries + 1)));
+      const next = await open(join(path, part), openDirectory).catch((error: unknown) => {
+        if (errnoOf(error) === 'ENOENT') return undefined;
+        throw error;
+      });
+      if (next === undefined) break;
+      await directory.close();
+      directory = next;
+      if (part === parts.at(-1)) return;
+    }
+  } catch (error) {
+    // What is in the way there, a file or a link, is refused and named by the walk.
+    if (['ENOTDIR', 'ELOOP'].includes(errnoOf(error) ?? '')) return;
+    throw error;
+  } finally {
+    await directory.close();
   }
-  return true;
+  if (there.length === 0) return;
+  const named = there.slice(0, namedEntries).map((entry) => JSON.stringify(entry));
+  const more = there.length > namedEntries ? ', …' : '';
+  throw new DriverError('NO_SUBDIRECTORY', {
+    tried,
+    why: `the volume holds ${named.join(', ')}${more}, and no such directory: it was not made by this driver for this name, and an empty directory would hide its data`,
+    todo: 'Have its root given out instead, with the option subdirectory=/',
+  });
+}
+
+/** True for a directory with none but these entries. */
+const holdsOnly = async (path: string, ...entries: readonly string[]): Promise<boolean> =>
+  (await firstEntries(path, entries, 1)).length === 0;
+
+/** A few names of what is in a directory, which may have millions: up to so many. */
+async function firstEntries(path: string, except: readonly string[], atMost: number): Promise<string[]> {
+  const found: string[] = [];
+  for await (const { name } of await opendir(path, { bufferSize: atMost + except.length })) {
+    if (!except.includes(name)) found.push(name);
+    if (found.length >= atMost) break;
+  }
+  return found;
 }
 
 function splitSubdirectory(subdirectory: string): string[] {

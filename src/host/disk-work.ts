@@ -2,10 +2,18 @@ import { DriverError, type ErrorCode } from '../errors.ts';
 import { isDeviceBusy } from './busy.ts';
 import { readContent, wasEverMounted } from './content.ts';
 import { openSubdirectory } from './directory.ts';
-import { readFilesystemSize } from './superblock.ts';
+import { isCleanExt4, readFilesystemSize, readNewFeatures } from './superblock.ts';
 
 /** All that reads a disk, or opens something in a mounted volume, without a tool. It may never return: a disk worker does it. */
-const diskWork = { isDeviceBusy, openSubdirectory, readContent, readFilesystemSize, wasEverMounted };
+const diskWork = {
+  isCleanExt4,
+  isDeviceBusy,
+  openSubdirectory,
+  readContent,
+  readFilesystemSize,
+  readNewFeatures,
+  wasEverMounted,
+};
 
 export type DiskWork = typeof diskWork;
 

@@ -1,7 +1,7 @@
 import { nameOf } from './disk-names.ts';
 import { createDiskWorkers } from './disk-workers.ts';
 import { ownProgram } from './own-program.ts';
-import type { BlockDevice, DirectoryOwner, DiskContent, FilesystemType } from './types.ts';
+import type { AbsentDirectory, BlockDevice, DirectoryOwner, DiskContent, FilesystemType } from './types.ts';
 import { asked } from './unanswered.ts';
 
 /**
@@ -19,13 +19,17 @@ const slowestBytesPerMs = 4 * 1024;
 export const expectDiskWork = (): void => workers.expectWork();
 
 /** What the disk holds, see content.ts: looked at in samples first, whose answer is awaited less long than a whole disk's. */
-export async function readContent(device: BlockDevice, parts: 'samples' | 'all'): Promise<DiskContent> {
+export async function readContent(
+  device: BlockDevice,
+  parts: 'samples' | 'all',
+  made?: FilesystemType,
+): Promise<DiskContent> {
   const read = (which: 'samples' | 'all', patienceMs: number) =>
     asked(
       nameOf(device),
       'to read what it holds',
       patienceMs,
-      workers.work(nameOf(device), 'readContent', device, which),
+      workers.work(nameOf(device), 'readContent', device, which, ...(made === undefined ? [] : [made])),
     );
   const sampled = await read('samples', fewReadsMs);
   if (parts === 'samples' || sampled.kind !== 'blank') return sampled;
@@ -50,10 +54,28 @@ export const isDeviceBusy = (device: BlockDevice): Promise<boolean> =>
   asked(nameOf(device), 'to open it', fewReadsMs, workers.work(nameOf(device), 'isDeviceBusy', device));
 
 /** See directory.ts. */
-export const openSubdirectory = (mountpoint: string, subdirectory: string, owner: DirectoryOwner): Promise<string> =>
+export const openSubdirectory = (
+  mountpoint: string,
+  subdirectory: string,
+  owner: DirectoryOwner,
+  absent: AbsentDirectory,
+): Promise<string> =>
   asked(
     mountpoint,
     'to open its directory',
     fewReadsMs,
-    workers.work(mountpoint, 'openSubdirectory', mountpoint, subdirectory, owner),
+    workers.work(mountpoint, 'openSubdirectory', mountpoint, subdirectory, owner, absent),
   );
+
+/** See superblock.ts. */
+export const readNewFeatures = (device: BlockDevice, type: FilesystemType): Promise<string[]> =>
+  asked(
+    nameOf(device),
+    'to read its superblock',
+    fewReadsMs,
+    workers.work(nameOf(device), 'readNewFeatures', device, type),
+  );
+
+/** See superblock.ts. */
+export const isCleanExt4 = (device: BlockDevice): Promise<boolean> =>
+  asked(nameOf(device), 'to read its superblock', fewReadsMs, workers.work(nameOf(device), 'isCleanExt4', device));

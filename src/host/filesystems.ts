@@ -1,9 +1,8 @@
 import { tmpdir } from 'node:os';
 import { DriverError } from '../errors.ts';
-import { isDeviceBusy, readContent } from './disk.ts';
+import { isCleanExt4, isDeviceBusy, readContent, readNewFeatures } from './disk.ts';
 import { nameOf, withoutPath } from './disk-names.ts';
 import type { CommandResult } from './run.ts';
-import { isCleanExt4, readNewFeatures } from './superblock.ts';
 import { hostFailed, runTool, wordsOf } from './tools.ts';
 import type { BlockDevice, FilesystemType } from './types.ts';
 
@@ -85,16 +84,21 @@ export async function checkFilesystem(device: BlockDevice, type: FilesystemType)
  * namespace of its own and ends with the program, whatever becomes of us.
  */
 async function refuseUnreadable(device: BlockDevice, tried: string): Promise<void> {
-  const result = await lookByKernel(device, 'ext4', tried);
+  const result = await lookByKernel(device, 'ext4', 'ro', tried);
   const words = withoutPath(wordsOf(result), device).replace(`mount: ${tmpdir()}: `, '');
   if (result.code !== 0 && /structure needs cleaning|bad message|can't read superblock/i.test(words)) {
     throw damaged('ext4', tried, words);
   }
 }
 
-/** A mount that writes nothing, without anybody's options, gone when this returns. */
-function lookByKernel(device: BlockDevice, type: FilesystemType, tried: string): Promise<CommandResult> {
-  const options = ['ro', 'norecovery', ...(type === 'xfs' ? ['nouuid'] : [])].join(',');
+/** A mount without anybody's options, for writing or only to look, that is gone when this returns. */
+function lookByKernel(
+  device: BlockDevice,
+  type: FilesystemType,
+  mode: 'ro' | 'rw',
+  tried: string,
+): Promise<CommandResult> {
+  const options = [...(mode === 'ro' ? ['ro', 'norecovery'] : ['rw']), ...(type === 'xfs' ? ['nouuid'] : [])].join(',');
   const mount = ['mount', '-t', type, '-o', options, '--', device.path, tmpdir()];
   return runTool('unshare', ['--mount', '--', ...mount], tried);
 }
@@ -113,18 +117,17 @@ async function leaveToKernel(device: BlockDevice, features: string, tried: strin
 }
 
 /**
- * FILESYSTEM_TOO_NEW for a mount that the kernel refused without calling the filesystem damaged; undefined where it has
- * nothing new, or where the options that somebody gave are the reason: without them the kernel takes it.
+ * Why the kernel refused a mount without calling the filesystem damaged: "options" where it takes the filesystem without
+ * them; FILESYSTEM_TOO_NEW where that has features which not every kernel knows; undefined for anything else.
  */
-export async function tooNew(
+export async function whyRefused(
   device: BlockDevice,
   type: FilesystemType,
-  options: readonly string[],
+  mode: 'ro' | 'rw',
   tried: string,
-): Promise<DriverError | undefined> {
+): Promise<'options' | DriverError | undefined> {
+  if ((await lookByKernel(device, type, mode, tried)).code === 0) return 'options';
   const features = await readNewFeatures(device, type).catch(() => []);
-  if (features.length > 0 && options.length > 0 && (await lookByKernel(device, type, tried)).code === 0)
-    return undefined;
   if (features.length === 0) return undefined;
   return new DriverError('FILESYSTEM_TOO_NEW', {
     tried,

@@ -2,7 +2,7 @@ import { mkdir, readFile, realpath, rmdir } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { DriverError } from '../errors.ts';
 import { nameOf, withoutPath } from './disk-names.ts';
-import { damaged, tooNew } from './filesystems.ts';
+import { damaged, whyRefused } from './filesystems.ts';
 import { growMounted, hasOutgrown } from './grow.ts';
 import { parseMountinfo } from './mountinfo.ts';
 import { shutdownFilesystem } from './shutdown.ts';
@@ -151,7 +151,6 @@ async function runMount(
   }
 }
 
-/** @param options those that somebody gave: none of ours can be the reason. */
 async function mountFailure(
   device: BlockDevice,
   type: FilesystemType,
@@ -162,10 +161,10 @@ async function mountFailure(
   if (/structure needs cleaning|bad message|can't read superblock|xfs_repair/i.test(words)) {
     return damaged(type, tried, words);
   }
-  const refused = /wrong fs type|bad superblock/i.test(words);
-  const newer = refused ? await tooNew(device, type, options, tried) : undefined;
-  if (newer !== undefined) return newer;
-  const given = options.length === 0 ? '' : ` the mount options (${options.join(',')}) and`;
+  const mode = options.includes('ro') ? 'ro' : 'rw';
+  const reason = /wrong fs type|bad superblock/i.test(words) ? await whyRefused(device, type, mode, tried) : undefined;
+  if (reason instanceof DriverError) return reason;
+  const given = reason === 'options' ? ` the mount options (${options.join(',')}) and` : '';
   return new DriverError('HOST_FAILED', {
     tried,
     why: words,

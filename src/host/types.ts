@@ -81,6 +81,9 @@ export interface DirectoryOwner {
   readonly mode: number | undefined;
 }
 
+/** What becomes of a directory that a volume lacks: it is made, or made only where nothing else is in the volume. */
+export type AbsentDirectory = 'make' | 'make in empty';
+
 /** What a filesystem has room for. One without a fixed number of inodes (btrfs) tells 0 of them. */
 export interface FilesystemUsage {
   /** `available` is what is left for others than root: it may be less than total without used. */
@@ -162,10 +165,15 @@ export interface Host {
   /** True while any mount namespace has the disk mounted, or a program holds it exclusively. */
   isDeviceBusy(device: BlockDevice): Promise<boolean>;
   /**
-   * The directory inside a mounted volume that callers get; made with `owner` if absent. Refuses (HOST_FAILED) a path
-   * that leaves the volume, through a symbolic link for example. Gives its absolute path.
+   * The directory inside a mounted volume that callers get; made with `owner` if absent and it may be: NO_SUBDIRECTORY
+   * else. Refuses (HOST_FAILED) a path that leaves the volume, through a symbolic link for example. Gives its absolute path.
    */
-  openSubdirectory(mountpoint: string, subdirectory: string, owner: DirectoryOwner): Promise<string>;
+  openSubdirectory(
+    mountpoint: string,
+    subdirectory: string,
+    owner: DirectoryOwner,
+    absent: AbsentDirectory,
+  ): Promise<string>;
   /** What disks and filesystems have been asked and should have answered by now, the oldest first. */
   unanswered(): readonly Unanswered[];
 }

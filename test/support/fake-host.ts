@@ -1,6 +1,7 @@
 import { basename } from 'node:path';
 import { DriverError, type ErrorCode } from '../../src/errors.ts';
 import type {
+  AbsentDirectory,
   BlockDevice,
   DirectoryOwner,
   DiskContent,
@@ -167,8 +168,13 @@ export class FakeHost implements Host {
     return this.mountedElsewhere.has(volumeId) || [...this.mounted.values()].some((each) => each.volumeId === volumeId);
   }
 
-  async openSubdirectory(mountpoint: string, subdirectory: string, owner: DirectoryOwner): Promise<string> {
-    this.#note('openSubdirectory', mountpoint, subdirectory, owner);
+  async openSubdirectory(
+    mountpoint: string,
+    subdirectory: string,
+    owner: DirectoryOwner,
+    absent: AbsentDirectory,
+  ): Promise<string> {
+    this.#note('openSubdirectory', mountpoint, subdirectory, owner, absent);
     if (!this.mounted.has(mountpoint)) throw hostError('HOST_FAILED');
     return subdirectory === '/' ? mountpoint : `${mountpoint}/${subdirectory}`;
   }

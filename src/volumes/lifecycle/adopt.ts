@@ -3,7 +3,7 @@ import type { Attachment, EbsVolume } from '../../ebs/types.ts';
 import { readIntents } from '../../fencing/records.ts';
 import { filesystemTypes } from '../../host/types.ts';
 import { operation } from '../../log.ts';
-import { planDirectory } from '../options/mount-plan.ts';
+import { absentDirectory, planDirectory } from '../options/mount-plan.ts';
 import type { Held } from '../state/held.ts';
 import { adopted } from '../state/holders.ts';
 import { nameOf } from '../state/lookup.ts';
@@ -80,7 +80,7 @@ async function asMounted(node: Node, found: Held): Promise<Held | undefined> {
 async function directoryOf(node: Node, { name, volume }: Held, target: string): Promise<string | undefined> {
   try {
     const plan = planDirectory(name, volume.tags, node.settings);
-    return await node.host.openSubdirectory(target, plan.subdirectory, plan.owner);
+    return await node.host.openSubdirectory(target, plan.subdirectory, plan.owner, absentDirectory(volume));
   } catch (error) {
     node.log.error({ volume: name, volumeId: volume.id, err: error }, 'its directory cannot be opened');
     return undefined;

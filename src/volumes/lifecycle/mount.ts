@@ -5,7 +5,7 @@ import { DriverError, isCode } from '../../errors.ts';
 import { timed } from '../../events.ts';
 import { stableName } from '../../host/disk-names.ts';
 import { type BlockDevice, type DiskContent, type FilesystemType, filesystemTypes } from '../../host/types.ts';
-import { type MountPlan, planFormat, planMount } from '../options/mount-plan.ts';
+import { absentDirectory, type MountPlan, planFormat, planMount } from '../options/mount-plan.ts';
 import { shellWord } from '../options/spelling.ts';
 import type { Held } from '../state/held.ts';
 import { keep, mountpointOf, type Node, waiting } from '../state/node.ts';
@@ -22,11 +22,18 @@ export async function mountHeld(node: Node, held: Held): Promise<Held> {
   try {
     return await bringFilesystem(node, held);
   } catch (error) {
-    if (!isCode(error, 'FILESYSTEM_DAMAGED')) throw error;
-    // The host knows neither the volume's name nor this instance's.
-    const todo = rescueAdvice(held.name, node.instanceId);
-    throw new DriverError(error.code, { ...error.parts, volume: held.name, todo });
+    throw namingVolume(error, held.name, node.instanceId);
   }
+}
+
+/** The host knows neither the volume's name nor this instance's: what to do is said here where it needs them. */
+function namingVolume(error: unknown, volume: string, instanceId: string): unknown {
+  if (isCode(error, 'FILESYSTEM_DAMAGED')) {
+    return new DriverError(error.code, { ...error.parts, volume, todo: rescueAdvice(volume, instanceId) });
+  }
+  if (!isCode(error, 'NO_SUBDIRECTORY')) return error;
+  const todo = `To have its root given out, run docker-volume-ebs set ${shellWord(volume)} --subdirectory /, or name the directory that has the data instead of /; a volume that is yet to be made takes the option subdirectory`;
+  return new DriverError(error.code, { ...error.parts, volume, todo });
 }
 
 /** What to do about a disk whose content is not as it should be: nothing on it is changed by it. */
@@ -41,7 +48,8 @@ async function bringFilesystem(node: Node, held: Held): Promise<Held> {
   const target = mountpointOf(node.settings, held.name);
   const { mountOptions } = planMount(held.name, held.volume.tags, node.settings, type);
   await timed('mount', () => node.host.mount(disk, target, type, mountOptions));
-  const directory = await node.host.openSubdirectory(target, plan.subdirectory, plan.owner);
+  const absent = absentDirectory(held.volume);
+  const directory = await node.host.openSubdirectory(target, plan.subdirectory, plan.owner, absent);
   return keep(node, { ...ready, phase: 'mounted', filesystem: type, directory });
 }
 

@@ -1,8 +1,8 @@
 import type { Settings } from '../../config.ts';
 import { tagKeys } from '../../ebs/tags.ts';
-import type { Tags } from '../../ebs/types.ts';
+import type { EbsVolume, Tags } from '../../ebs/types.ts';
 import { DriverError } from '../../errors.ts';
-import { type DirectoryOwner, type FilesystemType, filesystemTypes } from '../../host/types.ts';
+import { type AbsentDirectory, type DirectoryOwner, type FilesystemType, filesystemTypes } from '../../host/types.ts';
 import { readMkfsOptions } from './mkfs-options.ts';
 import { mountWords } from './mount-options.ts';
 import { type CreateOptions, readOption, whyBad } from './options.ts';
@@ -117,3 +117,12 @@ const command = (name: string, option: TaggedOption, value: string): string =>
   `docker-volume-ebs set ${shellWord(name)} --${kebab(option)} ${shellWord(value)}`;
 
 const kebab = (text: string): string => text.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
+
+/**
+ * What to do where a volume lacks its directory. In one that this driver made empty it is made, whatever else is there;
+ * any other (from a snapshot, adopted, tagged by hand) may have its data somewhere else.
+ */
+export function absentDirectory({ snapshotId, tags }: Pick<EbsVolume, 'snapshotId' | 'tags'>): AbsentDirectory {
+  const madeHere = tags[tagKeys.generation] !== undefined && tags[tagKeys.adopted] === undefined;
+  return snapshotId === undefined && madeHere ? 'make' : 'make in empty';
+}

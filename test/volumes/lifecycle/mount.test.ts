@@ -214,7 +214,23 @@ describe('the directory', () => {
       target,
       'pg/data',
       { uid: 999, gid: 998, mode: 0o700 },
+      'make',
     ]);
+  });
+
+  it.each<[string, (volume: { snapshotId: string | undefined; tags: Record<string, string> }) => void]>([
+    ['made from a snapshot', (volume) => Object.assign(volume, { snapshotId: 'snap-1' })],
+    ['adopted', ({ tags }) => Object.assign(tags, { [tagKeys.adopted]: '2026-11-01T00:00:00Z' })],
+    ['not made by this driver', ({ tags }) => delete tags[tagKeys.generation]],
+  ])('of a volume that was %s is made beside nothing, and its absence told with what to do', async (_, change) => {
+    const { mount, host, ec2, volume } = await bench();
+    ec2.contents.set('vol-1', filesystem('ext4'));
+    change(volume);
+    host.failNext('openSubdirectory', 'NO_SUBDIRECTORY');
+    const error = await failure(mount('a', 'id-1'));
+    expect(error).toMatchObject({ code: 'NO_SUBDIRECTORY' });
+    expect(String(error)).toContain('docker-volume-ebs set a --subdirectory /');
+    expect(host.calls.find(({ method }) => method === 'openSubdirectory')?.args.at(-1)).toBe('make in empty');
   });
 
   it('may be the root of the filesystem', async () => {
