@@ -39,6 +39,7 @@ const host: Methods<Required<Host>> = {
   unmount: 'changes',
   mountedAt: 'reads',
   filesystemUsage: 'reads',
+  filesystemFault: 'reads',
   mountedElsewhereBy: 'reads',
   lookElsewhere: 'reads',
   engineOf: 'reads',

@@ -4,6 +4,7 @@ import { agree, unmounted } from '../lifecycle/agree.ts';
 import { acquire } from '../lifecycle/attach.ts';
 import { unmountOurs } from '../lifecycle/detach.ts';
 import { refuseWhileDraining } from '../lifecycle/drain.ts';
+import { refuseFailed } from '../lifecycle/faults.ts';
 import { mountHeld } from '../lifecycle/mount.ts';
 import type { Held } from '../state/held.ts';
 import { addHolder, type Holder, removeHolder } from '../state/holders.ts';
@@ -85,15 +86,26 @@ export async function countedMount<T>(
 /** The volume mounted here, whatever that takes. */
 async function bringUp(node: Node, name: string): Promise<Held> {
   const held = await agree(node, name);
-  if (held?.phase === 'mounted') return held;
+  if (held?.phase === 'mounted') return whole(node, held);
   if (held !== undefined) return mountHeld(node, held);
   const volume = await findVolume(node, name);
   if (volume === undefined) throw noSuchVolume(name, 'mount it');
   const adopted = await adoptMounted(node, name, volume);
-  if (adopted !== undefined) return adopted.phase === 'mounted' ? adopted : mountHeld(node, adopted);
+  if (adopted !== undefined) return adopted.phase === 'mounted' ? whole(node, adopted) : mountHeld(node, adopted);
   const acquired = await acquire(node, name, volume);
   // A mount of an earlier attachment may be in the way.
   return mountHeld(node, (await agree(node, name)) ?? acquired);
+}
+
+/** A mounted volume that can be written to: one that cannot, and that nobody holds, is mounted anew. @throws DriverError FILESYSTEM_FAILED */
+async function whole(node: Node, held: Held): Promise<Held> {
+  try {
+    await refuseFailed(node, held);
+    return held;
+  } catch (error) {
+    if (held.holders.length > 0 || (await unmountOurs(node, held)) !== undefined) throw error;
+    return mountHeld(node, await keep(node, unmounted(held)));
+  }
 }
 
 /** Ends a holder; with the last one the filesystem is unmounted at once and the detach lingers. */
