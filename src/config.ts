@@ -89,7 +89,7 @@ export const settingsTable = {
   ),
   instanceId: setting('DVE_INSTANCE_ID', text, '', 'This EC2 instance; empty asks IMDSv2.'),
   availabilityZone: setting('DVE_AVAILABILITY_ZONE', text, '', 'Its availability zone; empty asks IMDSv2.'),
-  size: setting('DVE_SIZE', whole(1, 65536, 'GiB'), '16', 'Size of a new volume when its options give none.'),
+  size: setting('DVE_SIZE', whole(1, 2 ** 31 - 1, 'GiB'), '16', 'Size of a new volume when its options give none.'),
   type: setting(
     'DVE_TYPE',
     oneOf('gp3', 'gp2', 'io1', 'io2', 'st1', 'sc1', 'standard'),

@@ -41,11 +41,11 @@ test('a flag wins over its variable, which wins over the default; an empty varia
 
 test('an empty flag is a value, not a default', () => {
   expect(loadSettings(['--tags='], { DVE_TAGS: 'a=b' }).tags).toBe('');
-  expect(problem(['--size='])).toMatch(/cannot use --size="": it takes a whole number of GiB, 1 to 65536/);
+  expect(problem(['--size='])).toMatch(/cannot use --size="": it takes a whole number of GiB, 1 to 2147483647/);
 });
 
 test.each([
-  ['size', ['0', '65537', '1.5', '-1', '1e3', '0x10', ' 1', 'ten'], ['1', '65536']],
+  ['size', ['0', '2147483648', '1.5', '-1', '1e3', '0x10', ' 1', 'ten'], ['1', '65536']],
   ['linger', ['-1', '3601', '1s', '.5', 'NaN', 'Infinity'], ['0', '0.5', '3600']],
   ['encrypted', ['yes', '1', 'constructor', '__proto__', 'tru'], ['true', 'FALSE', 'True']],
   ['type', ['gp4', 'GP3', 'constructor'], ['gp2', 'io2']],

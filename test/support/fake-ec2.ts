@@ -34,6 +34,8 @@ export class FakeEc2 extends FakeInstances implements Ec2 {
   readonly secretlyTaken = new Set<string>();
   /** Volumes whose disk never comes up in a machine. */
   readonly neverPlugged = new Set<string>();
+  /** The account encrypts what is made, whatever is asked. */
+  encryptsByDefault = false;
   createMs = 600;
   attachMs = 2000;
   detachMs = 2000;
@@ -136,7 +138,7 @@ export class FakeEc2 extends FakeInstances implements Ec2 {
         sizeGib: spec.sizeGib ?? 8,
         iops: spec.iops ?? 3000,
         throughput: spec.throughput ?? 125,
-        encrypted: spec.encrypted ?? false,
+        encrypted: spec.encrypted ?? this.encryptsByDefault,
         kmsKeyId: spec.kmsKeyId,
         snapshotId: spec.snapshotId,
         tags: { ...spec.tags },

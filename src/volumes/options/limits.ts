@@ -1,4 +1,7 @@
-/** What each EBS volume type takes (AWS "Amazon EBS volume types", as of September 2025: gp3 to 64 TiB and 80 000 IOPS). */
+/**
+ * What each EBS volume type takes (AWS "Amazon EBS volume types", as of September 2025: gp3 to 64 TiB and 80 000 IOPS). The
+ * upper ends rise from time to time: what is above them is EC2's to judge.
+ */
 interface TypeLimits {
   /** GiB. */
   readonly size: readonly [number, number];
@@ -9,6 +12,9 @@ interface TypeLimits {
   /** MiB/s; absent where the type takes no throughput parameter. */
   readonly throughput?: readonly [number, number];
 }
+
+/** The largest size, IOPS or throughput that EC2's API can be asked for: a signed integer of 32 bits. */
+export const mostAsked = 2 ** 31 - 1;
 
 export const volumeTypes = ['gp3', 'gp2', 'io1', 'io2', 'st1', 'sc1', 'standard'] as const;
 export type VolumeType = (typeof volumeTypes)[number];
@@ -34,18 +40,21 @@ export interface Performance {
   readonly throughput: number | undefined;
 }
 
-/** Why EC2 would refuse this combination, as a clause; undefined when it is within the published limits. */
+/**
+ * Why EC2 would refuse this combination, as a clause: a value below what the type takes, or one it does not take at all.
+ * Undefined for all others.
+ */
 export function limitViolation({ type, sizeGib, iops, throughput }: Performance): string | undefined {
   const limit = limits[type];
   return (
-    outOfRange('size', sizeGib, limit.size, type, 'GiB') ??
-    outOfRange('iops', iops, limit.iops, type, 'IOPS') ??
-    outOfRange('throughput', throughput, limit.throughput, type, 'MiB/s') ??
-    ratioViolation({ type, sizeGib, iops, throughput }, limit)
+    tooSmall('size', sizeGib, limit.size, type, 'GiB') ??
+    tooSmall('iops', iops, limit.iops, type, 'IOPS') ??
+    tooSmall('throughput', throughput, limit.throughput, type, 'MiB/s') ??
+    (limit.iopsRequired && iops === undefined ? `type ${type} needs iops` : undefined)
   );
 }
 
-function outOfRange(
+function tooSmall(
   option: string,
   value: number | undefined,
   range: readonly [number, number] | undefined,
@@ -54,22 +63,42 @@ function outOfRange(
 ): string | undefined {
   if (value === undefined) return undefined;
   if (range === undefined) return `volumes of type ${type} take no ${option}`;
-  const [min, max] = range;
-  return value >= min && value <= max
-    ? undefined
-    : `${option} ${value} is outside ${min} to ${max} ${unit} of type ${type}`;
+  const [min] = range;
+  return value >= min ? undefined : `${option} ${value} is below ${min} ${unit}, the least of type ${type}`;
 }
 
-function ratioViolation(wanted: Performance, limit: TypeLimits): string | undefined {
-  const { type, sizeGib, iops, throughput } = wanted;
-  if (limit.iopsRequired && iops === undefined) return `type ${type} needs iops`;
+/** What is above the limits that this version knows, a clause each, with the value that would be within them. */
+export function beyondLimits({ type, sizeGib, iops, throughput }: Performance): string[] {
+  const limit = limits[type];
+  return [
+    tooLarge('size', sizeGib, limit.size, type, 'GiB'),
+    tooLarge('iops', iops, limit.iops, type, 'IOPS'),
+    tooLarge('throughput', throughput, limit.throughput, type, 'MiB/s'),
+    iopsForSize({ type, sizeGib, iops }, limit),
+    throughputForIops({ type, iops, throughput }),
+  ].filter((clause) => clause !== undefined);
+}
+
+function tooLarge(
+  option: string,
+  value: number | undefined,
+  range: readonly [number, number] | undefined,
+  type: VolumeType,
+  unit: string,
+): string | undefined {
+  if (value === undefined || range === undefined || value <= range[1]) return undefined;
+  return `${option} ${value} is above ${range[1]} ${unit}, the most of type ${type}`;
+}
+
+function iopsForSize({ type, sizeGib, iops }: Omit<Performance, 'throughput'>, { iopsPerGib }: TypeLimits) {
   // gp3 has 3000 IOPS whatever its size: the ratio binds only what is asked beyond.
   const free = type === 'gp3' ? 3000 : 0;
-  if (iops !== undefined && sizeGib !== undefined && iops > free && iops > sizeGib * (limit.iopsPerGib ?? 0)) {
-    return `type ${type} gives at most ${limit.iopsPerGib} IOPS per GiB: ${iops} IOPS need ${Math.ceil(iops / (limit.iopsPerGib ?? 1))} GiB`;
-  }
-  if (type === 'gp3' && throughput !== undefined && throughput > (iops ?? 3000) * gp3ThroughputPerIops) {
-    return `type gp3 gives at most ${gp3ThroughputPerIops} MiB/s per IOPS: ${throughput} MiB/s need iops=${throughput / gp3ThroughputPerIops}`;
-  }
-  return undefined;
+  if (iops === undefined || sizeGib === undefined || iopsPerGib === undefined) return undefined;
+  if (iops <= Math.max(free, sizeGib * iopsPerGib)) return undefined;
+  return `type ${type} gives at most ${iopsPerGib} IOPS per GiB: ${iops} IOPS need ${Math.ceil(iops / iopsPerGib)} GiB`;
+}
+
+function throughputForIops({ type, iops = 3000, throughput }: Omit<Performance, 'sizeGib'>): string | undefined {
+  if (type !== 'gp3' || throughput === undefined || throughput <= iops * gp3ThroughputPerIops) return undefined;
+  return `type gp3 gives at most ${gp3ThroughputPerIops} MiB/s per IOPS: ${throughput} MiB/s need iops=${throughput / gp3ThroughputPerIops}`;
 }

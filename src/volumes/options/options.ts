@@ -4,7 +4,7 @@ import { DriverError } from '../../errors.ts';
 import { type FencePolicy, fencePolicies } from '../../fencing/types.ts';
 import { type FilesystemType, filesystemTypes } from '../../host/types.ts';
 import { BadValue, bad } from './bad-value.ts';
-import { type VolumeType, volumeTypes } from './limits.ts';
+import { mostAsked, type VolumeType, volumeTypes } from './limits.ts';
 import { nearest } from './spelling.ts';
 
 /** The options of a create as the user gave them, read and checked one by one; what was not given is absent. */
@@ -45,7 +45,7 @@ const wholeNumber =
 
 const gibibytes: Reader<number> = (text) => {
   const digits = /^(\d+)\s*(?:g|gb|gib)?$/i.exec(text)?.[1];
-  return digits === undefined ? bad('takes a whole number of GiB, as 20') : wholeNumber(1, 65536)(digits);
+  return digits === undefined ? bad('takes a whole number of GiB, as 20') : wholeNumber(1, mostAsked)(digits);
 };
 
 const truths = new Map([
@@ -113,8 +113,8 @@ const table: {
 } = {
   size: { read: gibibytes },
   type: { read: among(volumeTypes), aliases: ['volumeType'] },
-  iops: { read: wholeNumber(1, 256000) },
-  throughput: { read: wholeNumber(1, 2000) },
+  iops: { read: wholeNumber(1, mostAsked) },
+  throughput: { read: wholeNumber(1, mostAsked) },
   encrypted: { read: truth },
   kmsKeyId: { read: matching(/^[\w:/.+=@-]{1,2048}$/, 'takes a KMS key id, alias or ARN'), aliases: ['encryptionKey'] },
   snapshotId: { read: snapshot, aliases: ['snapshot'] },

@@ -5,7 +5,7 @@ import type { CreateVolumeSpec, EbsVolume, Tags } from '../../ebs/types.ts';
 import { stricter } from '../../fencing/policy.ts';
 import { parseDefaultTags } from './defaults.ts';
 import { checkFilesystemOptions } from './filesystem-options.ts';
-import { limitViolation, type VolumeType } from './limits.ts';
+import { limitViolation, type Performance, type VolumeType } from './limits.ts';
 import { displayName, encodeName } from './names.ts';
 import { type CreateOptions, refuseOptions } from './options.ts';
 
@@ -26,14 +26,15 @@ type Defaults = Pick<
 
 /**
  * What to ask of EC2 for a new volume, but for its ClientToken.
- * @throws DriverError INVALID_OPTION for a combination that EC2 or sense would refuse.
+ * @throws DriverError INVALID_OPTION for a combination that EC2 or sense would refuse; what is only above the limits that are
+ * known here is not, since they rise.
  */
 export function planVolume(
   name: string,
   options: CreateOptions,
   defaults: Defaults,
   zone: string,
-): Omit<CreateVolumeSpec, 'clientToken'> {
+): Omit<CreateVolumeSpec, 'clientToken'> & Performance {
   const performance = planPerformance(name, options, defaults);
   const encryption = planEncryption(name, options, defaults);
   if (options.availabilityZone !== undefined && options.availabilityZone !== zone) {
@@ -59,7 +60,7 @@ function planPerformance(name: string, options: CreateOptions, defaults: Default
   const sizeGib = options.size ?? (options.snapshotId === undefined ? defaults.size : undefined);
   const wanted = { type, sizeGib, iops: options.iops, throughput: options.throughput };
   const violation = limitViolation(wanted);
-  if (violation !== undefined) refuseOptions(name, violation, 'Choose a value in that range, or another type');
+  if (violation !== undefined) refuseOptions(name, violation, 'Correct it, or choose another type');
   return wanted;
 }
 
@@ -129,7 +130,8 @@ export function differences(options: CreateOptions, volume: EbsVolume): string[]
     ['type', options.type, volume.type],
     ['iops', options.iops, volume.iops],
     ['throughput', options.throughput, volume.throughput],
-    ['encrypted', options.encrypted, volume.encrypted],
+    // False asks for no encryption: an account may encrypt all the same, and a snapshot that is encrypted makes it so.
+    ['encrypted', options.encrypted || undefined, volume.encrypted],
     ['KMS key', options.kmsKeyId, sameKey(options.kmsKeyId, volume.kmsKeyId)],
     ['snapshot', options.snapshotId, volume.snapshotId],
     ['availability zone', options.availabilityZone, volume.zone],

@@ -4,6 +4,7 @@ import type { CreateVolumeSpec, EbsVolume } from '../../ebs/types.ts';
 import { isGone, visibilityMs } from '../../ebs/volume-record.ts';
 import { waitUntilCreated } from '../../ebs/volume-waits.ts';
 import { DriverError, isCode } from '../../errors.ts';
+import { beyondLimits, type Performance } from '../options/limits.ts';
 import { encodeName } from '../options/names.ts';
 import { type CreateOptions, parseOptions } from '../options/options.ts';
 import { clientToken, differences, planVolume } from '../options/plan.ts';
@@ -28,7 +29,7 @@ export async function createVolume(node: Node, name: string, raw: Readonly<Recor
   const spec = planVolume(name, options, node.settings, node.zone);
   const existing = node.held.get(name)?.volume ?? (await whatIsShown(node, name));
   if (existing !== undefined) return refuseDifferent(node, name, options, existing);
-
+  warnOfBeyond(node, name, spec);
   let doubtful = false;
   for (let generation = node.names.nextGeneration(name); generation < maxGenerations; generation++) {
     const outcome = await makeOne(node, name, spec, generation, !doubtful);
@@ -39,6 +40,7 @@ export async function createVolume(node: Node, name: string, raw: Readonly<Recor
     }
     if ('rival' in outcome) return refuseDifferent(node, name, options, outcome.rival);
     node.names.made(name, outcome.made);
+    warnOfEncrypted(node, name, options, outcome.made);
     // Its maker counts on it from the answer on: a restart while EC2 is down must not make dockerd forget it.
     await node.names.saved();
     if (doubtful) await refuseRivals(node, name);
@@ -50,6 +52,16 @@ export async function createVolume(node: Node, name: string, raw: Readonly<Recor
     why: `EC2 remembers ${maxGenerations} earlier volumes of this name`,
     todo: 'Choose another name, or wait until EC2 has forgotten them (about 12 hours)',
   });
+}
+
+function warnOfBeyond({ log }: Node, volume: string, performance: Performance): void {
+  const beyond = beyondLimits(performance);
+  if (beyond.length > 0) log.warn({ volume, beyond }, 'more than this version knows to be possible: EC2 decides');
+}
+
+function warnOfEncrypted({ log }: Node, volume: string, options: CreateOptions, { id, encrypted }: EbsVolume): void {
+  if (options.encrypted !== false || !encrypted) return;
+  log.warn({ volume, volumeId: id }, 'encrypted all the same: the account encrypts by default, or the snapshot is');
 }
 
 const whatIsShown = (node: Node, name: string): Promise<EbsVolume | undefined> =>

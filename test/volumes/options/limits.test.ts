@@ -1,5 +1,11 @@
 import { describe, expect, it } from 'vitest';
-import { limitViolation, type Performance, type VolumeType, volumeTypes } from '../../../src/volumes/options/limits.ts';
+import {
+  beyondLimits,
+  limitViolation,
+  type Performance,
+  type VolumeType,
+  volumeTypes,
+} from '../../../src/volumes/options/limits.ts';
 
 const asked = (type: VolumeType, more: Partial<Performance> = {}): Performance => ({
   type,
@@ -23,11 +29,14 @@ describe('sizes', () => {
     const iops = needsIops(type) ? 100 : undefined;
     expect(limitViolation(asked(type, { sizeGib: min, iops }))).toBeUndefined();
     expect(limitViolation(asked(type, { sizeGib: max, iops }))).toBeUndefined();
-    for (const sizeGib of [min - 1, max + 1]) {
-      expect(limitViolation(asked(type, { sizeGib, iops }))).toBe(
-        `size ${sizeGib} is outside ${min} to ${max} GiB of type ${type}`,
-      );
-    }
+    expect(limitViolation(asked(type, { sizeGib: min - 1, iops }))).toBe(
+      `size ${min - 1} is below ${min} GiB, the least of type ${type}`,
+    );
+    expect(beyondLimits(asked(type, { sizeGib: max, iops }))).toEqual([]);
+    expect(limitViolation(asked(type, { sizeGib: max + 1, iops }))).toBeUndefined();
+    expect(beyondLimits(asked(type, { sizeGib: max + 1, iops }))).toEqual([
+      `size ${max + 1} is above ${max} GiB, the most of type ${type}`,
+    ]);
   });
 });
 
@@ -40,11 +49,14 @@ describe('IOPS', () => {
     const sizeGib = 16384;
     expect(limitViolation(asked(type, { sizeGib, iops: min }))).toBeUndefined();
     expect(limitViolation(asked(type, { sizeGib, iops: max }))).toBeUndefined();
-    for (const iops of [min - 1, max + 1]) {
-      expect(limitViolation(asked(type, { sizeGib, iops }))).toMatch(
-        new RegExp(`^iops ${iops} is outside ${min} to ${max}`),
-      );
-    }
+    expect(limitViolation(asked(type, { sizeGib, iops: min - 1 }))).toBe(
+      `iops ${min - 1} is below ${min} IOPS, the least of type ${type}`,
+    );
+    expect(beyondLimits(asked(type, { iops: max }))).toEqual([]);
+    expect(limitViolation(asked(type, { iops: max + 1 }))).toBeUndefined();
+    expect(beyondLimits(asked(type, { iops: max + 1 }))).toEqual([
+      `iops ${max + 1} is above ${max} IOPS, the most of type ${type}`,
+    ]);
   });
 
   it.each<VolumeType>(['gp2', 'st1', 'sc1', 'standard'])('%s takes none', (type) => {
@@ -61,19 +73,20 @@ describe('IOPS', () => {
     ['io2', 1000, 8],
   ])('%s gives at most %i per GiB', (type, perGib, sizeGib) => {
     const most = perGib * sizeGib;
-    expect(limitViolation(asked(type, { sizeGib, iops: most }))).toBeUndefined();
-    expect(limitViolation(asked(type, { sizeGib, iops: most + 1 }))).toBe(
+    expect(beyondLimits(asked(type, { sizeGib, iops: most }))).toEqual([]);
+    expect(limitViolation(asked(type, { sizeGib, iops: most + 1 }))).toBeUndefined();
+    expect(beyondLimits(asked(type, { sizeGib, iops: most + 1 }))).toEqual([
       `type ${type} gives at most ${perGib} IOPS per GiB: ${most + 1} IOPS need ${sizeGib + 1} GiB`,
-    );
+    ]);
   });
 
   it('a gp3 has its first 3000 whatever its size', () => {
-    expect(limitViolation(asked('gp3', { sizeGib: 1, iops: 3000 }))).toBeUndefined();
-    expect(limitViolation(asked('gp3', { sizeGib: 1, iops: 3001 }))).toMatch(/need 7 GiB/);
+    expect(beyondLimits(asked('gp3', { sizeGib: 1, iops: 3000 }))).toEqual([]);
+    expect(beyondLimits(asked('gp3', { sizeGib: 1, iops: 3001 }))).toEqual([expect.stringMatching(/need 7 GiB/)]);
   });
 
   it('a size that a snapshot decides binds no ratio', () => {
-    expect(limitViolation(asked('io1', { iops: 64000 }))).toBeUndefined();
+    expect(beyondLimits(asked('io1', { iops: 64000 }))).toEqual([]);
   });
 });
 
@@ -81,17 +94,23 @@ describe('throughput', () => {
   it('gp3 takes 125 to 2000 MiB/s', () => {
     const enough = { sizeGib: 100, iops: 8000 };
     expect(limitViolation(asked('gp3', { ...enough, throughput: 125 }))).toBeUndefined();
-    expect(limitViolation(asked('gp3', { ...enough, throughput: 2000 }))).toBeUndefined();
-    for (const throughput of [124, 2001]) {
-      expect(limitViolation(asked('gp3', { ...enough, throughput }))).toMatch(/^throughput \d+ is outside 125 to 2000/);
-    }
+    expect(beyondLimits(asked('gp3', { ...enough, throughput: 2000 }))).toEqual([]);
+    expect(limitViolation(asked('gp3', { ...enough, throughput: 124 }))).toMatch(/^throughput 124 is below 125 MiB\/s/);
+    expect(limitViolation(asked('gp3', { iops: 80000, throughput: 2001 }))).toBeUndefined();
+    expect(beyondLimits(asked('gp3', { iops: 80000, throughput: 2001 }))).toEqual([
+      'throughput 2001 is above 2000 MiB/s, the most of type gp3',
+    ]);
   });
 
   it('gp3 gives a quarter MiB/s per IOPS', () => {
-    expect(limitViolation(asked('gp3', { throughput: 750 }))).toBeUndefined();
-    expect(limitViolation(asked('gp3', { throughput: 751 }))).toMatch(/751 MiB\/s need iops=3004$/);
-    expect(limitViolation(asked('gp3', { sizeGib: 100, iops: 4000, throughput: 1000 }))).toBeUndefined();
-    expect(limitViolation(asked('gp3', { sizeGib: 100, iops: 4000, throughput: 1001 }))).toMatch(/need iops=4004$/);
+    expect(beyondLimits(asked('gp3', { throughput: 750 }))).toEqual([]);
+    expect(beyondLimits(asked('gp3', { throughput: 751 }))).toEqual([
+      expect.stringMatching(/751 MiB\/s need iops=3004$/),
+    ]);
+    expect(beyondLimits(asked('gp3', { sizeGib: 100, iops: 4000, throughput: 1000 }))).toEqual([]);
+    expect(beyondLimits(asked('gp3', { sizeGib: 100, iops: 4000, throughput: 1001 }))).toEqual([
+      expect.stringMatching(/need iops=4004$/),
+    ]);
   });
 
   it.each(volumeTypes.filter((type) => type !== 'gp3'))('%s takes none', (type) => {

@@ -98,7 +98,7 @@ describe('names of options', () => {
 describe('values', () => {
   it.each([
     ['size', '0'],
-    ['size', '65537'],
+    ['size', '2147483648'],
     ['size', '-1'],
     ['size', '1.5'],
     ['size', '10TiB'],
@@ -106,9 +106,9 @@ describe('values', () => {
     ['size', '1e3'],
     ['type', 'gp4'],
     ['iops', '0'],
-    ['iops', '256001'],
+    ['iops', '2147483648'],
     ['iops', 'fast'],
-    ['throughput', '2001'],
+    ['throughput', '2147483648'],
     ['throughput', '0'],
     ['encrypted', 'maybe'],
     ['encrypted', 'constructor'],

@@ -286,6 +286,7 @@ describe('differences', () => {
     [{ kmsKeyId: 'alias/any' }],
     [{ availabilityZone: zone, fsType: 'ext4', subdirectory: 'data', uid: '1', mode: '750', tags: 'team=db' }],
     [{ mountOptions: 'noatime' }],
+    [{ encrypted: 'false' }],
   ])('finds none in %j', (raw) => {
     expect(asked(raw)).toEqual([]);
   });
@@ -295,7 +296,6 @@ describe('differences', () => {
     [{ type: 'gp2' }, 'type is gp3, asked gp2'],
     [{ iops: '4000' }, 'iops is 3000, asked 4000'],
     [{ throughput: '200' }, 'throughput is 125, asked 200'],
-    [{ encrypted: 'false' }, 'encrypted is true, asked false'],
     [{ kmsKeyId: 'b' }, 'KMS key is arn:aws:kms:eu-west-1:1:key/a-b, asked b'],
     [{ snapshotId: 'snap-01234567' }, 'snapshot is unset, asked snap-01234567'],
     [{ availabilityZone: 'eu-west-1b' }, 'availability zone is eu-west-1a, asked eu-west-1b'],

@@ -56,6 +56,37 @@ describe('createVolume', () => {
     expect(ids(ec2)).toEqual(['vol-1']);
   });
 
+  it('agrees with itself about encrypted=false, also where the account encrypts all the same', async () => {
+    const ec2 = new FakeEc2();
+    ec2.encryptsByDefault = true;
+    const node = await fakeNode(ec2);
+    const warn = vi.spyOn(node.log, 'warn');
+    for (const _ of ['first', 'again']) await played(createVolume(node, 'a', { encrypted: 'false' }));
+    expect(warn.mock.calls.map(([, text]) => text)).toEqual([
+      'encrypted all the same: the account encrypts by default, or the snapshot is',
+    ]);
+    expect([...ec2.volumes.values()]).toMatchObject([{ encrypted: true }]);
+  });
+
+  it('still tells apart encrypted=true from a volume that is not', async () => {
+    const ec2 = new FakeEc2();
+    const node = await fakeNode(ec2);
+    await played(createVolume(node, 'a', { encrypted: 'false' }));
+    expect(await failure(createVolume(node, 'a', { encrypted: 'true' }))).toMatchObject({ code: 'EXISTS_DIFFERENT' });
+  });
+
+  it('asks EC2 for more than this version knows to be possible, with a warning', async () => {
+    const ec2 = new FakeEc2();
+    const node = await fakeNode(ec2);
+    const warn = vi.spyOn(node.log, 'warn');
+    await played(createVolume(node, 'a', { size: '70000', iops: '90000' }));
+    expect(warn).toHaveBeenCalledWith(
+      { volume: 'a', beyond: [expect.stringMatching(/^size 70000/), expect.stringMatching(/^iops 90000/)] },
+      expect.stringContaining('EC2 decides'),
+    );
+    expect([...ec2.volumes.values()]).toMatchObject([{ sizeGib: 70000, iops: 90000 }]);
+  });
+
   it('makes no second volume of a name that is in another zone', async () => {
     const ec2 = new FakeEc2();
     await played(createVolume(await fakeNode(ec2, { instanceId: 'i-2', zone: 'eu-west-1b' }), 'a', {}));
