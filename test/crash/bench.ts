@@ -147,9 +147,13 @@ function brief({ record }: State): unknown {
 export const released = (state: State): boolean => state.volumes.length === 1 && free(state);
 /** EC2 has no such volume either. */
 export const absent = (state: State): boolean => state.volumes.length === 0 && free(state);
-/** EC2 keeps it under no name. */
+/** EC2 keeps it under no name; what is left of it here is the attachment under which the name went, for a while. */
 export const retained = (state: State): boolean =>
-  state.volumes.length === 1 && state.named.length === 0 && free(state);
+  state.volumes.length === 1 &&
+  state.named.length === 0 &&
+  !state.mounted &&
+  !state.directory &&
+  (free(state) || state.record?.removing === true);
 const free = ({ attachments, record, mounted, directory }: State): boolean =>
   attachments.length === 0 && record === undefined && !mounted && !directory;
 

@@ -39,7 +39,6 @@ const host: Methods<Required<Host>> = {
   unmount: 'changes',
   mountedAt: 'reads',
   filesystemUsage: 'reads',
-  filesystemFault: 'reads',
   mountedElsewhereBy: 'reads',
   lookElsewhere: 'reads',
   engineOf: 'reads',
@@ -72,8 +71,8 @@ export const knownSteps: ReadonlyMap<string, Effect> = new Map(
   ),
 );
 
-/** Programs that only look. */
-const readers = new Set(['exec.blkid', 'exec.dumpe2fs', 'exec.xfs_db', 'exec.blockdev']);
+/** Programs that only look: `node` is the worker that reads disks. */
+const readers = new Set(['exec.node', 'exec.blkid', 'exec.dumpe2fs', 'exec.xfs_db', 'exec.blockdev']);
 
 /** True where a crash at this point may leave another world than one at the point before it. */
 export function mayDiffer(point: string): boolean {

@@ -225,10 +225,6 @@ export class Machine implements Host {
     return `${mountpoint}/${subdirectory}`;
   }
 
-  async filesystemFault(): Promise<undefined> {
-    return undefined;
-  }
-
   unanswered(): [] {
     return [];
   }

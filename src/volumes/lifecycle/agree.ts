@@ -1,7 +1,10 @@
+import type { EbsVolume } from '../../ebs/types.ts';
+import { isCode } from '../../errors.ts';
 import { publish } from '../../events.ts';
 import type { Held } from '../state/held.ts';
 import { drop, keep, mountpointOf, type Node, quarantine } from '../state/node.ts';
 import { claim } from './claim.ts';
+import { confirmName } from './confirm-name.ts';
 import { finishDetach, isOurs, keyOf } from './detach.ts';
 import { isAnnounced } from './yield.ts';
 
@@ -27,11 +30,16 @@ async function settleAttaching(node: Node, held: Held): Promise<Held | undefined
   const disk = await node.host.findDevice(held.volume.id, held.device);
   const volume = await node.ec2.describeVolume(held.volume.id);
   const ours = volume?.attachments.find((each) => isOurs(keyOf(held), each));
-  if (ours !== undefined && disk !== undefined && ours.state !== 'detaching' && ours.state !== 'busy') {
-    const here = await keep(node, { ...held, phase: 'attached', attachTime: ours.attachTime });
-    const tags = volume?.tags ?? held.volume.tags;
-    const now = { ...here, volume: { ...here.volume, tags }, attachTime: ours.attachTime };
-    return keep(node, { ...now, volume: await claim(node, now, undefined, Promise.resolve()) });
+  const usable = ours !== undefined && disk !== undefined && ours.state !== 'detaching' && ours.state !== 'busy';
+  const named = usable ? await stillNamed(node, { ...held, attachTime: ours.attachTime }) : undefined;
+  if (ours !== undefined && named !== undefined) {
+    const here = await keep(node, {
+      ...held,
+      volume: { ...held.volume, tags: named.tags },
+      attachTime: ours.attachTime,
+    });
+    const now = { ...here, attachTime: ours.attachTime };
+    return keep(node, { ...now, phase: 'attached', volume: await claim(node, now, undefined, Promise.resolve()) });
   }
   if (ours === undefined && disk === undefined) {
     await quarantine(node, held, 'whether EC2 attached it there is not known');
@@ -41,6 +49,17 @@ async function settleAttaching(node: Node, held: Held): Promise<Held | undefined
   // On its way, or stuck, and nobody waits for it: it ends here, and whoever wants the volume attaches it anew.
   await finishDetach(node, await keep(node, { ...held, phase: 'detaching', attachTime: ours?.attachTime }));
   return undefined;
+}
+
+/** The volume of an attachment that was found to have taken effect, if it has its name; see {@link confirmName}. */
+async function stillNamed(node: Node, held: Held): Promise<EbsVolume | undefined> {
+  try {
+    const { volume } = await confirmName(node, held, Promise.resolve(undefined));
+    return volume?.id === held.volume.id ? volume : undefined;
+  } catch (error) {
+    if (isCode(error, 'AMBIGUOUS_NAME')) return undefined;
+    throw error;
+  }
 }
 
 async function compareWithKernel(node: Node, held: Held): Promise<Held | undefined> {

@@ -4,9 +4,11 @@ import { waitUntilCreated } from '../../ebs/volume-waits.ts';
 import { DriverError } from '../../errors.ts';
 import { type Fenced, type Takeover, takeOver } from '../../fencing/takeover.ts';
 import type { Held } from '../state/held.ts';
+import { nameOf } from '../state/lookup.ts';
 import { type Node, waiting } from '../state/node.ts';
 import { attachFree } from './attempt.ts';
 import { refuseWhileDraining } from './drain.ts';
+import { refuseForeign } from './foreign.ts';
 import { releaseLeftover } from './leftover.ts';
 import { roomHere } from './room.ts';
 
@@ -20,17 +22,21 @@ const maxRounds = 4;
  * NODE_FULL, EC2_*.
  */
 export async function acquire(node: Node, name: string, found: EbsVolume): Promise<Held> {
-  refuseForeign(node, name, found);
   let volume = found;
   let fenced: Fenced | undefined;
   let refusal: DriverError | undefined;
+  let freed = false;
   for (let round = 0; round < maxRounds; round++) {
+    refuseForeign(node, name, volume);
     const attachment = attachmentOf(volume);
-    if (attachment !== undefined) ({ volume, fenced } = await makeFree(node, name, volume, attachment));
-    else {
-      const outcome = await attachFree(node, name, await whenMade(node, name, volume), fenced);
+    if (attachment !== undefined) {
+      ({ volume, fenced } = await makeFree(node, name, volume, attachment));
+      freed = attachment.instanceId !== node.instanceId && nameOf(volume) === name;
+    } else {
+      const outcome = await attachFree(node, name, await whenMade(node, name, volume), fenced, freed);
       if ('held' in outcome) return outcome.held;
       ({ volume, refusal } = outcome);
+      freed = false;
       if (fenced !== undefined && attachmentOf(volume) !== undefined) {
         await node.fencing.audit.ended(fenced.subject, `lost: ${attachmentOf(volume)?.instanceId} was quicker`);
       }
@@ -43,34 +49,6 @@ export async function acquire(node: Node, name: string, found: EbsVolume): Promi
     tried: `attach ${volume.id} to ${node.instanceId}`,
     why: `it was attached or detached by somebody else each time it seemed free${refusal === undefined ? '' : `; EC2 said last: ${refusal.parts.why}`}`,
     todo: 'Find out which other instance wants it (get shows its owner), stop that, and try again',
-  });
-}
-
-/** Refuses a volume that cannot come here, whoever has it. @throws DriverError WRONG_ZONE; ATTACHED_ELSEWHERE for Multi-Attach. */
-export function refuseForeign(node: Node, name: string, volume: EbsVolume): void {
-  refuseOtherZone(node, name, volume);
-  refuseMultiAttach(node, name, volume);
-}
-
-function refuseOtherZone(node: Node, name: string, volume: EbsVolume): void {
-  if (volume.zone === node.zone) return;
-  throw new DriverError('WRONG_ZONE', {
-    volume: name,
-    tried: `attach ${volume.id} to ${node.instanceId}`,
-    why: `it is in ${volume.zone} and this node is in ${node.zone}; a disk cannot leave its zone`,
-    todo: `Run the container on a node in ${volume.zone}, or copy the volume to ${node.zone} through a snapshot`,
-  });
-}
-
-/** EC2 lets several instances attach such a volume: its AttachVolume is no compare-and-swap, and keeps nobody out. */
-function refuseMultiAttach(node: Node, name: string, { id, multiAttach, attachments }: EbsVolume): void {
-  if (!multiAttach) return;
-  const owners = attachments.map(({ instanceId }) => instanceId).join(' and ');
-  throw new DriverError('ATTACHED_ELSEWHERE', {
-    volume: name,
-    tried: `attach ${id} to ${node.instanceId}`,
-    why: `it is a Multi-Attach volume, attached to ${owners || 'no instance now'}: others may attach it at any time, and its filesystem has one writer`,
-    todo: 'Detach it everywhere and turn Multi-Attach off',
   });
 }
 
@@ -96,7 +74,8 @@ async function makeFree(node: Node, name: string, volume: EbsVolume, attachment:
   );
 }
 
-async function whenMade(node: Node, name: string, volume: EbsVolume): Promise<EbsVolume> {
+/** The volume once EC2 has made it. @throws DriverError EC2_INCORRECT_STATE for one whose data is lost. */
+export async function whenMade(node: Node, name: string, volume: EbsVolume): Promise<EbsVolume> {
   if (volume.state === 'error') {
     throw new DriverError('EC2_INCORRECT_STATE', {
       volume: name,

@@ -5,9 +5,12 @@ import { DriverError, type ErrorCode, isCode } from '../../errors.ts';
 import { publish, stopwatch } from '../../events.ts';
 import type { Fenced } from '../../fencing/takeover.ts';
 import type { Held } from '../state/held.ts';
+import { noSuchVolume } from '../state/lookup.ts';
 import { drop, keep, type Node, quarantine, waiting } from '../state/node.ts';
 import { claim } from './claim.ts';
-import { isOurs } from './detach.ts';
+import { confirmName } from './confirm-name.ts';
+import { finishDetach, isOurs } from './detach.ts';
+import { refuseForeign } from './foreign.ts';
 import { nodeFull, takeName } from './room.ts';
 
 /** EC2 is read during an attach only to notice that it failed: the disk announces itself here. */
@@ -17,11 +20,11 @@ const staleMs = 1000;
 const modifyingMs = [1000, 2000, 4000, 8000, 10_000];
 const surveyFailed = 'what is attached to this instance could not be read anew';
 
-/** `refusal`: why EC2 did not attach it, in EC2's own words. */
+/** `refusal`: why EC2 did not attach it, in EC2's own words; undefined where it did, and the name was not its own. */
 type AttachOutcome = { readonly held: Held } | NotAttached;
 interface NotAttached {
   readonly volume: EbsVolume;
-  readonly refusal: DriverError;
+  readonly refusal: DriverError | undefined;
 }
 
 /** Refusals that prove that this AttachVolume took no effect. After any other error it may have. */
@@ -38,42 +41,73 @@ const refusals: readonly ErrorCode[] = [
 ];
 
 /**
- * One AttachVolume: the compare-and-swap, for a volume that seems free.
- * @returns the volume in phase attached, its disk present; the volume as it is when somebody else has it, when the name
- * was bad, or when EC2 gave the attachment up. @throws DriverError NODE_FULL, STILL_WORKING, EC2_*.
+ * One AttachVolume: the compare-and-swap, for a volume that seems free; and under it a look whether it still has the name.
+ * @returns the volume in phase attached, its disk present; the volume as it is when somebody else has it, when the device
+ * name was bad, or when EC2 gave the attachment up; another volume that has the name now.
+ * @param seenFree true when EC2 has just shown the volume with its name and the end of another's attachment. Nobody can
+ * have taken the name off since: that takes an attachment, which is held for longer than reads lag. No look is made then.
+ * @throws DriverError NO_SUCH_VOLUME when no volume has the name any more; AMBIGUOUS_NAME; NODE_FULL, STILL_WORKING, EC2_*.
  */
 export async function attachFree(
   node: Node,
   name: string,
   volume: EbsVolume,
   fenced: Fenced | undefined,
+  seenFree = false,
 ): Promise<AttachOutcome> {
   const attaching = await reserve(node, name, volume);
   const seconds = stopwatch();
-  try {
-    const attachment = await sendAttach(node, attaching);
-    if ('volume' in attachment) {
-      await drop(node, name);
-      return attachment;
-    }
-    const held = { ...attaching, attachTime: attachment.attachTime };
-    await keep(node, held);
-    if (fenced !== undefined) await node.fencing.audit.ended(fenced.subject, `attached to ${node.instanceId}`);
-    const disk = waitForDisk(node, held);
-    const [givenUp, claimed] = await Promise.all([disk, claim(node, held, fenced, disk)]);
-    if (givenUp === undefined) {
-      publish('attach', { seconds: seconds() });
-      return { held: await keep(node, { ...held, volume: claimed, phase: 'attached' }) };
-    }
-    await quarantine(node, held, 'EC2 gave up an attachment under it');
-    await drop(node, name);
-    return { volume: givenUp, refusal: neverAttached(node, name, givenUp) };
-  } catch (error) {
+  const attachment = await sendAttach(node, attaching).catch(async (error: unknown) => {
     // What may have taken effect stays in the journal, and the keeper settles it with EC2.
     if (isCode(error, ...refusals)) await drop(node, name);
     else node.scheduleRelease(name, 0);
     throw error;
+  });
+  if ('volume' in attachment) {
+    await drop(node, name);
+    return attachment;
   }
+  try {
+    const held = { ...attaching, attachTime: attachment.attachTime };
+    await keep(node, held);
+    if (fenced !== undefined) await node.fencing.audit.ended(fenced.subject, `attached to ${node.instanceId}`);
+    const outcome = await settle(node, held, fenced, seenFree ? volume : undefined);
+    if ('held' in outcome) publish('attach', { seconds: seconds() });
+    return outcome;
+  } catch (error) {
+    node.scheduleRelease(name, 0);
+    throw error;
+  }
+}
+
+/** From AttachVolume's answer to a disk that is here, under a name that is its own. */
+async function settle(
+  node: Node,
+  held: Held & { readonly attachTime: string },
+  fenced: Fenced | undefined,
+  seen: EbsVolume | undefined,
+): Promise<AttachOutcome> {
+  const disk = waitForDisk(node, held);
+  const confirmed = seen === undefined ? confirmName(node, held, disk) : Promise.resolve({ volume: seen });
+  const named = confirmed.then(async ({ volume }) => {
+    if (volume?.id !== held.volume.id) return { volume };
+    refuseForeign(node, held.name, volume);
+    return { volume: await claim(node, { ...held, volume }, fenced, disk) };
+  });
+  const [givenUp, { volume }] = await Promise.all([disk, named]);
+  if (givenUp !== undefined) {
+    await quarantine(node, held, 'EC2 gave up an attachment under it');
+    await drop(node, held.name);
+    return { volume: givenUp, refusal: neverAttached(node, held.name, givenUp) };
+  }
+  if (volume?.id === held.volume.id) return { held: await keep(node, { ...held, volume, phase: 'attached' }) };
+  node.log.warn(
+    { volume: held.name, volumeId: held.volume.id, now: volume?.id },
+    'it had lost its name before it was attached here: it is given back',
+  );
+  await finishDetach(node, await keep(node, { ...held, phase: 'detaching' }));
+  if (volume === undefined) throw noSuchVolume(held.name, 'attach it');
+  return { volume, refusal: undefined };
 }
 
 /** Journals the attempt before it is made, under a device name of its own. */

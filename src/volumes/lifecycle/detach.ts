@@ -52,8 +52,10 @@ export async function detachIdle(node: Node, held: Held): Promise<void> {
   await waiting(node, name, `EC2 to detach ${volume.id} (${device})`, async () => {
     await tagClean(node, held);
     const seconds = stopwatch();
+    const wasHere = (await node.host.findDevice(volume.id, device)) !== undefined;
     if (await sendDetach(node, held)) {
       await waitUntilGone(node, held);
+      if (wasHere) node.names.freed(name, volume.id);
       publish('detach', { seconds: seconds() });
     } else await quarantine(node, held, 'its last attachment was not ended by this node');
   });

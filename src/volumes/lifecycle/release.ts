@@ -10,11 +10,23 @@ type ReleaseOutcome = 'done' | 'held' | { readonly blockedBy: string };
  * step. Runs in the volume's queue.
  */
 export async function release(node: Node, name: string): Promise<ReleaseOutcome> {
+  const outcome = await idle(node, name);
+  const held = node.held.get(name);
+  if (outcome !== 'done' || held === undefined) return outcome;
+  await detachIdle(node, await keep(node, { ...unmounted(held), phase: 'detaching' }));
+  return 'done';
+}
+
+/**
+ * The first half of {@link release}: nothing on this machine uses the volume any more, and it stays attached, if it is.
+ * Runs in the volume's queue.
+ */
+export async function idle(node: Node, name: string): Promise<ReleaseOutcome> {
   const held = await agree(node, name);
   if (held === undefined) return 'done';
   if (held.holders.length > 0) return 'held';
   const blockedBy = await makeIdle(node, held);
   if (blockedBy !== undefined) return { blockedBy };
-  await detachIdle(node, await keep(node, { ...unmounted(held), phase: 'detaching' }));
+  if (held.phase === 'mounted') await keep(node, unmounted(held));
   return 'done';
 }

@@ -8,6 +8,7 @@ import { beyondLimits, type Performance } from '../options/limits.ts';
 import { encodeName } from '../options/names.ts';
 import { type CreateOptions, parseOptions } from '../options/options.ts';
 import { clientToken, differences, planVolume } from '../options/plan.ts';
+import { heldAs } from '../state/held.ts';
 import { type Node, waiting } from '../state/node.ts';
 
 /** EC2 makes a volume in 1.5 s (median; 4 s at p99, aws-ebs-csi-driver): looking earlier only costs calls. */
@@ -27,7 +28,7 @@ export async function createVolume(node: Node, name: string, raw: Readonly<Recor
   const options = parseOptions(name, raw);
   if (options.overwriteFs) node.log.warn({ volume: name }, 'overwriteFs has no effect: only a blank disk is formatted');
   const spec = planVolume(name, options, node.settings, node.zone);
-  const existing = node.held.get(name)?.volume ?? (await whatIsShown(node, name));
+  const existing = heldAs(node.held, name)?.volume ?? (await whatIsShown(node, name));
   if (existing !== undefined) return refuseDifferent(node, name, options, existing);
   warnOfBeyond(node, name, spec);
   let doubtful = false;

@@ -1,7 +1,7 @@
 import { tagKeys } from '../../ebs/tags.ts';
 import type { EbsVolume } from '../../ebs/types.ts';
 import { attachmentOf } from '../../ebs/volume-record.ts';
-import type { Held } from '../state/held.ts';
+import { type Held, heldAs } from '../state/held.ts';
 import type { LocalState } from '../state/local.ts';
 import { nameOf, noSuchVolume } from '../state/lookup.ts';
 import type { Node } from '../state/node.ts';
@@ -99,7 +99,7 @@ export interface Showing {
  * @throws DriverError NO_SUCH_VOLUME if EC2 says there is none.
  */
 export async function get({ local, unmet, connected }: Showing, name: string): Promise<VolumeInfo> {
-  const here = local.held.get(name);
+  const here = heldAs(local.held, name);
   if (here !== undefined) return heldInfo(here, here.instanceId, local.waits.get(name));
   const { value, stale } = (await fromMemory(local, unmet, name)) ?? (await connected((node) => seen(node, name)));
   return remoteInfo(name, value, local.waits.get(name), stale);
@@ -107,7 +107,7 @@ export async function get({ local, unmet, connected }: Showing, name: string): P
 
 /** The directory of a volume mounted here, or "" when it is not mounted. @throws DriverError NO_SUCH_VOLUME */
 export async function path({ local, unmet, connected }: Showing, name: string): Promise<string> {
-  const here = local.held.get(name);
+  const here = heldAs(local.held, name);
   if (here !== undefined) return here.directory ?? '';
   if ((await fromMemory(local, unmet, name)) === undefined) await connected((node) => seen(node, name));
   return '';
@@ -139,6 +139,7 @@ export async function list({ local, unmet, connected }: Showing): Promise<Listed
     why === undefined ? await connected(({ lookup }) => lookup.list()) : { value: known, stale: why };
   // dockerd takes nothing but names and mountpoints from a list (moby daemon/volume/drivers/adapter.go).
   if (stale !== undefined) log.warn({ op: 'list', stale }, 'the list may be out of date');
-  const all = new Set([...held.keys(), ...volumes.flatMap((volume) => nameOf(volume) ?? [])]);
-  return [...all].sort().map((name) => ({ name, mountpoint: held.get(name)?.directory }));
+  const here = [...held.keys()].filter((name) => heldAs(held, name) !== undefined);
+  const all = new Set([...here, ...volumes.flatMap((volume) => nameOf(volume) ?? [])]);
+  return [...all].sort().map((name) => ({ name, mountpoint: heldAs(held, name)?.directory }));
 }

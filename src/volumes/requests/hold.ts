@@ -1,10 +1,11 @@
-import { DriverError } from '../../errors.ts';
+import type { EbsVolume } from '../../ebs/types.ts';
+import { attachmentOf } from '../../ebs/volume-record.ts';
+import { DriverError, isCode } from '../../errors.ts';
 import { adoptMounted } from '../lifecycle/adopt.ts';
 import { agree, unmounted } from '../lifecycle/agree.ts';
 import { acquire } from '../lifecycle/attach.ts';
 import { unmountOurs } from '../lifecycle/detach.ts';
 import { refuseWhileDraining } from '../lifecycle/drain.ts';
-import { refuseFailed } from '../lifecycle/faults.ts';
 import { mountHeld } from '../lifecycle/mount.ts';
 import type { Held } from '../state/held.ts';
 import { addHolder, type Holder, removeHolder } from '../state/holders.ts';
@@ -86,26 +87,41 @@ export async function countedMount<T>(
 /** The volume mounted here, whatever that takes. */
 async function bringUp(node: Node, name: string): Promise<Held> {
   const held = await agree(node, name);
-  if (held?.phase === 'mounted') return whole(node, held);
+  if (held?.phase === 'mounted') return held;
   if (held !== undefined) return mountHeld(node, held);
-  const volume = await findVolume(node, name);
-  if (volume === undefined) throw noSuchVolume(name, 'mount it');
-  const adopted = await adoptMounted(node, name, volume);
-  if (adopted !== undefined) return adopted.phase === 'mounted' ? whole(node, adopted) : mountHeld(node, adopted);
-  const acquired = await acquire(node, name, volume);
+  const acquired = (await acquireKnown(node, name)) ?? (await acquireFound(node, name));
+  if (acquired.phase === 'mounted') return acquired;
   // A mount of an earlier attachment may be in the way.
   return mountHeld(node, (await agree(node, name)) ?? acquired);
 }
 
-/** A mounted volume that can be written to: one that cannot, and that nobody holds, is mounted anew. @throws DriverError FILESYSTEM_FAILED */
-async function whole(node: Node, held: Held): Promise<Held> {
+/**
+ * Attaches the volume that this node knows by the name, without a look before: the one after the attach tells whether it
+ * is the right one. Undefined when it is not known, not likely to be had at once, or not there any more.
+ */
+async function acquireKnown(node: Node, name: string): Promise<Held | undefined> {
+  const known = node.names.known(name)?.value;
+  if (known === undefined || !isLikelyFree(node, known)) return undefined;
+  // Its record is lost: what became of it, EC2 and the mounts tell.
+  if ((await node.host.attachedVolumeIds()).has(known.id)) return undefined;
   try {
-    await refuseFailed(node, held);
-    return held;
+    return await acquire(node, name, known);
   } catch (error) {
-    if (held.holders.length > 0 || (await unmountOurs(node, held)) !== undefined) throw error;
-    return mountHeld(node, await keep(node, unmounted(held)));
+    // The name may mean another volume by now.
+    if (isCode(error, 'EC2_NO_SUCH_VOLUME', 'NO_SUCH_VOLUME')) return undefined;
+    throw error;
   }
+}
+
+function isLikelyFree({ zone }: Node, known: EbsVolume): boolean {
+  const free = known.state === 'available' && attachmentOf(known) === undefined;
+  return free && known.zone === zone && !known.multiAttach;
+}
+
+async function acquireFound(node: Node, name: string): Promise<Held> {
+  const volume = await findVolume(node, name);
+  if (volume === undefined) throw noSuchVolume(name, 'mount it');
+  return (await adoptMounted(node, name, volume)) ?? acquire(node, name, volume);
 }
 
 /** Ends a holder; with the last one the filesystem is unmounted at once and the detach lingers. */

@@ -1,11 +1,11 @@
 import { tagKeys } from '../../ebs/tags.ts';
 import type { EbsVolume } from '../../ebs/types.ts';
-import { attachmentOf, ownerText } from '../../ebs/volume-record.ts';
+import { visibilityMs } from '../../ebs/volume-record.ts';
 import { DriverError, isCode } from '../../errors.ts';
 import { adoptMounted } from '../lifecycle/adopt.ts';
-import { releaseLeftover } from '../lifecycle/leftover.ts';
-import { release } from '../lifecycle/release.ts';
-import { findVolume, type Node, waiting } from '../state/node.ts';
+import { idle, release } from '../lifecycle/release.ts';
+import { type Node, waiting } from '../state/node.ts';
+import { detachedHere, retain } from './retain.ts';
 
 /**
  * Removes a volume as the onRemove setting says. One that EC2 says is not there is success.
@@ -19,25 +19,33 @@ export async function removeVolume(node: Node, name: string): Promise<void> {
     // What could not be let go now is tried again: letting go has taken the release off the keeper's hands.
     const left = node.held.get(name);
     if (left === undefined) node.waits.delete(name);
-    else if (left.holders.length === 0) node.scheduleRelease(name, 1000);
+    // Whoever looked before the name went and attaches after this looks again, and no read shows the name to them then.
+    else if (left.holders.length === 0) node.scheduleRelease(name, left.removing ? visibilityMs : 1000);
   }
 }
 
 async function removeFree(node: Node, name: string): Promise<void> {
-  const volume = await findVolume(node, name);
+  const volume = await waiting(node, name, 'EC2 to tell which EBS volume has this name', () =>
+    node.lookup.findSurely(name),
+  );
   if (volume === undefined) return;
   if ((await adoptMounted(node, name, volume)) !== undefined)
     throw inUseHere(name, node.instanceId, 'it is mounted on this node for somebody whose record is lost');
-  const free = await detachedHere(node, name, volume);
   const { onRemove } = node.settings;
-  if (onRemove === 'snapshot') await snapshotFirst(node, name, free);
-  if (onRemove === 'retain') await retain(node, name, free);
-  else await deleteVolume(node, name, free);
-  node.names.removed(name, free);
-  node.log.info({ volume: name, volumeId: free.id, onRemove }, 'removed');
+  if (onRemove === 'retain') await retain(node, name, volume);
+  else {
+    const free = await detachedHere(node, name, volume);
+    if (onRemove === 'snapshot') await snapshotFirst(node, name, free);
+    await deleteVolume(node, name, free);
+  }
+  node.names.removed(name, volume);
+  node.log.info({ volume: name, volumeId: volume.id, onRemove }, 'removed');
 }
 
-/** Ends what this node still has of the volume, a linger at once; refuses while somebody holds it. */
+/**
+ * Ends what this node still has of the volume, a linger at once; refuses while somebody holds it. A volume that is to be
+ * retained stays attached: the attachment is the lock under which its name goes.
+ */
 async function letGo(node: Node, name: string): Promise<void> {
   const held = node.held.get(name);
   if (held === undefined) return;
@@ -46,7 +54,8 @@ async function letGo(node: Node, name: string): Promise<void> {
     throw inUseHere(name, node.instanceId, `it is mounted on this node for ${who.join(', ')}`);
   }
   node.cancelRelease(name);
-  const outcome = await release(node, name);
+  const keepsLock = node.settings.onRemove === 'retain' && !held.removing;
+  const outcome = await (keepsLock ? idle(node, name) : release(node, name));
   if (typeof outcome === 'string') return;
   throw inUseHere(name, node.instanceId, `${outcome.blockedBy} on this node`);
 }
@@ -57,18 +66,6 @@ function inUseHere(name: string, instanceId: string, why: string): DriverError {
     tried: 'remove it',
     why,
     todo: `Stop the container that uses it on ${instanceId}, then remove it again`,
-  });
-}
-
-async function detachedHere(node: Node, name: string, volume: EbsVolume): Promise<EbsVolume> {
-  const attachment = attachmentOf(volume);
-  if (attachment === undefined) return volume;
-  if (attachment.instanceId === node.instanceId) return releaseLeftover(node, name, volume, attachment);
-  throw new DriverError('ATTACHED_ELSEWHERE', {
-    volume: name,
-    tried: `remove ${volume.id}`,
-    why: `it is attached to ${ownerText(attachment)} as ${attachment.device} (${attachment.state})`,
-    todo: `Stop the containers that use it on ${attachment.instanceId ?? 'that resource'}, then remove it again`,
   });
 }
 
@@ -89,13 +86,4 @@ async function snapshotFirst(node: Node, name: string, volume: EbsVolume): Promi
     }),
   );
   node.log.info({ volume: name, volumeId: volume.id, snapshotId }, 'snapshot taken before removing');
-}
-
-/** The new tag first: a crash between the two leaves a volume that is still found, and a second remove finishes. */
-async function retain(node: Node, name: string, volume: EbsVolume): Promise<void> {
-  const retained = volume.tags[tagKeys.name] ?? name;
-  await waiting(node, name, `EC2 to tag ${volume.id} as retained`, async () => {
-    await node.ec2.createTags(volume.id, { [tagKeys.retained]: retained });
-    await node.ec2.deleteTags(volume.id, { [tagKeys.name]: undefined });
-  });
 }

@@ -29,6 +29,17 @@ export interface Held {
   /** The directory callers use; undefined unless mounted. */
   readonly directory: string | undefined;
   readonly holders: readonly Holder[];
+  /**
+   * True once this node takes the name off the volume, or has: what is left of it here ends, and tells nothing of the
+   * volume that has the name.
+   */
+  readonly removing?: true | undefined;
+}
+
+/** The record of the volume that has a name; one whose name is being taken off is none. */
+export function heldAs(held: ReadonlyMap<string, Held>, name: string): Held | undefined {
+  const record = held.get(name);
+  return record?.removing ? undefined : record;
 }
 
 /** The record that follows on another, with the time when its phase began: now, unless it was in it already. */

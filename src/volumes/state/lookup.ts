@@ -1,10 +1,15 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import { tagKeys } from '../../ebs/tags.ts';
 import type { CallOptions, EbsVolume, Ec2 } from '../../ebs/types.ts';
+import { visibilityMs } from '../../ebs/volume-record.ts';
 import { DriverError } from '../../errors.ts';
 import { decodeName, encodeName } from '../options/names.ts';
 import { ambiguous } from './duplicates.ts';
 import type { NameMemory } from './memory.ts';
 import { type Answer, createView, type Seen } from './view.ts';
+
+/** How often a name is looked for that EC2 does not show yet. */
+const againMs = 2000;
 
 /** From a name to its EBS volume: reads of EC2, corrected by what this node remembers of names (memory.ts). */
 export interface Lookup {
@@ -13,6 +18,11 @@ export interface Lookup {
    * @throws DriverError AMBIGUOUS_NAME when there are several; EC2_* when EC2 cannot be asked: never "absent" then.
    */
   find(name: string): Promise<EbsVolume | undefined>;
+  /**
+   * The same for whoever answers that there is none: that is believed of a name whose last volume is known to be gone; else
+   * only once no read can be from before a volume came.
+   */
+  findSurely(name: string): Promise<EbsVolume | undefined>;
   /**
    * The same by what EC2 shows alone, for whoever makes volumes: one that was just made here and is not shown may be
    * behind, or removed by another node, and only a repeated CreateVolume tells.
@@ -23,6 +33,12 @@ export interface Lookup {
    * asked the last positive answer is given, however old, also of an earlier daemon.
    */
   look(name: string): Promise<Seen<EbsVolume> | undefined>;
+  /**
+   * A look for whoever has attached the volume that had the name: that volume as EC2 shows it now, by its id where its
+   * name does not show it, and what has the name.
+   * @throws DriverError as {@link find} does.
+   */
+  again(name: string, volumeId: string): Promise<{ seen: EbsVolume | undefined; named: EbsVolume | undefined }>;
   /** All volumes of the cluster, as EC2 lists them now; what their names mean is remembered. @throws DriverError EC2_* */
   all(): Promise<EbsVolume[]>;
   /** All volumes of the cluster that have not been removed, read and remembered as {@link look} does. */
@@ -85,8 +101,19 @@ export function createLookup(ec2: Ec2, memory: NameMemory, now: () => number = (
 
   return {
     find: (name) => read(name, {}),
+    async findSurely(name) {
+      for (let waited = 0; ; waited += againMs) {
+        const volume = await read(name, {});
+        if (volume !== undefined || memory.isEnded(name) || waited >= visibilityMs) return volume;
+        await sleep(againMs);
+      }
+    },
     shown: (name) => read(name, {}, false),
     look: (name) => view.look(name),
+    async again(name, volumeId) {
+      const named = await read(name, {});
+      return { named, seen: named?.id === volumeId ? named : await ec2.describeVolume(volumeId) };
+    },
     all: () => readAll({}),
     async list() {
       const { value, ...seen } = (await listing.look('')) ?? { value: [] };

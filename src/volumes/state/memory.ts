@@ -32,6 +32,8 @@ export interface NameMemory {
   learn(name: string, volume: EbsVolume | undefined, read?: boolean): void;
   /** Notes what a listing of the cluster says a name means: where there is no room, names that callers asked for stay. */
   listed(name: string, volume: EbsVolume): void;
+  /** Notes that this node has detached the volume of a name, and that its disk has gone. */
+  freed(name: string, volumeId: string): void;
   /** Notes a volume that this node has made: a read that does not list it yet is not believed. */
   made(name: string, volume: EbsVolume): void;
   /** Notes what a read has shown of a name, in whatever state: from then on reads are believed about what was made here. */
@@ -112,6 +114,11 @@ export function createNameMemory(
     },
     listed(name, volume) {
       if (known.has(name) || known.size < knownAtMost) note(name, volume, false, false);
+    },
+    freed(name, volumeId) {
+      const entry = live(name);
+      if (entry?.value.id !== volumeId) return;
+      note(name, { ...entry.value, state: 'available', attachments: [] }, false, true);
     },
     made(name, volume) {
       made.set(name, { volume, at: now(), shown: false });

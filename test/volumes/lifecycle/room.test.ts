@@ -21,11 +21,13 @@ async function bench(maximum: number | undefined, kind: 'shared' | 'dedicated' =
 
 describe('a node that has lost its journal', () => {
   it('gives a volume no name that its tags say it had here', async () => {
-    const { ec2, mount } = await bench(undefined);
+    const { ec2, node } = await bench(undefined);
+    node.kill();
     const first = ec2.volumes.get('vol-1');
     Object.assign(first?.tags ?? {}, { [tagKeys.clean]: 'i-1 /dev/xvdba 2026-01-01T00:00:00.000Z' });
     const second = ec2.volumes.get('vol-2');
     Object.assign(second?.tags ?? {}, { [tagKeys.clean]: 'i-2 /dev/xvdbc 2026-01-01T00:00:00.000Z' });
+    const { mount } = verbs(await fakeNode(ec2));
     await mount('a', '1');
     await mount('b', '1');
     const devices = ['vol-1', 'vol-2'].map((id) => ec2.volumes.get(id)?.attachments[0]?.device);

@@ -82,6 +82,7 @@ describe('fence explain', () => {
     const { fence, elsewhere, driver } = await bench({}, { maximum: 0 });
     const { volume } = await elsewhere();
     volume.multiAttach = true;
+    await played(driver.get('a'));
     const expectTheSame = async (name: string, why: string) => {
       const error = await failure(driver.mount(name, 'id-1'));
       expect(error).toMatchObject({ parts: { why: expect.stringContaining(why) } });

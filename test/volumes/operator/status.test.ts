@@ -2,6 +2,7 @@ import { pino } from 'pino';
 import { beforeEach, describe, expect, it, onTestFinished, vi } from 'vitest';
 import about from '../../../package.json' with { type: 'json' };
 import { loadSettings } from '../../../src/config.ts';
+import { tagKeys } from '../../../src/ebs/tags.ts';
 import { DriverError } from '../../../src/errors.ts';
 import type { NoticeListener } from '../../../src/host/notices.ts';
 import { openDriver } from '../../../src/volumes/driver.ts';
@@ -110,7 +111,6 @@ describe('the status of a node', () => {
       since: mountedAt,
       waitingFor: undefined,
       ghost: false,
-      fault: undefined,
       usage: { bytes: { total: 100, used: 40, available: 55 }, inodes: { total: 10, used: 3 } },
     });
   });
@@ -153,7 +153,6 @@ describe('the status of a node', () => {
         since,
         waitingFor: expect.stringMatching(/^step 1 of 3 of takeover f-\w+: a second look/),
         ghost: false,
-        fault: undefined,
         usage: undefined,
       },
     ]);
@@ -168,15 +167,6 @@ describe('the status of a node', () => {
       fencesDone: { decisions: { 'instance-not-running stopped take': expect.any(Number) } },
     });
     expect(await shown('b')).toBeUndefined();
-  });
-
-  it('says how the filesystem of a volume has failed', async () => {
-    const { mounted, shown, host } = await bench();
-    await mounted('a', 'id-1');
-    expect((await shown('a'))?.fault).toBeUndefined();
-    host.faults.set('/ebs/volumes/a', 'shut down');
-    await pass(16_000);
-    expect((await shown('a'))?.fault).toMatch(/shut its filesystem down/);
   });
 
   it('calls a volume a ghost whose disk is gone, or another one', async () => {
@@ -212,7 +202,7 @@ describe('the status of a node', () => {
     const { ec2, host, mounted, driver } = await bench();
     await mounted('a', 'id-1');
     host.hung.add('/ebs/volumes/a');
-    await played(driver.create('b', {}));
+    ec2.addVolume({ tags: { [tagKeys.cluster]: 'default', [tagKeys.name]: 'b' } });
     const looking = Promise.withResolvers<void>();
     const find = ec2.findVolumes.bind(ec2);
     ec2.findVolumes = async (...given) => {

@@ -16,8 +16,8 @@ describe('mounting', () => {
     expect(node.held.get('a')).toMatchObject({ phase: 'mounted', directory: `${target}/data`, bootId: 'boot-1' });
     expect(journal.records.get('a')).toEqual(node.held.get('a'));
     expect(ec2.calls.map(({ method }) => method)).toEqual([
-      'findVolumes',
       'attachVolume',
+      'findVolumes',
       'createTags',
       'createTags',
       'createTags',
@@ -31,7 +31,7 @@ describe('mounting', () => {
     await pass(10_000);
     ec2.calls.length = 0;
     await mount('a', 'id-2');
-    expect(ec2.calls.map(({ method }) => method)).toEqual(['findVolumes', 'attachVolume', 'createTags']);
+    expect(ec2.calls.map(({ method }) => method)).toEqual(['attachVolume', 'findVolumes', 'createTags']);
     await unmount('a', 'id-2');
     await pass(10_000);
     expect(ec2.calls.map(({ method }) => method).slice(3)).toEqual(['createTags', 'detachVolume']);

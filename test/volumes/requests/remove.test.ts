@@ -63,6 +63,83 @@ describe('removing', () => {
     expect(await node.lookup.find('a')).toBeUndefined();
   });
 
+  it('retains it under an attachment of its own, which it keeps for as long as reads may lag', async () => {
+    const { remove, create, mount, ec2, node } = await bench({ onRemove: 'retain' });
+    await remove('a');
+    expect(ec2.calls.map(({ method }) => method).filter((method) => !/^(find|describe)/.test(method))).toEqual([
+      'attachVolume',
+      'createTags',
+      'createTags',
+      'deleteTags',
+    ]);
+    expect(ec2.volumes.get('vol-1')?.attachments).toMatchObject([{ instanceId: 'i-1' }]);
+    await pass(19_000);
+    expect(ec2.volumes.get('vol-1')?.attachments).toHaveLength(1);
+    await pass(6000);
+    expect(ec2.volumes.get('vol-1')?.attachments).toEqual([]);
+    expect([node.held.size, node.waits.size]).toEqual([0, 0]);
+    await create('a');
+    await remove('a');
+    // What is left of it here stands in nobody's way.
+    await create('a');
+    await mount('a', 'id-1');
+    expect(node.held.get('a')).toMatchObject({ volume: { id: 'vol-3' }, phase: 'mounted' });
+    expect(ec2.volumes.get('vol-2')?.attachments).toEqual([]);
+  });
+
+  it('retains at once one that lingers here', async () => {
+    const { remove, mount, unmount, ec2, host } = await bench({ onRemove: 'retain' });
+    await mount('a', 'id-1');
+    await unmount('a', 'id-1');
+    ec2.calls.length = 0;
+    await remove('a');
+    expect(ec2.calls.map(({ method }) => method)).toEqual(['findVolumes', 'createTags', 'deleteTags']);
+    expect(host.mounted.size).toBe(0);
+    await pass(30_000);
+    expect(ec2.volumes.get('vol-1')?.attachments).toEqual([]);
+  });
+
+  it('retains none of another zone, where it cannot be locked, and says where to', async () => {
+    const { ec2 } = await bench({ onRemove: 'retain' });
+    const other = await fakeNode(ec2, { instanceId: 'i-2', zone: 'eu-west-1b', settings: { onRemove: 'retain' } });
+    const error = await failure(verbs(other).remove('a'));
+    expect(error).toMatchObject({ code: 'WRONG_ZONE', parts: { todo: 'Remove it on a node in eu-west-1a' } });
+    expect(ec2.volumes.get('vol-1')?.tags).toHaveProperty([tagKeys.name]);
+  });
+
+  it('retains none that another node has mounted meanwhile, though every read still shows it free', async () => {
+    const { mount, ec2 } = await bench();
+    const other = await fakeNode(ec2, { instanceId: 'i-2', settings: { onRemove: 'retain' } });
+    const free = structuredClone(await ec2.findVolumes('a'));
+    await mount('a', 'id-1');
+    const shows = vi.spyOn(ec2, 'findVolumes').mockImplementation(async () => structuredClone(free));
+    expect(await failure(verbs(other).remove('a'))).toMatchObject({ code: 'ATTACHED_ELSEWHERE' });
+    shows.mockRestore();
+    expect(ec2.volumes.get('vol-1')?.tags).toMatchObject({ [tagKeys.name]: 'a' });
+    expect(ec2.volumes.get('vol-1')?.tags).not.toHaveProperty([tagKeys.retained]);
+  });
+
+  it('does not believe one read that there is none: another node may just have made it', async () => {
+    const ec2 = new FakeEc2();
+    const node = await fakeNode(ec2);
+    const other = await fakeNode(ec2, { instanceId: 'i-2' });
+    ec2.listedAfterMs = 8000;
+    await verbs(other).create('new');
+    await verbs(node).remove('new');
+    expect(ec2.volumes.size).toBe(0);
+  });
+
+  it('answers at once of a volume that it knew, and that is gone', async () => {
+    const { ec2, node, remove } = await bench();
+    const other = await fakeNode(ec2, { instanceId: 'i-2' });
+    await pass(60_000);
+    await verbs(other).remove('a');
+    expect(node.names.known('a')).toBeDefined();
+    const before = Date.now();
+    await remove('a');
+    expect(Date.now() - before).toBeLessThan(1000);
+  });
+
   it('is finished by a second try when it stopped between two tags', async () => {
     const { remove, ec2 } = await bench({ onRemove: 'retain' });
     ec2.failNext('deleteTags', 'EC2_UNAVAILABLE');

@@ -1,0 +1,73 @@
+import { tagKeys } from '../../ebs/tags.ts';
+import type { EbsVolume } from '../../ebs/types.ts';
+import { attachmentOf, ownerText } from '../../ebs/volume-record.ts';
+import { DriverError, isCode } from '../../errors.ts';
+import { whenMade } from '../lifecycle/attach.ts';
+import { attachFree } from '../lifecycle/attempt.ts';
+import { releaseLeftover } from '../lifecycle/leftover.ts';
+import { release } from '../lifecycle/release.ts';
+import type { Held } from '../state/held.ts';
+import { keep, type Node, waiting } from '../state/node.ts';
+
+/** The volume free of attachments; one of this instance is released. @throws DriverError ATTACHED_ELSEWHERE, IN_USE_HERE. */
+export async function detachedHere(node: Node, name: string, volume: EbsVolume): Promise<EbsVolume> {
+  const attachment = attachmentOf(volume);
+  if (attachment === undefined) return volume;
+  if (attachment.instanceId === node.instanceId) return releaseLeftover(node, name, volume, attachment);
+  throw new DriverError('ATTACHED_ELSEWHERE', {
+    volume: name,
+    tried: `remove ${volume.id}`,
+    why: `it is attached to ${ownerText(attachment)} as ${attachment.device} (${attachment.state})`,
+    todo: `Stop the containers that use it on ${attachment.instanceId ?? 'that resource'}, then remove it again`,
+  });
+}
+
+/**
+ * Takes the name off a volume that is kept, under an attachment of this node: a read that shows it free may be old, and
+ * nobody else can mount it meanwhile. It is detached once no read shows the name any more.
+ * @throws DriverError WRONG_ZONE where this node cannot attach it; ATTACHED_ELSEWHERE, NODE_FULL, EC2_*.
+ */
+export async function retain(node: Node, name: string, volume: EbsVolume): Promise<void> {
+  const lock = await lockHere(node, name, volume);
+  // It may be nameless from here on: nothing is mounted under this attachment any more, also after a crash.
+  if (lock !== undefined) await keep(node, { ...lock, phase: 'detaching', removing: true });
+  // The new tag first: a crash between the two leaves a volume that is still found, and a second remove finishes.
+  await waiting(node, name, `EC2 to tag ${volume.id} as retained`, async () => {
+    await node.ec2.createTags(volume.id, { [tagKeys.retained]: volume.tags[tagKeys.name] ?? name });
+    await node.ec2.deleteTags(volume.id, { [tagKeys.name]: undefined });
+  });
+}
+
+/** Our attachment of the volume. Undefined for one whose data is lost: nobody can attach it. */
+async function lockHere(node: Node, name: string, volume: EbsVolume): Promise<Held | undefined> {
+  const held = node.held.get(name);
+  if (held?.volume.id === volume.id) return held;
+  if (held !== undefined) await release(node, name);
+  if (volume.state === 'error') return undefined;
+  refuseOtherZone(node, name, volume);
+  const free = await detachedHere(node, name, volume);
+  try {
+    const outcome = await attachFree(node, name, await whenMade(node, name, free), undefined);
+    if ('held' in outcome) return outcome.held;
+    await detachedHere(node, name, outcome.volume);
+  } catch (error) {
+    // Another node has removed it, or given the name to another volume.
+    if (!isCode(error, 'NO_SUCH_VOLUME', 'EC2_NO_SUCH_VOLUME')) throw error;
+  }
+  throw new DriverError('STILL_WORKING', {
+    volume: name,
+    tried: `remove ${volume.id}`,
+    why: 'somebody else attached it, or took its name off, at the same moment',
+    todo: 'Try again',
+  });
+}
+
+function refuseOtherZone(node: Node, name: string, { id, zone }: EbsVolume): void {
+  if (zone === node.zone) return;
+  throw new DriverError('WRONG_ZONE', {
+    volume: name,
+    tried: `remove ${id} and retain it`,
+    why: `its name is taken off under an attachment, so that nobody mounts it meanwhile; it is in ${zone} and this node is in ${node.zone}`,
+    todo: `Remove it on a node in ${zone}`,
+  });
+}
