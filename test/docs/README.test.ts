@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, it, onTestFinished } from 'vitest';
 import { commands } from '../../src/cli/commands.ts';
+import { knownOptions } from '../../src/volumes/options/options.ts';
 import { requires } from '../support/requirements.ts';
 import { blocksOf, openPage, projectRoot } from './page.ts';
 
@@ -42,12 +43,21 @@ it.skipIf(requires('root', 'loop').skip)('the sandbox says what to type next, an
   expect(output).toContain('aws ec2');
 });
 
+/** The first word of each code span in the first column of the table with this heading. */
+async function namedIn(heading: string): Promise<string[]> {
+  const [, table = ''] = (await textOf('README.md')).split(`\n| ${heading} |`);
+  const rows = table.slice(0, table.indexOf('\n\n')).split('\n').slice(2);
+  const cells = rows.map((row) => row.split('|')[1] ?? '');
+  return [...new Set(cells.flatMap((cell) => [...cell.matchAll(/`([\w-]+)/g)].map(([, name = '']) => name)))].sort();
+}
+
 it('its table of commands has every command, and no other', async () => {
-  const [, table = ''] = /^\| command \|.*\n\| --- .*\n((?:\|.*\n)*)/m.exec(await textOf('README.md')) ?? [];
-  const firstCells = table.split('\n').map((row) => row.split('|')[1] ?? '');
-  const named = firstCells.flatMap((cell) => [...cell.matchAll(/`([\w-]+)/g)].map(([, name = '']) => name));
   const typed = Object.keys(commands).filter((name) => commands[name]?.summary !== undefined);
-  expect([...new Set(named)].sort()).toEqual(typed.sort());
+  expect(await namedIn('command')).toEqual(typed.sort());
+});
+
+it('its table of options has every option of create, and no other', async () => {
+  expect(await namedIn('option')).toEqual([...knownOptions].sort());
 });
 
 it('its tests are what continuous integration runs', async () => {

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { blocksOf, projectRoot } from './page.ts';
 
-const pages = ['README.md', ...globSync('docs/*.md', { cwd: projectRoot }).sort()];
+const pages = ['README.md', 'CONTRIBUTING.md', ...globSync('docs/*.md', { cwd: projectRoot }).sort()];
 const textOf = (page: string) => readFileSync(join(projectRoot, page), 'utf8');
 const kinds = new Set(['sh', 'text', 'json', 'yaml', 'hcl', 'ini']);
 const testFiles = globSync('test/**/*.test.ts', { cwd: projectRoot }).map(textOf);

@@ -1,20 +1,11 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { type FilesystemType, filesystemTypes } from '../../../src/host/types.ts';
-import { BadValue } from '../../../src/volumes/options/bad-value.ts';
 import { filesystems } from '../../../src/volumes/options/filesystem.ts';
 import { readMkfsOptions } from '../../../src/volumes/options/mkfs-options.ts';
-import { mountWords, readMountOptions, readNodeMountOptions } from '../../../src/volumes/options/mount-options.ts';
+import { mountWords, readMountOptions } from '../../../src/volumes/options/mount-options.ts';
+import { reading } from './reading.ts';
 
-/** What is read, or the rule that is broken. */
-function reading<T>(read: () => T): T | string {
-  try {
-    return read();
-  } catch (error) {
-    if (!(error instanceof BadValue)) throw error;
-    return `${error.message}. ${error.todo ?? ''}`;
-  }
-}
 const mkfs = (text: string, type: FilesystemType = 'ext4') => reading(() => readMkfsOptions(text, type));
 const mount = (text: string, type: FilesystemType = 'ext4') => reading(() => readMountOptions(text, type, []));
 const words = (type: FilesystemType, volume: string, node = '', allowed: readonly ('suid' | 'dev')[] = []) =>
@@ -258,57 +249,5 @@ describe('whatever is asked of mount', () => {
     ),
   ])('%s refuses %s', (type, text, rule) => {
     expect(mount(text, type)).toMatch(rule);
-  });
-});
-
-describe('the options of a mount', () => {
-  it('are those of every mount, then the node’s that the filesystem knows, then the volume’s', () => {
-    const node = 'noatime,inode64,data=writeback,compress=lzo';
-    expect(words('ext4', 'relatime', node)).toEqual([
-      'nosuid',
-      'nodev',
-      'errors=remount-ro',
-      'noatime',
-      'data=writeback',
-      'relatime',
-    ]);
-    expect(words('xfs', '', node)).toEqual(['nosuid', 'nodev', 'noatime', 'inode64']);
-    expect(words('btrfs', 'ssd', node)).toEqual(['nosuid', 'nodev', 'noatime', 'compress=lzo', 'ssd']);
-  });
-
-  it('a volume does not undo what the node forbids', () => {
-    expect(words('xfs', 'rw,exec,symfollow,noatime', 'ro,noexec,nosymfollow')).toEqual([
-      'nosuid',
-      'nodev',
-      'ro',
-      'noexec',
-      'nosymfollow',
-      'noatime',
-    ]);
-    expect(words('xfs', 'suid,dev', 'nosuid', ['suid', 'dev'])).toEqual(['nosuid', 'dev']);
-  });
-
-  it('have set-user-ID programs and device nodes where the owner of the host allows them', () => {
-    expect(words('xfs', '', '', ['suid'])).toEqual(['nodev']);
-    expect(words('xfs', 'suid,nodev', '', ['suid', 'dev'])).toEqual(['suid', 'nodev']);
-    expect(words('xfs', 'dev', '', ['suid'])).toMatch(/"dev", which is for the owner of the host/);
-  });
-
-  it('cannot contradict each other between node and volume', () => {
-    expect(words('ext4', 'delalloc', 'data=journal')).toMatch(/data=journal and delalloc/);
-  });
-
-  it('a node’s are refused where no filesystem knows one of them', () => {
-    expect(readNodeMountOptions('noatime,,discard , inode64,data=ordered', [])).toEqual([
-      'noatime',
-      'discard',
-      'inode64',
-      'data=ordered',
-    ]);
-    expect(reading(() => readNodeMountOptions('noatime,discrd', []))).toMatch(
-      /"discrd" here \(did you mean discard\?\)/,
-    );
-    expect(reading(() => readNodeMountOptions('errors=panic', []))).toMatch(/errors takes only remount-ro/);
-    expect(reading(() => readNodeMountOptions('suid', []))).toMatch(/DVE_MOUNT_ALLOW=suid/);
   });
 });

@@ -1,4 +1,5 @@
 import { isCode } from '../../../src/errors.ts';
+import { BadValue } from '../../../src/volumes/options/bad-value.ts';
 import { parseOptions } from '../../../src/volumes/options/options.ts';
 
 /** The options of a volume "data", read. */
@@ -13,3 +14,13 @@ export const refusal = (raw: Record<string, string>): string => {
     return error.message;
   }
 };
+
+/** What is read, or the rule that is broken. */
+export function reading<T>(read: () => T): T | string {
+  try {
+    return read();
+  } catch (error) {
+    if (!(error instanceof BadValue)) throw error;
+    return `${error.message}. ${error.todo ?? ''}`;
+  }
+}
