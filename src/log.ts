@@ -34,7 +34,7 @@ const secrets = [
  */
 export function createLogger(
   { logLevel, instanceId }: Pick<Settings, 'logLevel' | 'instanceId'>,
-  stream: DestinationStream = destination({ fd: 1, sync: true }),
+  stream: DestinationStream = standardOutput(),
 ): Logger {
   const failures = createFailures();
   const log = pino(
@@ -59,6 +59,17 @@ export function createLogger(
     stream,
   );
   return Object.assign(log, { [recurring]: failures });
+}
+
+/** What cannot be written waits, up to this: the rest of the lines are lost. */
+const waitingBytes = 1024 * 1024;
+
+/** A full disk, a reader that is gone or does not read end nothing: what they leave waits, and goes with a later line. */
+function standardOutput(): DestinationStream {
+  const stream = destination({ fd: 1, sync: true, maxLength: waitingBytes, retryEAGAIN: () => false });
+  // The one place that could tell of it is this log.
+  stream.on('error', () => undefined);
+  return stream;
 }
 
 /** Where a logger, and each child of it, has its {@link Failures}. */

@@ -11,6 +11,7 @@ export function statusAnswer({ node, ...status }: NodeStatus): object {
     Version: node.version,
     Since: status.since,
     Unready: status.unready ?? '',
+    ReserveUsedSince: status.reserveUsedSince ?? '',
     ...(draining === undefined
       ? {}
       : { Draining: { Reason: draining.reason, By: draining.by, Since: draining.since } }),

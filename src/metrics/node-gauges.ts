@@ -34,6 +34,11 @@ export const nodeGauges: readonly Measure[] = [
     read: ({ unready }) => one(unready === undefined),
   },
   {
+    name: 'reserve_used',
+    help: '1 while the disk of DVE_ROOT is full and volumes leave by the reserve of the journal.',
+    read: ({ reserveUsedSince }) => one(reserveUsedSince !== undefined),
+  },
+  {
     name: 'volumes',
     help: 'Volumes held on this node by phase, and those only waited for here (waiting).',
     ...byPhase(() => true),

@@ -121,7 +121,7 @@ export async function openDriver(
     get: (name) => shown('get', name, get),
     list: () => list(showing(async (work) => work(await connected('list the volumes')))),
     waitingFor: (name) => local.waits.get(name),
-    health: createHealth(settings, connection),
+    health: createHealth(local, connection),
     operator: createOperator(
       (tried) => connected(tried).then(() => controls),
       createNodeStatus({ local, opened: () => opened, reason: connection.reason }),

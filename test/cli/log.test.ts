@@ -1,6 +1,13 @@
+import { type StdioOptions, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtemp, open, readdir, readFile, rm } from 'node:fs/promises';
+import { join } from 'node:path';
 import { expect, onTestFinished, test, vi } from 'vitest';
 import { DriverError, toDriverError } from '../../src/errors.ts';
+import { run } from '../../src/host/run.ts';
 import { createLogger, operation, over } from '../../src/log.ts';
+import { requires } from '../support/requirements.ts';
+import { fillDisk } from '../support/small-disk.ts';
 
 function logged(settings: { instanceId?: string; logLevel?: 'debug' | 'info' } = {}) {
   const lines: Record<string, unknown>[] = [];
@@ -133,4 +140,55 @@ test('credentials are not logged', () => {
     headers: { authorization: 's3', 'x-amz-security-token': 's3' },
   });
   expect(JSON.stringify(lines)).not.toContain('s3');
+});
+
+/** A program that logs a line for each that it is told, whatever its output is. */
+async function logging(output: StdioOptions) {
+  const code = `
+    const { createLogger } = await import(${JSON.stringify(join(import.meta.dirname, '../../src/log.ts'))});
+    const log = createLogger({ logLevel: 'info', instanceId: 'i-1' });
+    process.on('message', (text) => { log.info(text); process.send('said'); });`;
+  const child = spawn(process.execPath, ['--input-type=module', '-e', code], { stdio: output });
+  const ended = once(child, 'exit').then(() => ['ended']);
+  onTestFinished(async () => {
+    child.kill('SIGKILL');
+    await ended;
+  });
+  return {
+    child,
+    async say(text: string) {
+      const said = Promise.race([once(child, 'message'), ended]);
+      child.send(text);
+      expect((await said)[0]).toBe('said');
+    },
+  };
+}
+
+test.skipIf(requires('root').skip)(
+  'a full disk ends nothing, and what was to be said is written once there is room',
+  async () => {
+    const dir = await mkdtemp('/var/tmp/dve-log-');
+    await run('mount', ['-t', 'tmpfs', '-o', 'size=64k', 'none', dir]);
+    onTestFinished(async () => {
+      await run('umount', [dir]);
+      await rm(dir, { recursive: true });
+    });
+    const file = await open(join(dir, 'log'), 'a');
+    onTestFinished(() => file.close());
+    const { say } = await logging(['ignore', file.fd, 'inherit', 'ipc']);
+    await fillDisk(dir);
+    const long = 'x'.repeat(5000);
+    await say(`one ${long}`);
+    await say(`two ${long}`);
+    for (const name of await readdir(dir)) if (name !== 'log') await rm(join(dir, name));
+    await say('three');
+    const lines = (await readFile(join(dir, 'log'), 'utf8')).trim().split('\n');
+    expect(lines.map((line) => JSON.parse(line).msg.slice(0, 5))).toEqual(['one x', 'two x', 'three']);
+  },
+);
+
+test('a reader that has gone ends nothing', async () => {
+  const { child, say } = await logging(['ignore', 'pipe', 'inherit', 'ipc']);
+  child.stdout?.destroy();
+  for (const text of ['one', 'two', 'three']) await say(text);
 });

@@ -77,6 +77,7 @@ describe('the status for people', () => {
       InstanceId: '',
       Slots: { Used: 1 },
       Unready: 'IMDS is silent',
+      ReserveUsedSince: '2026-01-02T03:04:05Z',
       Draining: { Reason: 'kernel update', By: 'operator', Since: ago(60) },
       Paused: { Reason: 'network', SeenAt: ago(240) },
       Notices: ['EC2 will stop this instance'],
@@ -86,6 +87,7 @@ describe('the status for people', () => {
       expect.arrayContaining([
         expect.stringMatching(/^node an instance not known yet, .* disk slots 1, /),
         'NOT READY: IMDS is silent',
+        expect.stringMatching(/^DISK FULL since 2026-01-02T03:04:05Z: .*free space where DVE_ROOT is$/),
         expect.stringMatching(/^DRAINING since .*: kernel update \(no new mounts; docker-volume-ebs drain --cancel/),
         'FENCING PAUSED, as seen 4m ago: network',
         'NOTICE: EC2 will stop this instance',

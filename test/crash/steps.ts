@@ -56,6 +56,7 @@ const journal: Methods<Required<Journal>> = {
   forget: 'changes',
   loadDevices: 'reads',
   saveDevices: 'changes',
+  reserveUsedSince: 'reads',
   loadKnown: 'reads',
   saveKnown: 'changes',
   loadIdentity: 'reads',

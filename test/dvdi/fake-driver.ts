@@ -53,6 +53,7 @@ function idleOperator(noted: Noted): Operator {
       node: { instanceId: 'i-1', zone: 'eu-west-1a', cluster: 'default', fencePolicy: 'never', version: '1.2.3' },
       since: draining.since,
       unready: undefined,
+      reserveUsedSince: undefined,
       draining: undefined,
       slots: { used: 2, limit: 27 },
       volumes: [],

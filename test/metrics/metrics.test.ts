@@ -26,6 +26,7 @@ const status: NodeStatus = {
   node: { instanceId: 'i-1', zone: 'eu-west-1a', cluster: 'default', fencePolicy: 'never', version: '1.2.3' },
   since: '2026-01-01T00:00:00Z',
   unready: undefined,
+  reserveUsedSince: undefined,
   draining: undefined,
   slots: { used: 2, limit: 28 },
   volumes: [volume],

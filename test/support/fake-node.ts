@@ -72,6 +72,10 @@ export class FakeJournal implements Journal {
     this.allowance = allowance;
   }
 
+  reserveUsedSince(): string | undefined {
+    return undefined;
+  }
+
   async loadIdentity(): Promise<Identity | undefined> {
     return this.identity;
   }

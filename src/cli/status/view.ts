@@ -10,6 +10,8 @@ export interface Status {
   readonly Version: string;
   readonly Since: string;
   readonly Unready: string;
+  /** Absent in answers of version 0.1.0. */
+  readonly ReserveUsedSince?: string;
   readonly Draining?: { readonly Reason: string; readonly By: 'operator' | 'notice'; readonly Since: string };
   readonly Slots: { readonly Used: number; readonly Limit?: number };
   readonly Volumes: readonly StatusVolume[];
@@ -89,7 +91,7 @@ export function chosen({ Volumes: volumes }: Status, names: readonly string[]): 
 }
 
 function nodeTexts(status: Status, now: number): string[] {
-  const { Slots: slots, Draining: draining, Paused: paused } = status;
+  const { Slots: slots, Draining: draining, Paused: paused, ReserveUsedSince: full = '' } = status;
   const who = status.InstanceId === '' ? 'an instance not known yet' : `${status.InstanceId} in ${status.Zone}`;
   const limit = slots.Limit === undefined ? '' : ` of ${slots.Limit}`;
   const ended = { operator: 'docker-volume-ebs drain --cancel ends that', notice: 'as long as the notice stands' };
@@ -97,6 +99,9 @@ function nodeTexts(status: Status, now: number): string[] {
     `node ${who}, cluster ${status.Cluster}, fence policy ${status.FencePolicy}, ` +
       `disk slots ${slots.Used}${limit}, daemon ${status.Version} up ${ageOf(status.Since, now)}`,
     ...(status.Unready === '' ? [] : [`NOT READY: ${status.Unready}`]),
+    ...(full === ''
+      ? []
+      : [`DISK FULL since ${full}: volumes leave by a reserve, and none comes; free space where DVE_ROOT is`]),
     ...(draining === undefined
       ? []
       : [`DRAINING since ${draining.Since}: ${draining.Reason} (no new mounts; ${ended[draining.By]})`]),

@@ -1,4 +1,4 @@
-import { following, type Held } from '../state/held.ts';
+import { following, type Held, leaves } from '../state/held.ts';
 import { adopted, type Holder } from '../state/holders.ts';
 import type { LocalState } from '../state/local.ts';
 import { mountpointOf } from '../state/node.ts';
@@ -19,7 +19,7 @@ export async function recall(local: LocalState): Promise<void> {
     if (next === held) continue;
     const now = following(held, next);
     local.held.set(held.name, now);
-    await local.journal.save(now).catch((error: unknown) => {
+    await local.journal.save(now, leaves(held, now)).catch((error: unknown) => {
       local.log.error({ volume: held.name, err: error }, 'the journal cannot be written');
     });
   }

@@ -4,6 +4,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Settings } from '../../config.ts';
 import { listen, stopwatch } from '../../events.ts';
 import { temporarySuffix } from '../../host/durable.ts';
+import type { Journal } from '../state/journal.ts';
 import { mountpointOf, type Node, unsurveyed } from '../state/node.ts';
 import type { Ec2Contact, Health } from './types.ts';
 
@@ -19,7 +20,13 @@ interface Meeting {
 }
 
 /** How this node's health is read, from memory and its own disk. Listens to its calls of EC2 from now on. */
-export function createHealth(settings: Pick<Settings, 'root'>, connection: Meeting): () => Promise<Health> {
+export function createHealth(
+  {
+    settings,
+    journal,
+  }: { readonly settings: Pick<Settings, 'root'>; readonly journal: Pick<Journal, 'reserveUsedSince'> },
+  connection: Meeting,
+): () => Promise<Health> {
   const contact = watchContact();
   let node: Node | undefined;
   connection.node.then(
@@ -32,9 +39,13 @@ export function createHealth(settings: Pick<Settings, 'root'>, connection: Meeti
     if (node === undefined) return `this node does not know yet which instance it is (${connection.reason()})`;
     return unsurveyed(node);
   };
+  const full = (): string | undefined => {
+    const since = journal.reserveUsedSince();
+    return since && `the disk of ${settings.root} is full: since ${since} volumes leave by a reserve, and none comes`;
+  };
   const writable = createProbe(join(settings.root, 'state'));
   return async () => {
-    const own = [notReady(), contact.problem(), await writable()].filter((each) => each !== undefined);
+    const own = [notReady(), contact.problem(), await writable(), full()].filter((each) => each !== undefined);
     const problems = [...own, ...(node === undefined ? [] : silentVolumes(node))];
     return { problems, instanceId: node?.instanceId, draining: node?.drain.now, ec2: contact.read() };
   };

@@ -15,7 +15,7 @@ export interface Opened {
 
 /** What a status is gathered from. */
 interface StatusSources {
-  readonly local: Pick<LocalState, 'settings' | 'host' | 'fencing' | 'held' | 'waits'>;
+  readonly local: Pick<LocalState, 'settings' | 'host' | 'fencing' | 'held' | 'waits' | 'journal'>;
   opened(): Opened | undefined;
   /** Why it is not opened yet, as a clause. */
   reason(): string;
@@ -25,7 +25,7 @@ interface StatusSources {
 export function createNodeStatus({ local, opened, reason }: StatusSources): () => Promise<NodeStatus> {
   const since = new Date().toISOString();
   const readUsage = createUsageReader(local.host);
-  const { settings, held, waits, fencing } = local;
+  const { settings, held, waits, fencing, journal } = local;
   return async () => {
     const { node, notices = () => [] } = opened() ?? {};
     // Both at one moment: what is held or given up while disks are looked at must be neither missing nor there twice.
@@ -46,6 +46,7 @@ export function createNodeStatus({ local, opened, reason }: StatusSources): () =
       },
       since,
       unready: node === undefined ? reason() : unsurveyed(node),
+      reserveUsedSince: journal.reserveUsedSince(),
       draining: node?.drain.now,
       slots: {
         used: node?.devices.inUse() ?? held.size,

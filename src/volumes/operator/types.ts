@@ -134,6 +134,8 @@ export interface NodeStatus {
   readonly since: string;
   /** What keeps this node from attaching volumes yet, as a clause; undefined once nothing does. */
   readonly unready: string | undefined;
+  /** Since when the root's disk is full and volumes leave by the journal's reserve, RFC 3339; undefined while it has room. */
+  readonly reserveUsedSince: string | undefined;
   readonly draining: Draining | undefined;
   /** Places for disks of this instance, its root disk included; the limit is undefined where EC2 has not said. */
   readonly slots: { readonly used: number; readonly limit: number | undefined };

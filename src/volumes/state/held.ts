@@ -47,3 +47,10 @@ export function following(before: Held | undefined, held: Held): Held {
   const goesOn = before?.phase === held.phase;
   return { ...held, since: goesOn ? before.since : new Date().toISOString() };
 }
+
+/** Whether a record is one on the way of giving the volume back: fewer callers, no mount, or its detach. */
+export function leaves(before: Held | undefined, held: Held): boolean {
+  if (before === undefined) return false;
+  const fewer = held.holders.length < before.holders.length;
+  return held.phase === 'detaching' || fewer || (before.phase === 'mounted' && held.phase === 'attached');
+}

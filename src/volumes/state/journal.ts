@@ -7,6 +7,7 @@ import { replaceDurably, syncDirectory, temporarySuffix } from '../../host/durab
 import { encodeName } from '../options/names.ts';
 import type { DeviceUse } from './devices.ts';
 import { type Held, phases } from './held.ts';
+import { createReserve } from './reserve.ts';
 
 const version = 1;
 
@@ -33,12 +34,18 @@ export interface Allowance {
 export interface Journal {
   /** Every readable record, and the files that could not be read, with why. */
   load(): Promise<{ held: Held[]; damaged: { file: string; why: string }[] }>;
-  /** @throws DriverError JOURNAL_FAILED (disk full, read-only): the caller must not act then. */
-  save(held: Held): Promise<void>;
+  /**
+   * @param leaves the record takes this node a step on the way of giving the volume back: it is written with a reserve
+   * where the disk is full, since a volume that cannot leave is pinned to a node that lives.
+   * @throws DriverError JOURNAL_FAILED (disk full, read-only): the caller must not act then.
+   */
+  save(held: Held, leaves?: boolean): Promise<void>;
   forget(name: string): Promise<void>;
   /** Uses of EC2 device names, oldest first: they outlive the volumes that used them. */
   loadDevices(): Promise<DeviceUse[]>;
   saveDevices(uses: readonly DeviceUse[]): Promise<void>;
+  /** Since when the disk is full and leaving is recorded with a reserve, RFC 3339; undefined while that is not so. */
+  reserveUsedSince(): string | undefined;
   /** Undefined when none was saved, or it cannot be read. */
   loadIdentity(): Promise<Identity | undefined>;
   saveIdentity(identity: Identity): Promise<void>;
@@ -57,6 +64,8 @@ export async function openJournal(root: string): Promise<Journal> {
   await mkdir(directory, { recursive: true, mode: 0o700 }).catch((error: unknown) => {
     throw journalFailed(undefined, root, error);
   });
+  const reserve = createReserve(join(root, 'reserve'));
+  await reserve.fill();
   const fileOf = (name: string) => join(directory, `${encodeName(name)}.json`);
   const devicesFile = join(root, 'devices.json');
   const identityFile = join(root, 'identity.json');
@@ -73,9 +82,10 @@ export async function openJournal(root: string): Promise<Journal> {
       loadAll(directory).catch((error: unknown) => {
         throw journalFailed(undefined, directory, error);
       }),
-    async save(held) {
+    async save(held, leaves = false) {
+      const write = leaves ? reserve.replace : replaceDurably;
       try {
-        await replaceDurably(fileOf(held.name), `${JSON.stringify({ version, ...held })}\n`);
+        await write(fileOf(held.name), `${JSON.stringify({ version, ...held })}\n`);
       } catch (error) {
         throw journalFailed(held.name, directory, error);
       }
@@ -94,6 +104,7 @@ export async function openJournal(root: string): Promise<Journal> {
       saveDevices(uses).catch((error: unknown) => {
         throw journalFailed(undefined, root, error);
       }),
+    reserveUsedSince: reserve.usedSince,
     loadIdentity: () => readJson(identityFile),
     loadAllowance: () => readJson(allowanceFile),
     saveAllowance: (allowance) => replaceDurably(allowanceFile, `${JSON.stringify(allowance)}\n`),

@@ -7,7 +7,7 @@ import type { Host } from '../../host/types.ts';
 import { encodeName } from '../options/names.ts';
 import type { DeviceNames } from './devices.ts';
 import type { Draining } from './draining.ts';
-import { following, type Held } from './held.ts';
+import { following, type Held, leaves } from './held.ts';
 import type { Journal } from './journal.ts';
 import type { Lookup } from './lookup.ts';
 import type { NameMemory } from './memory.ts';
@@ -60,7 +60,7 @@ export interface Node {
 /** Journals a new state of a held volume, then takes it as true. Nothing is done when the journal cannot be written. */
 export async function keep(node: Pick<Node, 'journal' | 'held'>, next: Held): Promise<Held> {
   const held = following(node.held.get(next.name), next);
-  await node.journal.save(held);
+  await node.journal.save(held, leaves(node.held.get(next.name), held));
   node.held.set(held.name, held);
   return held;
 }
@@ -82,7 +82,7 @@ export async function quarantine({ devices, journal, log }: Node, { device, volu
   devices.quarantine(device, volume.id, why);
   log.warn({ volume: name, volumeId: volume.id, device, why }, 'its device name is kept from use for a while');
   await journal.saveDevices(devices.uses()).catch((error: unknown) => {
-    log.warn({ device, err: error }, 'that a device name is kept from use is not recorded');
+    log.warn({ op: 'devices', device, err: error }, 'that a device name is kept from use is not recorded');
   });
 }
 

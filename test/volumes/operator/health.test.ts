@@ -30,9 +30,12 @@ const nodeOf = (surveyed: boolean, silent: readonly Unanswered[] = []) => {
 const called = (outcome: Outcome | 'aborted') =>
   publish('ec2-call', { action: 'DescribeVolumes', outcome, seconds: 0, waitedSeconds: 0 });
 
+let reserveUsed: string | undefined;
+const localAt = (at: string) => ({ settings: { root: at }, journal: { reserveUsedSince: () => reserveUsed } });
+
 async function reading(surveyed = true, silent: readonly Unanswered[] = []) {
   const connection: Connection = { node: Promise.resolve(nodeOf(surveyed, silent)), reason: () => '' };
-  const read = createHealth({ root }, connection);
+  const read = createHealth(localAt(root), connection);
   await connection.node;
   return read;
 }
@@ -60,7 +63,7 @@ it('names the volumes whose disks or filesystems do not answer', async () => {
 });
 
 it('is not while it is unknown which instance this is', async () => {
-  const read = createHealth({ root }, { node: new Promise(() => undefined), reason: () => 'IMDS is silent' });
+  const read = createHealth(localAt(root), { node: new Promise(() => undefined), reason: () => 'IMDS is silent' });
   expect(await read()).toMatchObject({
     problems: ['this node does not know yet which instance it is (IMDS is silent)'],
     instanceId: undefined,
@@ -121,4 +124,15 @@ it('tells ages by a clock that nobody sets', async () => {
   expect(await read()).toMatchObject({ problems: [expect.any(String)], ec2: { answeredSecondsAgo: 60 } });
   vi.advanceTimersByTime(241_000);
   expect(await read()).toMatchObject({ problems: [], ec2: { answeredSecondsAgo: 301 } });
+});
+
+it('says that the disk is full and volumes leave by the reserve', async () => {
+  const read = await reading();
+  reserveUsed = '2026-01-02T03:04:05Z';
+  onTestFinished(() => {
+    reserveUsed = undefined;
+  });
+  expect((await read()).problems).toEqual([
+    `the disk of ${root} is full: since 2026-01-02T03:04:05Z volumes leave by a reserve, and none comes`,
+  ]);
 });

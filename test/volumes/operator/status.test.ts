@@ -90,6 +90,7 @@ describe('the status of a node', () => {
       },
       since: started,
       unready: undefined,
+      reserveUsedSince: undefined,
       draining: undefined,
       slots: { used: 2, limit: 27 },
       takeovers: [],

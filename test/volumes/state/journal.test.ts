@@ -198,7 +198,7 @@ describe('a journal that cannot be written', () => {
       onTestFinished(() => setModes(0o700).then(() => undefined));
       return { root, fill: () => setModes(0o500), close: () => setModes(0o500) };
     }
-    await run('mount', ['-t', 'tmpfs', '-o', 'size=64k', 'tmpfs', root]);
+    await run('mount', ['-t', 'tmpfs', '-o', 'size=256k', 'tmpfs', root]);
     onTestFinished(() => run('umount', [root]).then(() => undefined));
     return {
       root,
