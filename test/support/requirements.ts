@@ -48,6 +48,8 @@ const known = {
   'mkfs.btrfs': program('mkfs.btrfs', 'btrfs-progs'),
   aws: program('aws', 'awscli'),
   promtool: program('promtool', 'prometheus'),
+  'redis-server': program('redis-server', 'redis-server'),
+  'redis-cli': program('redis-cli', 'redis-tools'),
 } as const satisfies Readonly<Record<string, Requirement>>;
 
 export type RequirementName = keyof typeof known;
