@@ -51,7 +51,7 @@ const allow = (
  * resources, and condition keys for Amazon EC2" (Service Authorization Reference).
  */
 const everyDaemon = [
-  allow('Look', ['DescribeVolumes', 'DescribeInstances', 'DescribeInstanceTypes'], ['*']),
+  allow('Look', ['DescribeVolumes', 'DescribeInstances', 'DescribeInstanceTypes', 'DescribeSnapshots'], ['*']),
   allow('CreateVolumes', ['CreateVolume'], [volume], { StringEquals: gets }),
   allow('CreateVolumesFromSnapshots', ['CreateVolume'], [snapshot], { StringEquals: has }),
   allow('TagWhatIsCreated', ['CreateTags'], [volume, snapshot], {

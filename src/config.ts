@@ -133,7 +133,7 @@ export const settingsTable = {
     'DVE_ON_REMOVE',
     oneOf('delete', 'snapshot', 'retain'),
     'delete',
-    'What removing a volume does to the EBS volume: delete it, snapshot it first, or keep it under another tag.',
+    'What removing a volume does to the EBS volume: delete it, delete it once a snapshot of it is complete, or keep it under another tag.',
   ),
   mountTimeout: setting(
     'DVE_MOUNT_TIMEOUT',

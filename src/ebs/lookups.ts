@@ -3,8 +3,8 @@ import { isCode } from '../errors.ts';
 import type { Call } from './attempts.ts';
 import type { Caller } from './call.ts';
 import { exactFilter, maxFilterValues } from './filters.ts';
-import { toInstance, toVolume } from './mapping.ts';
-import { maxHealthIds, readAttachmentLimit, readHealth, readInstances, readVolumes } from './reads.ts';
+import { toInstance, toSnapshot, toVolume } from './mapping.ts';
+import { maxHealthIds, readAttachmentLimit, readHealth, readInstances, readSnapshots, readVolumes } from './reads.ts';
 import { SharedReads } from './shared-reads.ts';
 import { tagKeys } from './tags.ts';
 import type { Ec2, InstanceHealth } from './types.ts';
@@ -15,6 +15,7 @@ type Lookups = Pick<
   | 'findTagged'
   | 'listVolumes'
   | 'describeVolume'
+  | 'findSnapshots'
   | 'describeInstance'
   | 'describeHealth'
   | 'attachmentLimit'
@@ -65,6 +66,12 @@ export function openLookups(client: EC2Client, call: Caller, cluster: string): L
       const volumes = await byId.ask(volumeId, { tried: `look up ${volumeId}`, signal, lane });
       const found = volumes.find(({ VolumeId }) => VolumeId === volumeId);
       return found && toVolume(found);
+    },
+
+    async findSnapshots(tagKey, value, { signal, lane } = {}) {
+      const read = { tried: `look for snapshots tagged ${tagKey} ${value}`, signal, lane };
+      const snapshots = await readSnapshots(client, call, read, [exactFilter(`tag:${tagKey}`, value)]);
+      return snapshots.map(toSnapshot).filter(({ tags }) => tags[tagKey] === value);
     },
 
     async describeInstance(instanceId, { signal, lane } = {}) {

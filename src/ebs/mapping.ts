@@ -4,6 +4,7 @@ import type {
   Attachment,
   AttachmentLimit,
   AttachmentState,
+  EbsSnapshot,
   EbsVolume,
   HealthCheck,
   Instance,
@@ -15,6 +16,7 @@ import type {
 } from './types.ts';
 
 const volumeStates: readonly VolumeState[] = ['creating', 'available', 'in-use', 'deleting', 'deleted', 'error'];
+const snapshotStates: readonly EbsSnapshot['state'][] = ['pending', 'completed', 'error', 'recoverable', 'recovering'];
 const attachmentStates: readonly AttachmentState[] = ['attaching', 'attached', 'detaching', 'detached', 'busy'];
 const instanceStates: readonly InstanceState[] = [
   'pending',
@@ -47,6 +49,17 @@ export function toVolume(volume: sdk.Volume): EbsVolume {
     multiAttach: volume.MultiAttachEnabled ?? false,
     attachments: (volume.Attachments ?? []).map(toAttachment),
     tags: toTags(volume.Tags),
+  };
+}
+
+/** A snapshot of EC2's answer as ours. @throws DriverError EC2_REJECTED when the answer lacks its id or state. */
+export function toSnapshot(snapshot: sdk.Snapshot): EbsSnapshot {
+  const answer = reader(`snapshot ${snapshot.SnapshotId ?? '(without an id)'}`);
+  return {
+    id: answer.text('id', snapshot.SnapshotId),
+    state: answer.oneOf('state', snapshotStates, snapshot.State),
+    message: snapshot.StateMessage || undefined,
+    tags: toTags(snapshot.Tags),
   };
 }
 

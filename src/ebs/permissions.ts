@@ -1,4 +1,9 @@
-import { DescribeInstanceStatusCommand, DescribeVolumesCommand, type EC2Client } from '@aws-sdk/client-ec2';
+import {
+  DescribeInstanceStatusCommand,
+  DescribeSnapshotsCommand,
+  DescribeVolumesCommand,
+  type EC2Client,
+} from '@aws-sdk/client-ec2';
 import { DriverError } from '../errors.ts';
 import type { Caller } from './call.ts';
 import * as commands from './commands.ts';
@@ -43,6 +48,8 @@ function dryRun(client: EC2Client, permission: Permission, options: SendOptions)
       return client.send(new DescribeVolumesCommand({ DryRun: true }), options);
     case 'DescribeInstanceStatus':
       return client.send(new DescribeInstanceStatusCommand({ DryRun: true }), options);
+    case 'DescribeSnapshots':
+      return client.send(new DescribeSnapshotsCommand({ DryRun: true, OwnerIds: ['self'] }), options);
     case 'CreateVolume':
       return client.send(commands.createVolume(permission.spec, true), options);
     case 'AttachVolume':

@@ -2,10 +2,12 @@ import {
   DescribeInstanceStatusCommand,
   DescribeInstancesCommand,
   DescribeInstanceTypesCommand,
+  DescribeSnapshotsCommand,
   DescribeVolumesCommand,
   type EC2Client,
   type Filter,
   type Instance,
+  type Snapshot,
   type Volume,
 } from '@aws-sdk/client-ec2';
 import type { Call, SendOptions } from './attempts.ts';
@@ -34,6 +36,25 @@ export function readVolumes(client: EC2Client, call: Caller, read: Call, filters
     if (Volumes === undefined) throw answerLacks('volumes', 'the list of them', 'EC2_UNAVAILABLE');
     if (Volumes.some(({ VolumeId }) => !VolumeId)) throw answerLacks('volumes', 'the id of one');
     return { items: Volumes, next: NextToken };
+  });
+}
+
+/**
+ * All snapshots of this account that match the filters, as EC2 gives them. Without an owner EC2 would look through the
+ * public ones too.
+ * @throws DriverError EC2_*; EC2_UNAVAILABLE for an answer without a list, which is never read as an empty one.
+ */
+export function readSnapshots(client: EC2Client, call: Caller, read: Call, filters: Filter[]): Promise<Snapshot[]> {
+  return allPages(async (token) => {
+    const command = new DescribeSnapshotsCommand({
+      OwnerIds: ['self'],
+      Filters: filters,
+      MaxResults: pageSize,
+      NextToken: token,
+    });
+    const { Snapshots, NextToken } = await call('DescribeSnapshots', read, (options) => client.send(command, options));
+    if (Snapshots === undefined) throw answerLacks('snapshots', 'the list of them', 'EC2_UNAVAILABLE');
+    return { items: Snapshots, next: NextToken };
   });
 }
 

@@ -34,6 +34,10 @@ export const tagKeys = {
   fencePolicy: 'docker-volume-ebs:fence-policy',
   /** The name of a volume that was removed but kept (onRemove = retain). */
   retained: 'docker-volume-ebs:retained',
+  /** On a volume without a name whose deletion waits for a snapshot: the node that removed it, and when. */
+  removing: 'docker-volume-ebs:removing',
+  /** On the snapshot of a removed volume: the volume's id. */
+  removalOf: 'docker-volume-ebs:removal-of',
   /** When a volume that was not made here came into the cluster, RFC 3339. */
   adopted: 'docker-volume-ebs:adopted',
   fsType: 'docker-volume-ebs:fs-type',

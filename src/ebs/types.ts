@@ -88,6 +88,16 @@ export interface AttachmentLimit {
   readonly kind: 'shared' | 'dedicated';
 }
 
+/** A snapshot as EC2 describes it. */
+export interface EbsSnapshot {
+  readonly id: string;
+  /** What "recoverable" and "recovering" mean is for the Recycle Bin to say: neither is a copy to rely on. */
+  readonly state: 'pending' | 'completed' | 'error' | 'recoverable' | 'recovering';
+  /** Why it failed, where EC2 says so. */
+  readonly message: string | undefined;
+  readonly tags: Tags;
+}
+
 /** A call whose permission can be asked for without making it (DryRun). */
 export type Permission =
   | { readonly action: 'CreateVolume'; readonly spec: CreateVolumeSpec }
@@ -95,7 +105,7 @@ export type Permission =
   | { readonly action: 'CreateTags' | 'DeleteTags'; readonly resourceId: string; readonly key: string }
   | { readonly action: 'DeleteVolume'; readonly volumeId: string }
   | { readonly action: 'CreateSnapshot'; readonly volumeId: string; readonly tags: Tags }
-  | { readonly action: 'DescribeVolumes' | 'DescribeInstanceStatus' }
+  | { readonly action: 'DescribeVolumes' | 'DescribeInstanceStatus' | 'DescribeSnapshots' }
   | { readonly action: 'StopInstances'; readonly instanceId: string };
 
 /** Who is served first when EC2's budget is short. */
@@ -169,6 +179,8 @@ export interface Ec2 {
   ): Promise<void>;
   /** Starts a snapshot; it is complete later, but what it holds is fixed when this returns. */
   createSnapshot(volumeId: string, description: string, tags: Tags, options?: CallOptions): Promise<string>;
+  /** All snapshots of this account that carry a tag with this key and value. A new one may be missing for some seconds. */
+  findSnapshots(tagKey: string, value: string, options?: CallOptions): Promise<EbsSnapshot[]>;
   /** One instance by id; undefined when EC2 lists none, which proves nothing about it. */
   describeInstance(instanceId: string, options?: CallOptions): Promise<Instance | undefined>;
   /** EC2's checks of one instance, in whatever state; undefined when EC2 lists none, which proves nothing. */

@@ -142,7 +142,10 @@ function removing({ onRemove, cluster }: PermissionContext, { any, free }: Subje
   const tags = { [tagKeys.cluster]: cluster };
   return [
     ...(onRemove === 'snapshot' && any !== undefined
-      ? [need({ action: 'CreateSnapshot', volumeId: any.id, tags }, without)]
+      ? [
+          need({ action: 'CreateSnapshot', volumeId: any.id, tags }, without),
+          need({ action: 'DescribeSnapshots' }, without),
+        ]
       : []),
     ...(onRemove === 'retain' || free === undefined
       ? []

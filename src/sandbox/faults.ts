@@ -8,6 +8,8 @@ export const faultKinds = [
   'stale-reads',
   'stuck-attaching',
   'stuck-detaching',
+  'stuck-snapshot',
+  'snapshot-fails',
   'create-vanishes',
   'late',
   'stuck-stopping',

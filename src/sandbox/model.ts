@@ -63,7 +63,7 @@ export interface SnapshotRecord {
   readonly startTime: string;
   readonly encrypted: boolean;
   readonly kmsKeyId: string | undefined;
-  state: 'pending' | 'completed';
+  state: 'pending' | 'completed' | 'error';
   tags: TagSet;
 }
 

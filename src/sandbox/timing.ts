@@ -1,7 +1,17 @@
 export const timingNames = ['none', 'bench', 'aws'] as const;
 export type TimingName = (typeof timingNames)[number];
 
-type Step = 'roundTrip' | 'create' | 'attach' | 'detach' | 'stop' | 'start' | 'modify' | 'snapshot' | 'delete';
+type Step =
+  | 'roundTrip'
+  | 'create'
+  | 'attach'
+  | 'detach'
+  | 'stop'
+  | 'start'
+  | 'modify'
+  | 'snapshot'
+  | 'snapshotGib'
+  | 'delete';
 
 /** How long EC2 takes, and whether it counts calls against token buckets. */
 export interface Timing {
@@ -19,6 +29,7 @@ const bench: Readonly<Record<Step, number>> = {
   start: 1000,
   modify: 1000,
   snapshot: 1000,
+  snapshotGib: 0,
   delete: 500,
 };
 
@@ -32,6 +43,8 @@ const aws: Readonly<Record<Step, readonly [median: number, p99: number]>> = {
   start: [15_000, 30_000],
   modify: [5000, 20_000],
   snapshot: [10_000, 60_000],
+  // All of it was written, and none is in an earlier snapshot.
+  snapshotGib: [500, 2000],
   delete: [3000, 30_000],
 };
 

@@ -2,6 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { policyWarning } from '../fencing/policy.ts';
 import { workerWarning } from '../fencing/swarm.ts';
 import { operation, over } from '../log.ts';
+import { createRemovals } from './copies/removals.ts';
 import { adoptUnrecorded } from './lifecycle/adopt.ts';
 import { createKeeper } from './lifecycle/keeper.ts';
 import { learnLimit } from './lifecycle/room.ts';
@@ -118,11 +119,14 @@ async function openNode(local: LocalState, identity: Identity, signal: AbortSign
     },
     scheduleRelease: (name, delayMs) => keeper.schedule(name, delayMs),
     cancelRelease: (name) => keeper.cancel(name),
+    finishRemoval: (volumeId, snapshotId) => removals.finish(volumeId, snapshotId),
   };
   const keeper = createKeeper(node);
   signal.addEventListener('abort', () => keeper.stop());
   for (const name of held.keys()) keeper.schedule(name, 0);
   keeper.start();
+  const removals = createRemovals(node, signal);
+  if (settings.onRemove === 'snapshot') void surveyed.promise.then(() => removals.resume());
   const failed = (why: string) => {
     failure = ` (${why})`;
   };

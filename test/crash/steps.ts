@@ -11,6 +11,7 @@ const ec2: Methods<Required<Ec2>> = {
   findTagged: 'reads',
   listVolumes: 'reads',
   describeVolume: 'reads',
+  findSnapshots: 'reads',
   createVolume: 'changes',
   deleteVolume: 'changes',
   attachVolume: 'changes',

@@ -131,7 +131,7 @@ async function crashAt(bench: Bench, scenario: Scenario, at: CrashPoint): Promis
     throw new Error(`after the restart ${error.message}`);
   });
   await scenario.act(bench, name);
-  await bench.reaches(name, scenario.end).catch((error: Error) => {
+  await bench.reaches(name, scenario.end, scenario.withinMs).catch((error: Error) => {
     throw new Error(`after the second call ${error.message}`);
   });
   const made = (await bench.trace()).filter((point) => /^exec\.mkfs\..*:started$/.test(point)).length;

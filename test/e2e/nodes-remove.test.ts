@@ -161,7 +161,7 @@ describe.skipIf(skip)('removing a volume with onRemove=snapshot', () => {
     await withData('saved');
     const [volume] = await box.volumes('saved');
     await remove('saved');
-    expect(await box.volumes('saved')).toEqual([]);
+    await eventually(async () => (await box.volumes('saved')).length === 0);
     const { Snapshots = [] } = await box.ec2.send(new DescribeSnapshotsCommand({ OwnerIds: ['self'] }));
     expect(Snapshots).toMatchObject([{ VolumeId: volume?.VolumeId, Description: expect.stringContaining('saved') }]);
     expect(tagsOf(Snapshots[0])).toMatchObject({
@@ -176,6 +176,45 @@ describe.skipIf(skip)('removing a volume with onRemove=snapshot', () => {
     await create('restored', { snapshotId: Snapshots[0]?.SnapshotId ?? '' });
     expect(await readFile(join(await mount('restored'), 'kept'), 'utf8')).toBe('data of saved');
     await unmount('restored');
+  });
+});
+
+describe.skipIf(skip)('a removed volume whose snapshot is pending', () => {
+  start('snapshot', 1);
+
+  it('stays until it is complete, over a restart of the daemon, and its name is free meanwhile', async () => {
+    await withData('slow');
+    const [volume] = await box.volumes('slow');
+    await box.fault({ kind: 'stuck-snapshot', volume: volume?.VolumeId ?? '' });
+    await remove('slow');
+    await remove('slow');
+    const [kept] = await box.volumes('slow');
+    expect(kept?.VolumeId).toBe(volume?.VolumeId);
+    expect(tagsOf(kept)).not.toHaveProperty('docker-volume-ebs:name');
+    await create('slow');
+    expect(await readdir(await mount('slow'))).toEqual([]);
+    await unmount('slow');
+    const { instanceId, pid } = box.node(0);
+    process.kill(pid, 'SIGKILL');
+    await eventually(async () => box.node(0).pid === 0);
+    await box.sandbox.startDaemon(instanceId);
+    await box.clearFaults();
+    await eventually(async () => (await box.volumes('slow')).length === 1);
+    const { Snapshots = [] } = await box.ec2.send(new DescribeSnapshotsCommand({ OwnerIds: ['self'] }));
+    expect(Snapshots).toMatchObject([{ VolumeId: volume?.VolumeId, State: 'completed' }]);
+  });
+
+  it('stays for good where the snapshot fails, and the log says so', async () => {
+    await withData('failing');
+    const [volume] = await box.volumes('failing');
+    await box.fault({ kind: 'snapshot-fails', volume: volume?.VolumeId ?? '' });
+    await remove('failing');
+    const log = await eventually(async () => {
+      const lines = (await readFile(box.node(0).log, 'utf8')).split('\n');
+      return lines.find((line) => line.includes('has failed') && line.includes(volume?.VolumeId ?? ''));
+    });
+    expect(log).toContain('Given key ID is not accessible');
+    expect(await box.volumes('failing')).toMatchObject([{ VolumeId: volume?.VolumeId }]);
   });
 });
 

@@ -4,6 +4,7 @@ import type {
   AttachmentKey,
   CallOptions,
   CreateVolumeSpec,
+  EbsSnapshot,
   EbsVolume,
   Ec2,
   Instance,
@@ -36,6 +37,9 @@ export class FakeEc2 extends FakeInstances implements Ec2 {
   readonly neverPlugged = new Set<string>();
   /** The account encrypts what is made, whatever is asked. */
   encryptsByDefault = false;
+  readonly snapshots: Mutable<EbsSnapshot>[] = [];
+  /** What becomes of the next ones. */
+  snapshotState: EbsSnapshot['state'] = 'completed';
   createMs = 600;
   attachMs = 2000;
   detachMs = 2000;
@@ -239,7 +243,17 @@ export class FakeEc2 extends FakeInstances implements Ec2 {
   }
 
   createSnapshot(volumeId: string, description: string, tags: Tags): Promise<string> {
-    return this.call('createSnapshot', [volumeId, description, tags], () => `snap-of-${this.#volume(volumeId).id}`);
+    return this.call('createSnapshot', [volumeId, description, tags], () => {
+      const id = `snap-${this.snapshots.length + 1}-of-${this.#volume(volumeId).id}`;
+      this.snapshots.push({ id, state: this.snapshotState, message: undefined, tags });
+      return id;
+    });
+  }
+
+  findSnapshots(tagKey: string, value: string): Promise<EbsSnapshot[]> {
+    return this.call('findSnapshots', [tagKey, value], () =>
+      this.snapshots.filter(({ tags }) => tags[tagKey] === value).map((each) => ({ ...each })),
+    );
   }
 
   describeInstance(instanceId: string): Promise<Instance | undefined> {

@@ -78,7 +78,7 @@ function ownerOf(owner: ClusterRow['Owner']): string {
 function remarks({ Name, Retained, Duplicate, Notes }: ClusterRow): string[] {
   return [
     ...(Duplicate ? ['DUPLICATE NAME'] : []),
-    ...(Retained ? ['it was removed, and kept (DVE_ON_REMOVE=retain): no name leads to it'] : []),
+    ...(Retained ? ['it was removed, and kept: no name leads to it'] : []),
     ...(Name === '' && !Retained ? ['it has lost its docker-volume-ebs:name tag: no name leads to it'] : []),
     ...Notes,
   ];

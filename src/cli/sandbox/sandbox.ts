@@ -28,6 +28,7 @@ To make things go wrong, POST a fault as JSON to the address shown at the start;
   drop-request, drop-reply, late  calls that are lost, whose answers are, that arrive "ms" later or once it is cleared
   stale-reads                     answers of "ms" ago or of the moment "at"; with "nonMonotonic" now older, now newer
   stuck-attaching, stuck-detaching, stuck-stopping, create-vanishes
+  stuck-snapshot (stays pending until cleared), snapshot-fails
   stop-reason                     the next stop or termination has the StateReason "code", as Server.ScheduledStop
   volume-status                   what DescribeVolumeStatus says of "volume": "code" as impaired
   linger-attachments              the attachments of an instance stay listed after its termination until this is cleared

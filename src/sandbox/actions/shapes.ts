@@ -79,6 +79,7 @@ export const snapshotShape = (snapshot: SnapshotRecord): XmlBody => ({
   snapshotId: snapshot.id,
   volumeId: snapshot.volumeId,
   status: snapshot.state,
+  statusMessage: snapshot.state === 'error' ? 'Given key ID is not accessible' : undefined,
   startTime: snapshot.startTime,
   progress: snapshot.state === 'completed' ? '100%' : '0%',
   ownerId: accountId,

@@ -10,8 +10,10 @@ import { snapshotShape } from './shapes.ts';
 /** EBS: 15 s between two snapshots of a volume, and five at a time. */
 const intervalMs = 15_000;
 const maxPending = 5;
+/** How often one that stays pending is asked whether its fault is cleared. */
+const stuckLookMs = 200;
 
-export const createSnapshot: Action = async ({ query }, world) => {
+export const createSnapshot: Action = async ({ query, fault }, world) => {
   const volume = one(volumeKind, world.store.state, requiredText(query, 'VolumeId'));
   if (volume.state !== 'available' && volume.state !== 'in-use') {
     throw new Ec2Error('IncorrectState', `Volume '${volume.id}' is in the '${volume.state}' state.`);
@@ -31,10 +33,13 @@ export const createSnapshot: Action = async ({ query }, world) => {
   await copyContent(world, volume, snapshot.id);
   world.store.state.snapshots.push(snapshot);
   world.store.save();
-  const total = world.timing.draw('snapshot');
+  const stuck = fault('stuck-snapshot');
+  const fails = fault('snapshot-fails') !== undefined;
+  const total = world.timing.draw('snapshot') + volume.sizeGib * world.timing.draw('snapshotGib');
   world.tasks.start(`snapshot ${snapshot.id}`, async () => {
     await world.tasks.sleep(total);
-    snapshot.state = 'completed';
+    while (stuck !== undefined && world.faults.isListed(stuck)) await world.tasks.sleep(stuckLookMs);
+    snapshot.state = fails ? 'error' : 'completed';
     world.store.save();
   });
   return snapshotShape(snapshot);

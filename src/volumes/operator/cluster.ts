@@ -74,6 +74,9 @@ function ownerOf({ instanceId, device, attachTime }: Attachment, states: Readonl
 function notesOn({ tags, multiAttach }: EbsVolume, attachment: Attachment | undefined): string[] {
   const own = tags[tagKeys.fencePolicy];
   return [
+    ...(tags[tagKeys.removing] === undefined || tags[tagKeys.name] !== undefined
+      ? []
+      : ['it is deleted once its snapshot is complete (DVE_ON_REMOVE=snapshot)']),
     ...(multiAttach ? ['Multi-Attach: mounts of it are refused'] : []),
     ...(own === undefined ? [] : [`it has a fence policy of its own: ${own}`]),
     ...(attachment === undefined ? [] : notesOnAttachment(tags, attachment)),

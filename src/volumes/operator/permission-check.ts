@@ -23,7 +23,7 @@ export interface PermissionCheck {
 }
 
 /**
- * Checks the permissions of this node some minutes after its start, in up to eleven EC2 calls. Once nothing is missing it is
+ * Checks the permissions of this node some minutes after its start, in up to twelve EC2 calls. Once nothing is missing it is
  * not asked again that day, whatever restarts. What is missing becomes an error in the log.
  */
 export function createPermissionCheck(node: Node): PermissionCheck {

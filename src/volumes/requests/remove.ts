@@ -2,6 +2,7 @@ import { tagKeys } from '../../ebs/tags.ts';
 import type { EbsVolume } from '../../ebs/types.ts';
 import { visibilityMs } from '../../ebs/volume-record.ts';
 import { DriverError, isCode } from '../../errors.ts';
+import { removalMark, takeSnapshot } from '../copies/removals.ts';
 import { adoptMounted } from '../lifecycle/adopt.ts';
 import { idle, release } from '../lifecycle/release.ts';
 import { type Node, waiting } from '../state/node.ts';
@@ -33,18 +34,16 @@ async function removeFree(node: Node, name: string): Promise<void> {
     throw inUseHere(name, node.instanceId, 'it is mounted on this node for somebody whose record is lost');
   const { onRemove } = node.settings;
   if (onRemove === 'retain') await retain(node, name, volume);
-  else {
-    const free = await detachedHere(node, name, volume);
-    if (onRemove === 'snapshot') await snapshotFirst(node, name, free);
-    await deleteVolume(node, name, free);
-  }
+  // EC2 can read one in this state no more: there is nothing to snapshot.
+  else if (onRemove === 'snapshot' && volume.state !== 'error') await deleteAfterSnapshot(node, name, volume);
+  else await deleteVolume(node, name, await detachedHere(node, name, volume));
   node.names.removed(name, volume);
   node.log.info({ volume: name, volumeId: volume.id, onRemove }, 'removed');
 }
 
 /**
- * Ends what this node still has of the volume, a linger at once; refuses while somebody holds it. A volume that is to be
- * retained stays attached: the attachment is the lock under which its name goes.
+ * Ends what this node still has of the volume, a linger at once; refuses while somebody holds it. A volume that is kept
+ * without its name, for a while or for good, stays attached: the attachment is the lock under which its name goes.
  */
 async function letGo(node: Node, name: string): Promise<void> {
   const held = node.held.get(name);
@@ -54,7 +53,7 @@ async function letGo(node: Node, name: string): Promise<void> {
     throw inUseHere(name, node.instanceId, `it is mounted on this node for ${who.join(', ')}`);
   }
   node.cancelRelease(name);
-  const keepsLock = node.settings.onRemove === 'retain' && !held.removing;
+  const keepsLock = node.settings.onRemove !== 'delete' && !held.removing;
   const outcome = await (keepsLock ? idle(node, name) : release(node, name));
   if (typeof outcome === 'string') return;
   throw inUseHere(name, node.instanceId, `${outcome.blockedBy} on this node`);
@@ -77,13 +76,39 @@ async function deleteVolume(node: Node, name: string, volume: EbsVolume): Promis
   }
 }
 
-async function snapshotFirst(node: Node, name: string, volume: EbsVolume): Promise<void> {
+/**
+ * Takes the name off, then begins a snapshot: nothing is written to the volume after it. The volume is deleted once the
+ * snapshot is complete, by this node or another (see removals.ts); until then it is all there is of the data.
+ */
+async function deleteAfterSnapshot(node: Node, name: string, volume: EbsVolume): Promise<void> {
+  await refuseWithoutPermission(node, name, volume);
+  const removing = { [tagKeys.removing]: removalMark(node.instanceId) };
+  await retain(node, name, volume, removing);
   const snapshotId = await waiting(node, name, `a snapshot of ${volume.id}`, () =>
-    node.ec2.createSnapshot(volume.id, `docker-volume-ebs: ${name} when it was removed`.slice(0, 255), {
-      [tagKeys.displayName]: volume.tags[tagKeys.displayName] ?? name,
-      [tagKeys.cluster]: node.settings.cluster,
-      [tagKeys.retained]: volume.tags[tagKeys.name] ?? name,
-    }),
+    takeSnapshot(node.ec2, node.settings.cluster, volume),
+  ).catch((error: unknown) => {
+    node.log.warn({ volumeId: volume.id, err: error }, 'its snapshot is not begun yet: it will be tried again');
+    return undefined;
+  });
+  node.log.info(
+    { volumeId: volume.id, snapshotId },
+    'the name is free: the volume is deleted once its snapshot is complete',
   );
-  node.log.info({ volume: name, volumeId: volume.id, snapshotId }, 'snapshot taken before removing');
+  node.finishRemoval(volume.id, snapshotId);
+}
+
+/** Once the name is off nobody would be told. */
+async function refuseWithoutPermission({ ec2, settings }: Node, name: string, { id }: EbsVolume): Promise<void> {
+  const tags = { [tagKeys.cluster]: settings.cluster };
+  const [why] = await Promise.all([
+    ec2.denied({ action: 'CreateSnapshot', volumeId: id, tags }),
+    ec2.findSnapshots(tagKeys.removalOf, id),
+  ]);
+  if (why === undefined) return;
+  throw new DriverError('EC2_DENIED', {
+    volume: name,
+    tried: `snapshot ${id} before removing it (DVE_ON_REMOVE=snapshot)`,
+    why,
+    todo: 'Allow ec2:CreateSnapshot in the IAM policy of the role (docs/iam.md), then remove it again',
+  });
 }

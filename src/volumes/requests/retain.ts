@@ -1,5 +1,5 @@
 import { tagKeys } from '../../ebs/tags.ts';
-import type { EbsVolume } from '../../ebs/types.ts';
+import type { EbsVolume, Tags } from '../../ebs/types.ts';
 import { attachmentOf, ownerText } from '../../ebs/volume-record.ts';
 import { DriverError, isCode } from '../../errors.ts';
 import { whenMade } from '../lifecycle/attach.ts';
@@ -25,15 +25,16 @@ export async function detachedHere(node: Node, name: string, volume: EbsVolume):
 /**
  * Takes the name off a volume that is kept, under an attachment of this node: a read that shows it free may be old, and
  * nobody else can mount it meanwhile. It is detached once no read shows the name any more.
+ * @param more tags that it gets before.
  * @throws DriverError WRONG_ZONE where this node cannot attach it; ATTACHED_ELSEWHERE, NODE_FULL, EC2_*.
  */
-export async function retain(node: Node, name: string, volume: EbsVolume): Promise<void> {
+export async function retain(node: Node, name: string, volume: EbsVolume, more: Tags = {}): Promise<void> {
   const lock = await lockHere(node, name, volume);
   // It may be nameless from here on: nothing is mounted under this attachment any more, also after a crash.
   if (lock !== undefined) await keep(node, { ...lock, phase: 'detaching', removing: true });
   // The new tag first: a crash between the two leaves a volume that is still found, and a second remove finishes.
   await waiting(node, name, `EC2 to tag ${volume.id} as retained`, async () => {
-    await node.ec2.createTags(volume.id, { [tagKeys.retained]: volume.tags[tagKeys.name] ?? name });
+    await node.ec2.createTags(volume.id, { [tagKeys.retained]: volume.tags[tagKeys.name] ?? name, ...more });
     await node.ec2.deleteTags(volume.id, { [tagKeys.name]: undefined });
   });
 }
@@ -66,7 +67,7 @@ function refuseOtherZone(node: Node, name: string, { id, zone }: EbsVolume): voi
   if (zone === node.zone) return;
   throw new DriverError('WRONG_ZONE', {
     volume: name,
-    tried: `remove ${id} and retain it`,
+    tried: `remove ${id} and keep its data`,
     why: `its name is taken off under an attachment, so that nobody mounts it meanwhile; it is in ${zone} and this node is in ${node.zone}`,
     todo: `Remove it on a node in ${zone}`,
   });

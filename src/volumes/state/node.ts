@@ -55,6 +55,8 @@ export interface Node {
   /** Asks for a release of the volume after a while; see keeper.ts. */
   scheduleRelease(name: string, delayMs: number): void;
   cancelRelease(name: string): void;
+  /** Deletes a volume without a name once its snapshot is complete, which may be in hours; see removals.ts. */
+  finishRemoval(volumeId: string, snapshotId: string | undefined): void;
 }
 
 /** Journals a new state of a held volume, then takes it as true. Nothing is done when the journal cannot be written. */

@@ -30,8 +30,9 @@ describe('removing', () => {
   it('snapshots it first where the settings say so', async () => {
     const { remove, ec2 } = await bench({ onRemove: 'snapshot' });
     await remove('a');
-    expect(ec2.calls.map(({ method }) => method)).toEqual(['findVolumes', 'createSnapshot', 'deleteVolume']);
-    expect(ec2.calls[1]?.args).toMatchObject(['vol-1', expect.any(String), { Name: 'a', [tagKeys.retained]: 'a' }]);
+    const snapshot = ec2.calls.find(({ method }) => method === 'createSnapshot');
+    expect(snapshot?.args).toMatchObject(['vol-1', expect.any(String), { Name: 'a', [tagKeys.retained]: 'a' }]);
+    await pass(60_000);
     expect(ec2.volumes.size).toBe(0);
   });
 
@@ -44,13 +45,23 @@ describe('removing', () => {
     expect(description).toHaveLength(255);
   });
 
-  it('deletes nothing when the snapshot fails', async () => {
+  it('is refused where this role may not snapshot, and changes nothing', async () => {
+    const { remove, ec2 } = await bench({ onRemove: 'snapshot' });
+    ec2.denied = async () => 'You are not authorized';
+    expect(await failure(remove('a'))).toMatchObject({ code: 'EC2_DENIED' });
+    expect([ec2.count('createTags'), ec2.count('deleteTags'), ec2.count('createSnapshot')]).toEqual([0, 0, 0]);
+    expect(ec2.volumes.get('vol-1')?.tags).toHaveProperty([tagKeys.name]);
+  });
+
+  it('deletes nothing without a snapshot, which is tried again until it can be made', async () => {
     const { remove, ec2 } = await bench({ onRemove: 'snapshot' });
     ec2.failNext('createSnapshot', 'EC2_LIMIT');
-    expect(await failure(remove('a'))).toMatchObject({ code: 'EC2_LIMIT' });
-    expect(ec2.volumes.size).toBe(1);
+    ec2.failNext('createSnapshot', 'EC2_LIMIT');
     await remove('a');
-    expect(ec2.volumes.size).toBe(0);
+    await pass(20_000);
+    expect([ec2.volumes.size, ec2.count('deleteVolume')]).toEqual([1, 0]);
+    await pass(180_000);
+    expect([ec2.volumes.size, ec2.snapshots.length]).toEqual([0, 1]);
   });
 
   it('retains it under another tag where the settings say so', async () => {
