@@ -33,6 +33,18 @@ function encodeByte(byte: number, index: number): string {
   return plain ? String.fromCharCode(byte) : `=${byte.toString(16).toUpperCase().padStart(2, '0')}`;
 }
 
+/**
+ * Refuses a new name that Docker takes and could never remove: it is a part of a URL there, and a server cleans the path
+ * of a URL (net/http, ServeMux). `--mount source=./data` makes such a name where `-v ./data:…` would make a directory.
+ * @throws DriverError INVALID_NAME
+ */
+export function refuseUnremovable(name: string): void {
+  const parts = name.split('/');
+  const last = parts.length - 1;
+  if (!parts.some((part, index) => part === '.' || part === '..' || (part === '' && index < last))) return;
+  refuse(name, 'Docker could not remove it: it begins with "/", or has "//" or a part that is "." or ".."');
+}
+
 function refuse(name: string, why: string): never {
   throw new DriverError('INVALID_NAME', {
     volume: name.length > 80 ? `${name.slice(0, 80)}…` : name,

@@ -5,7 +5,7 @@ import { isGone, visibilityMs } from '../../ebs/volume-record.ts';
 import { waitUntilCreated } from '../../ebs/volume-waits.ts';
 import { DriverError, isCode } from '../../errors.ts';
 import { beyondLimits, type Performance } from '../options/limits.ts';
-import { encodeName } from '../options/names.ts';
+import { encodeName, refuseUnremovable } from '../options/names.ts';
 import { type CreateOptions, parseOptions } from '../options/options.ts';
 import { clientToken, differences, planVolume } from '../options/plan.ts';
 import { heldAs } from '../state/held.ts';
@@ -22,7 +22,7 @@ const lookMs = 500;
 /**
  * Makes the volume of a name, or finds that it is there as asked. Nodes that race on one name get one EBS volume: they
  * ask with the same ClientToken, and EC2 refuses or repeats itself.
- * @throws DriverError INVALID_OPTION, EXISTS_DIFFERENT, WRONG_ZONE, AMBIGUOUS_NAME, CREATE_VANISHED, EC2_*.
+ * @throws DriverError INVALID_OPTION, INVALID_NAME, EXISTS_DIFFERENT, WRONG_ZONE, AMBIGUOUS_NAME, CREATE_VANISHED, EC2_*.
  */
 export async function createVolume(node: Node, name: string, raw: Readonly<Record<string, string>>): Promise<void> {
   const options = parseOptions(name, raw);
@@ -30,7 +30,9 @@ export async function createVolume(node: Node, name: string, raw: Readonly<Recor
   const spec = planVolume(name, options, node.settings, node.zone);
   const existing = heldAs(node.held, name)?.volume ?? (await whatIsShown(node, name));
   if (existing !== undefined) return refuseDifferent(node, name, options, existing);
+  refuseUnremovable(name);
   warnOfBeyond(node, name, spec);
+
   let doubtful = false;
   for (let generation = node.names.nextGeneration(name); generation < maxGenerations; generation++) {
     const outcome = await makeOne(node, name, spec, generation, !doubtful);

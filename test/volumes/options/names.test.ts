@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { isCode } from '../../../src/errors.ts';
-import { decodeName, displayName, encodeName } from '../../../src/volumes/options/names.ts';
+import { decodeName, displayName, encodeName, refuseUnremovable } from '../../../src/volumes/options/names.ts';
 
 /** Any well-formed text short enough for every byte to be written as three characters. */
 const anyName = fc.string({ unit: 'binary', minLength: 1, maxLength: 20 });
@@ -134,5 +134,15 @@ describe('displayName', () => {
     expect(displayName('Daten für Köln/1')).toBe('Daten für Köln/1');
     expect(displayName('a*b')).toBe('a=2Ab');
     expect(displayName('AWS:x')).toBe('AWS=3Ax');
+  });
+});
+
+describe('refuseUnremovable', () => {
+  it.each(['.', '..', '/', '/abs', './data', '../x', 'a/../b', 'a/.', 'a//b'])('refuses %j', (name) => {
+    expect(() => refuseUnremovable(name)).toThrow(/Docker could not remove it/);
+  });
+
+  it.each(['data', 'a/b', 'a/', '...', '.hidden', 'a..b', '%2e%2e', ' '])('takes %j', (name) => {
+    expect(() => refuseUnremovable(name)).not.toThrow();
   });
 });
