@@ -19,6 +19,7 @@ const catalogue = {
   FILESYSTEM_DAMAGED: { status: 500, transient: false },
   FILESYSTEM_TOO_NEW: { status: 500, transient: false },
   NO_SUBDIRECTORY: { status: 500, transient: false },
+  UNMADE_SUBDIRECTORY: { status: 500, transient: false },
   WRONG_DEVICE: { status: 500, transient: false },
   TARGET_BUSY: { status: 500, transient: true },
   HOST_FAILED: { status: 500, transient: false },

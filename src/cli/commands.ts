@@ -27,6 +27,10 @@ export const commands: Readonly<Record<string, Command>> = {
     summary: 'Release the volumes of this node that nobody uses, and take no new mounts',
     load: () => import('./drain/drain.ts'),
   },
+  set: {
+    summary: 'Change how an existing volume is mounted: its mount options, its directory',
+    load: () => import('./set/set.ts'),
+  },
   fence: {
     summary: 'See and steer when volumes are taken over from other nodes',
     load: () => import('./fence/fence.ts'),

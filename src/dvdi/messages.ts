@@ -35,6 +35,16 @@ export const Confirming = Type.Object({
   EvenIfRunning: Type.Optional(Type.Boolean()),
 });
 
+export const Setting = Type.Object({
+  Name,
+  Options: Type.Unsafe<Record<string, string>>({
+    type: 'object',
+    additionalProperties: Type.String(),
+    minProperties: 1,
+  }),
+  DryRun: Type.Optional(Type.Boolean()),
+});
+
 export type Named = Static<typeof Named>;
 export type Mounting = Static<typeof Mounting>;
 export type Creating = Static<typeof Creating>;

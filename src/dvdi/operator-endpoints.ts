@@ -1,6 +1,6 @@
 import type { DrainReport, Explanation } from '../volumes/types.ts';
 import { type Endpoint, endpoint } from './endpoint.ts';
-import { Anything, Confirming, Limited, Named, Reasoned } from './messages.ts';
+import { Anything, Confirming, Limited, Named, Reasoned, Setting } from './messages.ts';
 import { clusterAnswer, countersAnswer, statusAnswer } from './seen.ts';
 
 /** What an operator's commands call, beside the protocol on the same socket and in the same envelope. */
@@ -33,6 +33,17 @@ export const operatorEndpoints: readonly Endpoint[] = [
     const ended = await (await driver()).operator.cancelDrain();
     return ended === undefined ? {} : { Reason: ended.reason, Since: ended.since };
   }),
+  endpoint(
+    '/Ebs.Set',
+    'set its options',
+    Setting,
+    async (driver, { Name, Options, DryRun: dryRun = false }) => {
+      const { volumeId, changes, effective } = await (await driver()).operator.setOptions(Name, Options, { dryRun });
+      const told = changes.map(({ option, was = '', is = '' }) => ({ Option: option, Was: was, Is: is }));
+      return { VolumeId: volumeId, Changes: told, Effective: effective };
+    },
+    { long: true },
+  ),
   endpoint(
     '/Ebs.FenceExplain',
     'explain what would happen to it',

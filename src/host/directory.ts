@@ -8,6 +8,11 @@ import type { AbsentDirectory, DirectoryOwner } from './types.ts';
 const openDirectory = constants.O_RDONLY | constants.O_DIRECTORY | constants.O_NOFOLLOW;
 const defaultMode = 0o755;
 const namedEntries = 4;
+const cannotMake = new Map([
+  ['ENOSPC', 'it is not there, and there is no room on the filesystem to make it'],
+  ['EDQUOT', 'it is not there, and a quota of the filesystem leaves no room to make it'],
+  ['EROFS', 'it is not there, and the filesystem is mounted read-only'],
+]);
 
 /**
  * The directory of a mounted volume that callers get: "" and "/" are the mountpoint itself; missing parts are made, the
@@ -15,7 +20,7 @@ const namedEntries = 4;
  * trusted: every part is opened without following links, from the directory opened before it.
  * @param absent what to do about a missing part: "make" it, or "make in empty": only where nothing else is in the volume.
  * @throws DriverError HOST_FAILED for "..", a symbolic link, a file, or another filesystem on the way; NO_SUBDIRECTORY for
- * one that is missing in a volume that holds something else.
+ * one that is missing in a volume that holds something else; UNMADE_SUBDIRECTORY for one that cannot be made.
  */
 export async function openSubdirectory(
   mountpoint: string,
@@ -37,6 +42,15 @@ export async function openSubdirectory(
     if ((await realpath(path)) !== path) throw new Error('a part of it was replaced meanwhile');
     return path;
   } catch (error) {
+    const why = cannotMake.get(errnoOf(error) ?? '');
+    if (why !== undefined) {
+      throw new DriverError('UNMADE_SUBDIRECTORY', {
+        tried,
+        why,
+        todo: 'Hand out a directory that is there',
+        cause: error,
+      });
+    }
     const todo = `Look at ${mountpoint} on this host, or choose another directory with the subdirectory option`;
     throw hostFailed(tried, error, todo);
   }

@@ -36,7 +36,7 @@ const volume = (name: string, change: Partial<DrainedVolume> = {}): DrainedVolum
   ...change,
 });
 
-test.each([['status'], ['ls'], ['drain'], ['fence']])(
+test.each([['status'], ['ls'], ['drain'], ['set'], ['fence']])(
   '%s --help says how it is used, without a daemon',
   async (command) => {
     expect(await run([command, '--help'])).toMatchObject({
@@ -69,6 +69,10 @@ test.each([
   [['fence', 'confirm', 'a', '--reason', 'x']],
   [['fence', 'pause', '--reason', ' ']],
   [['fence', 'history', '--limit', '0']],
+  [['set']],
+  [['set', 'a']],
+  [['set', 'a', 'b', '--uid', '1']],
+  [['set', 'a', '--size', '1']],
 ])('%j is a wrong command line: one line and status 2', async (argv) => {
   expect(await run(argv, { DVE_SOCKET: '/nowhere/ebs.sock' })).toMatchObject({
     status: 2,
@@ -154,6 +158,29 @@ test('fence history, confirm, pause and resume tell what the daemon did', async 
   expect((await command('fence', 'resume')).stdout).toBe('Fencing goes on: it was taken off 2 volumes.\n');
 });
 
+test('set sends what is asked in the words of create, and tells what changed', async () => {
+  const { calls, operator } = fakeDriver();
+  const { command } = await daemon(operator);
+  expect(await command('set', 'a', '--mount-options', 'noatime', '--subdirectory', '/', '--uid', '')).toEqual({
+    status: 0,
+    stdout:
+      'a (vol-1):\n  mountOptions: not set -> noatime\n  subdirectory: not set -> /\n  uid: not set -> not set\n' +
+      'They take effect at the next mount.\n',
+    stderr: '',
+  });
+  expect((await command('set', 'a', '--mode', '0750', '--dry-run')).stdout).toMatch(
+    /^a \(vol-1\), were it not a dry run:/,
+  );
+  expect(JSON.parse((await command('set', 'a', '--mkfs-options=-b 1024', '--json')).stdout)).toMatchObject({
+    Changes: [{ Option: 'mkfsOptions', Is: '-b 1024' }],
+  });
+  expect(calls).toEqual([
+    ['setOptions', 'a', { mountOptions: 'noatime', subdirectory: '/', uid: '' }, { dryRun: false }],
+    ['setOptions', 'a', { mode: '0750' }, { dryRun: true }],
+    ['setOptions', 'a', { mkfsOptions: '-b 1024' }, { dryRun: false }],
+  ]);
+});
+
 test('a refusal is one line and status 1', async () => {
   const refused = new DriverError('INVALID_REQUEST', {
     tried: 'confirm it',
@@ -182,7 +209,7 @@ test('the commands do without the EC2 client, which takes longer to load than th
       else packages.push(specifier);
     }
   };
-  for (const command of ['status', 'ls', 'drain', 'fence', 'dvdcli'].map((name) => `cli/${name}/${name}.ts`))
+  for (const command of ['status', 'ls', 'drain', 'set', 'fence', 'dvdcli'].map((name) => `cli/${name}/${name}.ts`))
     follow(join(source, command));
   expect(packages.filter((name) => !name.startsWith('node:'))).toEqual([]);
   expect(seen.size).toBeGreaterThan(4);

@@ -58,6 +58,15 @@ describe.skipIf(requires('root', 'loop', 'aws').skip)(
       await box.ok(0, 'Unmount', { Name: 'spare', ID: 'b' });
     });
 
+    it('how a volume is mounted, changed', async () => {
+      const { stdout } = await page.run('docker-volume-ebs set VOLUME --mount-options', { env, replace });
+      expect(stdout).toMatch(/^data \(vol-\w+\), were it not a dry run:\n/);
+      expect(stdout).toMatch(/\ndata \(vol-\w+\):\n {2}mountOptions: not set -> noatime,commit=30\n/);
+      const there = await page.run('docker-volume-ebs set VOLUME --subdirectory', { env, replace });
+      expect(there.stdout).toContain('subdirectory: data -> /\n');
+      expect(there.stdout).toContain('subdirectory: / -> data\n');
+    });
+
     it('what fencing did, and would do', async () => {
       expect((await page.run('docker-volume-ebs fence history', { env })).stdout).toContain('decided nothing yet');
       expect((await page.run('docker-volume-ebs fence explain', { env, replace })).stdout).toContain('data (vol-');

@@ -66,6 +66,14 @@ function idleOperator(noted: Noted): Operator {
     drain: noted('drain', (reason: string) => ({ draining: { ...draining, reason }, volumes: [a] })),
     drainStatus: noted('drainStatus', () => report),
     cancelDrain: noted('cancelDrain', () => draining),
+    setOptions: noted(
+      'setOptions',
+      (_name: string, options: Readonly<Record<string, string>>, _how: { readonly dryRun: boolean }) => ({
+        volumeId: 'vol-1',
+        changes: Object.entries(options).map(([option, is]) => ({ option, was: undefined, is })),
+        effective: 'They take effect at the next mount',
+      }),
+    ),
     fence: {
       explain: noted('explain', (name: string) => ({
         name,

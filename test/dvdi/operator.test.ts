@@ -22,6 +22,8 @@ test('each command reaches the operator in its own words', async () => {
     ['FenceHistory', { Limit: 5 }],
     ['FenceConfirm', { Name: 'a', Victim: 'i-2', Reason: 'burnt' }],
     ['FenceConfirm', { Name: 'a', Victim: 'i-2', Reason: 'burnt', EvenIfRunning: true }],
+    ['Set', { Name: 'a', Options: { uid: '' } }],
+    ['Set', { Name: 'a', Options: { mountOptions: 'noatime' }, DryRun: true }],
     ['FencePause', { Reason: 'network' }],
     ['FenceResume', {}],
   ] as const) {
@@ -37,6 +39,8 @@ test('each command reaches the operator in its own words', async () => {
     ['history', 5],
     ['confirm', 'a', 'i-2', 'burnt', { evenIfRunning: false }],
     ['confirm', 'a', 'i-2', 'burnt', { evenIfRunning: true }],
+    ['setOptions', 'a', { uid: '' }, { dryRun: false }],
+    ['setOptions', 'a', { mountOptions: 'noatime' }, { dryRun: true }],
     ['pause', 'network'],
     ['resume'],
   ]);
@@ -88,6 +92,9 @@ test.each([
   ['FenceConfirm', { Name: 'a', Victim: '', Reason: 'burnt' }],
   ['FenceConfirm', { Name: 'a', Victim: 'i-2', Reason: 'burnt', EvenIfRunning: 'no' }],
   ['FencePause', undefined],
+  ['Set', { Name: 'a' }],
+  ['Set', { Name: 'a', Options: {} }],
+  ['Set', { Name: 'a', Options: { uid: 5 } }],
 ])('%s with %j is refused before anything is asked', async (endpoint, body) => {
   const driver = fakeDriver();
   const { call } = await serving(driver);

@@ -31,6 +31,8 @@ function namingVolume(error: unknown, volume: string, instanceId: string): unkno
   if (isCode(error, 'FILESYSTEM_DAMAGED')) {
     return new DriverError(error.code, { ...error.parts, volume, todo: rescueAdvice(volume, instanceId) });
   }
+  if (isCode(error, 'UNMADE_SUBDIRECTORY'))
+    return new DriverError(error.code, { ...error.parts, volume, todo: rootAdvice(volume) });
   if (!isCode(error, 'NO_SUBDIRECTORY')) return error;
   const todo = `To have its root given out, run docker-volume-ebs set ${shellWord(volume)} --subdirectory /, or name the directory that has the data instead of /; a volume that is yet to be made takes the option subdirectory`;
   return new DriverError(error.code, { ...error.parts, volume, todo });
@@ -39,6 +41,10 @@ function namingVolume(error: unknown, volume: string, instanceId: string): unkno
 /** What to do about a disk whose content is not as it should be: nothing on it is changed by it. */
 const rescueAdvice = (name: string, instanceId: string): string =>
   `Run docker-volume-ebs rescue ${shellWord(name)} on ${instanceId}: it takes a snapshot first, and says which check to run`;
+
+/** How to get into a volume whose directory cannot be made: full, say, and nobody could free space in it. */
+const rootAdvice = (name: string): string =>
+  `Run docker-volume-ebs set ${shellWord(name)} --subdirectory / to have its root mounted; free space there with a container (or set other mount options, if it is read-only), and set the subdirectory back`;
 
 async function bringFilesystem(node: Node, held: Held): Promise<Held> {
   const disk = await findDisk(node, held);

@@ -7,14 +7,16 @@ import type { Node } from '../state/node.ts';
 import { clusterVolumes } from './cluster.ts';
 import { createFenceOperator } from './fence.ts';
 import { createPermissionCheck } from './permission-check.ts';
+import { setOptions } from './set.ts';
 import type { Opened } from './status.ts';
-import type { ClusterVolumes, FenceOperator } from './types.ts';
+import type { ClusterVolumes, FenceOperator, Operator } from './types.ts';
 
 /** What an operator's commands act on; it is there once this node knows who it is. */
 export interface Controls {
   readonly drain: Drain;
   readonly fence: FenceOperator;
   volumes(): Promise<ClusterVolumes>;
+  readonly setOptions: Operator['setOptions'];
 }
 
 /** What steers this node from outside: operators, and notices of EC2. Ends its timers when the signal is aborted. */
@@ -53,6 +55,7 @@ export function openControls(
     drain,
     fence: createFenceOperator(node, { auditFile, permissions }),
     volumes: () => clusterVolumes(node),
+    setOptions: (name, options, how) => node.queue.run(name, () => setOptions(node, name, options, how)),
     notices: () => announced,
   };
 }

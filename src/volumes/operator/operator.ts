@@ -29,6 +29,8 @@ export function createOperator(
     drain: (reason) => run('drain', 'drain this node', ({ drain }) => drain.start(reason, 'operator')),
     drainStatus: () => run('drain', 'tell how far the drain is', ({ drain }) => drain.report()),
     cancelDrain: () => run('drain', 'end the drain', ({ drain }) => drain.cancel()),
+    setOptions: (name, options, how) =>
+      run('set', 'set its options', (controls) => controls.setOptions(name, options, how)),
     fence: {
       explain: (name) => run('fence', 'explain what would happen to it', ({ fence }) => fence.explain(name)),
       history: (limit) => run('fence', 'read the history of fencing', ({ fence }) => fence.history(limit)),

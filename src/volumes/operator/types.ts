@@ -192,6 +192,22 @@ export interface ClusterVolumes {
   readonly stale: string | undefined;
 }
 
+/** An option of a volume, by its name at create; undefined where it has none. */
+export interface OptionChange {
+  readonly option: string;
+  readonly was: string | undefined;
+  readonly is: string | undefined;
+}
+
+/** What `set` has changed, or would change. */
+export interface OptionsSet {
+  readonly volumeId: string;
+  /** Empty where all was so already. */
+  readonly changes: readonly OptionChange[];
+  /** When the options matter next, as a sentence without its full stop. */
+  readonly effective: string;
+}
+
 /** What an operator asks of a node. Every method throws only DriverError. */
 export interface Operator {
   /** This node's volumes and what it has in hand. Costs no EC2 call, and answers within 2 s whatever the disks do. */
@@ -203,5 +219,14 @@ export interface Operator {
   drainStatus(): Promise<DrainReport>;
   /** Takes mounts again, whoever drained. @returns why it was drained; undefined when it was not. */
   cancelDrain(): Promise<Draining | undefined>;
+  /**
+   * Changes how an existing volume is mounted from its next mount on; an empty text takes an option off. INVALID_OPTION
+   * for an option that cannot be set, or that create would refuse. `dryRun` only tells.
+   */
+  setOptions(
+    name: string,
+    options: Readonly<Record<string, string>>,
+    how: { readonly dryRun: boolean },
+  ): Promise<OptionsSet>;
   readonly fence: FenceOperator;
 }

@@ -114,7 +114,7 @@ function asTag<T>(name: string, option: TaggedOption, text: string, read: () => 
 }
 
 const command = (name: string, option: TaggedOption, value: string): string =>
-  `docker-volume-ebs set ${shellWord(name)} --${kebab(option)} ${shellWord(value)}`;
+  `docker-volume-ebs set ${shellWord(name)} --${kebab(option)}=${shellWord(value)}`;
 
 const kebab = (text: string): string => text.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
 

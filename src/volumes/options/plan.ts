@@ -3,8 +3,9 @@ import type { Settings } from '../../config.ts';
 import { tagKeys } from '../../ebs/tags.ts';
 import type { CreateVolumeSpec, EbsVolume, Tags } from '../../ebs/types.ts';
 import { stricter } from '../../fencing/policy.ts';
+import { filesystemTypes } from '../../host/types.ts';
 import { parseDefaultTags } from './defaults.ts';
-import { checkFilesystemOptions } from './filesystem-options.ts';
+import { filesystemComplaint } from './filesystem-options.ts';
 import { limitViolation, type Performance, type VolumeType } from './limits.ts';
 import { displayName, encodeName } from './names.ts';
 import { type CreateOptions, refuseOptions } from './options.ts';
@@ -45,7 +46,7 @@ export function planVolume(
     );
   }
   refuseLaxer(name, options, defaults);
-  checkFilesystemOptions(name, options, defaults);
+  refuseUnusable(name, options, defaults);
   return {
     zone,
     ...performance,
@@ -82,6 +83,15 @@ function refuseLaxer(name: string, { fencePolicy }: CreateOptions, defaults: Def
     `fencePolicy=${fencePolicy} is laxer than the policy of this node, ${defaults.fencePolicy}; a volume's may only be stricter`,
     'Leave it out, or change DVE_FENCE_POLICY on all nodes',
   );
+}
+
+function refuseUnusable(name: string, options: CreateOptions, defaults: Defaults): void {
+  const isNew = options.snapshotId === undefined;
+  // A snapshot brings its filesystem, and says nothing about it.
+  const type = options.fsType ?? (isNew ? defaults.fsType : undefined);
+  const types = type === undefined ? filesystemTypes : [type];
+  const complaint = filesystemComplaint(options, { types, isNew, madeWith: options.mkfsOptions ?? '' }, defaults);
+  if (complaint !== undefined) refuseOptions(name, ...complaint);
 }
 
 function planTags(name: string, options: CreateOptions, defaults: Defaults): Tags {

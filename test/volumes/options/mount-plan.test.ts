@@ -78,7 +78,7 @@ describe('a tag that anybody may have written', () => {
   ])('%s=%s is refused with the command that corrects it', (key, value, why, flag) => {
     const message = read(key, value);
     expect(message).toContain(`volume "a b": cannot use its tag ${key}: ${why}`);
-    expect(message).toContain(`docker-volume-ebs set 'a b' --${flag} '…'`);
+    expect(message).toContain(`docker-volume-ebs set 'a b' --${flag}='…'`);
   });
 
   it('an unused one is nobody’s trouble: mkfs options of what was formatted, mount options of another filesystem', () => {

@@ -1,0 +1,64 @@
+import { callDaemon, print, printJson, readInvocation, UsageError } from '../operator-client.ts';
+
+export const usage = () => `Usage: docker-volume-ebs set VOLUME [OPTIONS]
+
+Changes how an existing volume is mounted, on any node, from its next mount on: its tags are written, after the same checks
+as at create. What is mounted stays as it is, and no data is touched. An empty text ('') takes an option off: the node's
+own setting counts then.
+
+  --mount-options=LIST   Mount options, separated by commas
+  --subdirectory=DIR     The directory inside the volume that containers get; / is its root
+  --uid=N, --gid=N, --mode=BITS
+                         Whose that directory is when it is made
+  --mkfs-options=WORDS   Arguments of mkfs; only while the volume has not been formatted
+
+  --dry-run              Only tell what would change
+  --json                 Print the answer as JSON
+  --socket PATH          The daemon's socket (DVE_SOCKET) [/run/docker/plugins/ebs.sock]
+  --help                 Show this text
+
+Exit status: 0 when it was done or told, 1 when the daemon refused or cannot be asked, 2 for a wrong command line.
+`;
+
+/** The flags, and the options of a volume that they set. */
+const settable = {
+  'mount-options': 'mountOptions',
+  subdirectory: 'subdirectory',
+  uid: 'uid',
+  gid: 'gid',
+  mode: 'mode',
+  'mkfs-options': 'mkfsOptions',
+} as const;
+
+interface Answer {
+  readonly VolumeId: string;
+  readonly Changes: readonly { readonly Option: string; readonly Was: string; readonly Is: string }[];
+  readonly Effective: string;
+}
+
+/** Sets options of a volume through this node's daemon; gives the exit status. */
+export async function run(argv: readonly string[]): Promise<number> {
+  const flags = Object.keys(settable).map((flag) => [flag, { type: 'string' as const }]);
+  const invocation = readInvocation(argv, { ...Object.fromEntries(flags), 'dry-run': { type: 'boolean' } });
+  const { values, words } = invocation;
+  const [name, ...more] = words;
+  if (name === undefined || more.length > 0)
+    throw new UsageError('set takes one VOLUME. See docker-volume-ebs set --help.');
+  const given = Object.entries(settable).filter(([flag]) => values[flag] !== undefined);
+  if (given.length === 0) throw new UsageError('set needs an option to set. See docker-volume-ebs set --help.');
+  const answer = await callDaemon<Answer>(invocation, 'Set', {
+    Name: name,
+    Options: Object.fromEntries(given.map(([flag, option]) => [option, values[flag]])),
+    DryRun: values['dry-run'] === true,
+  });
+  if (values['json']) printJson(answer);
+  else print(sentences(name, answer, values['dry-run'] === true));
+  return 0;
+}
+
+function sentences(name: string, { VolumeId, Changes, Effective }: Answer, dryRun: boolean): string {
+  if (Changes.length === 0) return `${name} (${VolumeId}): nothing to change.\n`;
+  const lines = Changes.map(({ Option, Was, Is }) => `  ${Option}: ${Was || 'not set'} -> ${Is || 'not set'}\n`);
+  const head = `${name} (${VolumeId})${dryRun ? ', were it not a dry run' : ''}:\n`;
+  return `${head}${lines.join('')}${Effective}.\n`;
+}
