@@ -10,6 +10,7 @@ const catalogue = {
   NO_SUCH_VOLUME: { status: 404, transient: false },
   EXISTS_DIFFERENT: { status: 409, transient: false },
   AMBIGUOUS_NAME: { status: 409, transient: false },
+  TAGS_LOST: { status: 409, transient: false },
   WRONG_ZONE: { status: 409, transient: false },
   IN_USE_HERE: { status: 409, transient: false },
   ATTACHED_ELSEWHERE: { status: 409, transient: true },

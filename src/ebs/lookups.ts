@@ -12,6 +12,7 @@ import type { Ec2, InstanceHealth } from './types.ts';
 type Lookups = Pick<
   Ec2,
   | 'findVolumes'
+  | 'findDisplayed'
   | 'findTagged'
   | 'listVolumes'
   | 'describeVolume'
@@ -32,6 +33,7 @@ export function openLookups(client: EC2Client, call: Caller, cluster: string): L
         readVolumes(client, call, shared, () => [...others, exactFilter(filter, ...takeKeys())]),
     });
   const byName = volumesBy(`tag:${tagKeys.name}`, [inCluster]);
+  const byDisplayName = volumesBy(`tag:${tagKeys.displayName}`, [inCluster]);
   const byTagKey = volumesBy('tag-key', [inCluster]);
   const byId = volumesBy('volume-id');
   const all = volumesBy(`tag:${tagKeys.cluster}`);
@@ -49,6 +51,12 @@ export function openLookups(client: EC2Client, call: Caller, cluster: string): L
       const tried = `look up volume ${JSON.stringify(nameTag)} ${ofCluster}`;
       const volumes = await byName.ask(nameTag, { tried, signal, lane });
       return volumes.filter(({ Tags = [] }) => hasTag(Tags, tagKeys.name, nameTag)).map(toVolume);
+    },
+
+    async findDisplayed(displayName, { signal, lane } = {}) {
+      const tried = `look for volumes ${ofCluster} that show the name ${JSON.stringify(displayName)}`;
+      const volumes = await byDisplayName.ask(displayName, { tried, signal, lane });
+      return volumes.filter(({ Tags = [] }) => hasTag(Tags, tagKeys.displayName, displayName)).map(toVolume);
     },
 
     async findTagged(tagKey, { signal, lane } = {}) {

@@ -153,6 +153,8 @@ export interface CallOptions {
 export interface Ec2 {
   /** All volumes of this cluster whose name tag is `nameTag`, in every zone of the region. */
   findVolumes(nameTag: string, options?: CallOptions): Promise<EbsVolume[]>;
+  /** All volumes of this cluster that show this name to people (tag `Name`), whatever their name tag says. */
+  findDisplayed(displayName: string, options?: CallOptions): Promise<EbsVolume[]>;
   /** All volumes of this cluster that carry a tag with this key. */
   findTagged(tagKey: string, options?: CallOptions): Promise<EbsVolume[]>;
   /** All volumes of this cluster. */

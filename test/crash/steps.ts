@@ -8,6 +8,7 @@ type Methods<T> = { readonly [K in keyof T as T[K] extends (...args: never[]) =>
 
 const ec2: Methods<Required<Ec2>> = {
   findVolumes: 'reads',
+  findDisplayed: 'reads',
   findTagged: 'reads',
   listVolumes: 'reads',
   describeVolume: 'reads',

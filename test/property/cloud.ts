@@ -181,6 +181,7 @@ export class Cloud extends FakeEc2 {
     if (method === 'describeInstance') return instances.get(String(key));
     const all = [...volumes.values()];
     if (method === 'listVolumes') return all;
+    if (method === 'findDisplayed') return all.filter(({ tags }) => tags[tagKeys.displayName] === key);
     if (method === 'findTagged') return all.filter(({ tags }) => String(key) in tags);
     return all.filter(({ tags }) => tags[tagKeys.name] === key);
   }

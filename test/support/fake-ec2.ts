@@ -110,6 +110,12 @@ export class FakeEc2 extends FakeInstances implements Ec2 {
     );
   }
 
+  findDisplayed(name: string): Promise<EbsVolume[]> {
+    return this.call('findDisplayed', [name], () =>
+      this.#listed().filter(({ tags }) => tags[tagKeys.displayName] === name),
+    );
+  }
+
   findTagged(tagKey: string): Promise<EbsVolume[]> {
     return this.call('findTagged', [tagKey], () => this.#listed().filter(({ tags }) => tagKey in tags));
   }

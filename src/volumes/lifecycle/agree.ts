@@ -57,7 +57,7 @@ async function stillNamed(node: Node, held: Held): Promise<EbsVolume | undefined
     const { volume } = await confirmName(node, held, Promise.resolve(undefined));
     return volume?.id === held.volume.id ? volume : undefined;
   } catch (error) {
-    if (isCode(error, 'AMBIGUOUS_NAME')) return undefined;
+    if (isCode(error, 'AMBIGUOUS_NAME', 'TAGS_LOST')) return undefined;
     throw error;
   }
 }

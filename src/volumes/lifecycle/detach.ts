@@ -55,7 +55,7 @@ export async function detachIdle(node: Node, held: Held): Promise<void> {
     const wasHere = (await node.host.findDevice(volume.id, device)) !== undefined;
     if (await sendDetach(node, held)) {
       await waitUntilGone(node, held);
-      if (wasHere) node.names.freed(name, volume.id);
+      if (wasHere) node.names.freed(name, volume);
       publish('detach', { seconds: seconds() });
     } else await quarantine(node, held, 'its last attachment was not ended by this node');
   });

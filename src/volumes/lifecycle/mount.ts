@@ -8,6 +8,7 @@ import { type BlockDevice, type DiskContent, type FilesystemType, filesystemType
 import { absentDirectory, type MountPlan, planFormat, planMount } from '../options/mount-plan.ts';
 import { shellWord } from '../options/spelling.ts';
 import type { Held } from '../state/held.ts';
+import { refuseNameless } from '../state/nameless.ts';
 import { keep, mountpointOf, type Node, waiting } from '../state/node.ts';
 
 const idleCheckMs = 200;
@@ -198,6 +199,7 @@ async function format(
 ): Promise<Held> {
   const { fsType } = plan;
   const mkfsOptions = planFormat(held.name, held.volume.tags, plan);
+  if (over === 'nothing') await refuseNameless(node, held.name, `make a filesystem on ${held.volume.id}`, held.volume);
   const begun = over === 'unfinished' ? held : await tag(node, held, tagKeys.formatting, fsType);
   await waiting(node, held.name, `mkfs.${fsType}`, () =>
     timed('mkfs', () => node.host.makeFilesystem(disk, fsType, mkfsOptions, over)),

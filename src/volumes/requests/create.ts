@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { tagKeys } from '../../ebs/tags.ts';
-import type { CreateVolumeSpec, EbsVolume } from '../../ebs/types.ts';
+import type { CreateVolumeSpec, EbsVolume, Tags } from '../../ebs/types.ts';
 import { isGone, visibilityMs } from '../../ebs/volume-record.ts';
 import { waitUntilCreated } from '../../ebs/volume-waits.ts';
 import { DriverError, isCode } from '../../errors.ts';
@@ -9,6 +9,8 @@ import { encodeName, refuseUnremovable } from '../options/names.ts';
 import { type CreateOptions, parseOptions } from '../options/options.ts';
 import { clientToken, differences, planVolume } from '../options/plan.ts';
 import { heldAs } from '../state/held.ts';
+import { hasLostTags, lastingTags, tagsLost } from '../state/lost-tags.ts';
+import { refuseNameless } from '../state/nameless.ts';
 import { type Node, waiting } from '../state/node.ts';
 
 /** EC2 makes a volume in 1.5 s (median; 4 s at p99, aws-ebs-csi-driver): looking earlier only costs calls. */
@@ -105,9 +107,9 @@ async function makeOne(
     const answer = await waiting(node, name, 'EC2 to accept a new volume', () =>
       node.ec2.createVolume({ ...spec, tags, clientToken: token }),
     );
-    if (answer.state !== 'creating') return await judgeReplay(node, name, answer.id, patient);
+    if (answer.state !== 'creating') return await judgeReplay(node, name, answer.id, tags, patient);
     const made = await untilMade(node, name, answer);
-    if (made.tags[tagKeys.name] !== spec.tags[tagKeys.name]) return 'past';
+    if (made.tags[tagKeys.name] !== spec.tags[tagKeys.name]) return await judgeSeen(node, name, made, tags);
     node.log.info({ volume: name, volumeId: made.id, sizeGib: made.sizeGib, type: made.type }, 'created');
     return { made };
   } catch (error) {
@@ -136,9 +138,11 @@ async function judgeRefusal(node: Node, name: string, error: DriverError, patien
     for (let waited = 0; ; waited += lookMs) {
       const volume = await node.lookup.shown(name);
       if (volume !== undefined) return { rival: await untilMade(node, name, volume) };
-      if (!patient || waited >= visibilityMs) return 'unseen';
+      if (!patient || waited >= visibilityMs) break;
       await sleep(lookMs);
     }
+    await refuseNameless(node, name, 'create it');
+    return 'unseen';
   });
 }
 
@@ -146,19 +150,28 @@ async function judgeRefusal(node: Node, name: string, error: DriverError, patien
  * CreateVolume repeated an earlier answer: what became of that volume since, a read must tell. EC2 refuses the token of
  * one that was deleted, so a read that shows none is most likely behind, and another node has just made it.
  */
-async function judgeReplay(node: Node, name: string, volumeId: string, patient: boolean): Promise<TokenOutcome> {
+async function judgeReplay(
+  node: Node,
+  name: string,
+  volumeId: string,
+  tags: Tags,
+  patient: boolean,
+): Promise<TokenOutcome> {
   return waiting(node, name, `EC2 to show ${volumeId}, which another node may have made`, async () => {
     for (let waited = 0; ; waited += lookMs) {
       const volume = await node.ec2.describeVolume(volumeId);
-      if (volume !== undefined) return judgeSeen(node, name, volume);
+      if (volume !== undefined) return judgeSeen(node, name, volume, tags);
       if (!patient || waited >= visibilityMs) return 'unseen';
       await sleep(lookMs);
     }
   });
 }
 
-async function judgeSeen(node: Node, name: string, volume: EbsVolume): Promise<TokenOutcome> {
+async function judgeSeen(node: Node, name: string, volume: EbsVolume, tags: Tags): Promise<TokenOutcome> {
   if (isGone(volume)) return 'past';
+  if (hasLostTags(volume, name)) {
+    throw tagsLost(name, volume, lastingTags(tags), 'create it', 'EC2 made it for this name, and answers so again');
+  }
   // The token of a volume that was removed but retained gives that volume again: it is not ours to hand out.
   if (volume.tags[tagKeys.name] !== encodeName(name)) return 'past';
   return { rival: await untilMade(node, name, volume) };

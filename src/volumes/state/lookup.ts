@@ -3,8 +3,9 @@ import { tagKeys } from '../../ebs/tags.ts';
 import type { CallOptions, EbsVolume, Ec2 } from '../../ebs/types.ts';
 import { visibilityMs } from '../../ebs/volume-record.ts';
 import { DriverError } from '../../errors.ts';
-import { decodeName, encodeName } from '../options/names.ts';
+import { decodeName, displayName, encodeName } from '../options/names.ts';
 import { ambiguous } from './duplicates.ts';
+import { hasLostTags, identityTags, lastingTags, tagsLost } from './lost-tags.ts';
 import type { NameMemory } from './memory.ts';
 import { type Answer, createView, type Seen } from './view.ts';
 
@@ -15,7 +16,7 @@ const againMs = 2000;
 export interface Lookup {
   /**
    * The volume of a name, undefined when EC2 says that there is none.
-   * @throws DriverError AMBIGUOUS_NAME when there are several; EC2_* when EC2 cannot be asked: never "absent" then.
+   * @throws DriverError AMBIGUOUS_NAME when there are several; TAGS_LOST when the one that is known here has lost its tags; EC2_* when EC2 cannot be asked: never "absent" then.
    */
   find(name: string): Promise<EbsVolume | undefined>;
   /**
@@ -39,6 +40,11 @@ export interface Lookup {
    * @throws DriverError as {@link find} does.
    */
   again(name: string, volumeId: string): Promise<{ seen: EbsVolume | undefined; named: EbsVolume | undefined }>;
+  /**
+   * Volumes of the cluster that show a name to people, and have lost the tag by which it is looked up. A name alone proves
+   * nothing of volumes that are not of the cluster. @throws DriverError EC2_*
+   */
+  nameless(name: string): Promise<EbsVolume[]>;
   /** All volumes of the cluster, as EC2 lists them now; what their names mean is remembered. @throws DriverError EC2_* */
   all(): Promise<EbsVolume[]>;
   /** All volumes of the cluster that have not been removed, read and remembered as {@link look} does. */
@@ -55,7 +61,9 @@ export function createLookup(ec2: Ec2, memory: NameMemory, now: () => number = (
     memory.shown(name, volume === undefined ? [] : [volume]);
     if (volume === undefined) memory.vanished(name);
     else if (memory.isGone(volume)) memory.ended(name, volume);
-    else if (nameOf(volume) === name) return volume;
+    else if (hasLostTags(volume, name)) throw lostWhileKnown(name, volume, known);
+    else if (nameOf(volume) === name && volume.tags[tagKeys.cluster] === known.tags[tagKeys.cluster]) return volume;
+    else memory.ended(name, known);
     return undefined;
   };
   const read = async (name: string, options: CallOptions, trust = true): Promise<EbsVolume | undefined> => {
@@ -114,6 +122,10 @@ export function createLookup(ec2: Ec2, memory: NameMemory, now: () => number = (
       const named = await read(name, {});
       return { named, seen: named?.id === volumeId ? named : await ec2.describeVolume(volumeId) };
     },
+    async nameless(name) {
+      const shown = await ec2.findDisplayed(displayName(name));
+      return shown.filter((volume) => !memory.isGone(volume) && hasLostTags(volume, name));
+    },
     all: () => readAll({}),
     async list() {
       const { value, ...seen } = (await listing.look('')) ?? { value: [] };
@@ -125,6 +137,11 @@ export function createLookup(ec2: Ec2, memory: NameMemory, now: () => number = (
 function onlyOne(name: string, found: readonly EbsVolume[]): EbsVolume | undefined {
   if (found.length <= 1) return found[0];
   throw ambiguous(name, found);
+}
+
+function lostWhileKnown(name: string, volume: EbsVolume, known: EbsVolume): DriverError {
+  const wanted = { ...lastingTags(known.tags), ...identityTags(known.tags[tagKeys.cluster] ?? '', name) };
+  return tagsLost(name, volume, wanted, 'tell what has this name', 'this node knows it by that name');
 }
 
 /** The name a volume goes by; undefined for one that has lost its tag, or carries text that encodes no name. */

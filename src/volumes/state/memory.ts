@@ -1,6 +1,8 @@
+import { isDeepStrictEqual } from 'node:util';
 import { tagKeys } from '../../ebs/tags.ts';
 import type { EbsVolume } from '../../ebs/types.ts';
 import { isGone, visibilityMs } from '../../ebs/volume-record.ts';
+import { lastingTags } from './lost-tags.ts';
 import type { Answer } from './view.ts';
 
 /** More names than these are not remembered: a cluster that makes a name for each job has no end of them. */
@@ -20,7 +22,7 @@ interface Entry extends Answer<EbsVolume> {
 /** What was known of volumes before this daemon started, and where to keep what is learnt. */
 export interface Keeping {
   readonly known: ReadonlyMap<string, EbsVolume>;
-  /** Called when a name comes, goes, or means another volume. */
+  /** Called when a name comes, goes, means another volume, or its volume has other lasting tags. */
   keep(known: ReadonlyMap<string, EbsVolume>): Promise<void>;
 }
 
@@ -32,8 +34,8 @@ export interface NameMemory {
   learn(name: string, volume: EbsVolume | undefined, read?: boolean): void;
   /** Notes what a listing of the cluster says a name means: where there is no room, names that callers asked for stay. */
   listed(name: string, volume: EbsVolume): void;
-  /** Notes that this node has detached the volume of a name, and that its disk has gone. */
-  freed(name: string, volumeId: string): void;
+  /** Notes that this node has detached the volume of a name, and that its disk has gone. @param volume with its tags. */
+  freed(name: string, volume: EbsVolume): void;
   /** Notes a volume that this node has made: a read that does not list it yet is not believed. */
   made(name: string, volume: EbsVolume): void;
   /** Notes what a read has shown of a name, in whatever state: from then on reads are believed about what was made here. */
@@ -95,7 +97,7 @@ export function createNameMemory(
       if (known.size <= knownAtMost) break;
       known.delete(oldest);
     }
-    if (!same || value.state === 'deleted') save();
+    if (!same || value.state === 'deleted' || !saysTheSame(before.value, value)) save();
   };
   const ended = (name: string, volume: EbsVolume): void => {
     const before = known.get(name)?.value;
@@ -115,10 +117,9 @@ export function createNameMemory(
     listed(name, volume) {
       if (known.has(name) || known.size < knownAtMost) note(name, volume, false, false);
     },
-    freed(name, volumeId) {
-      const entry = live(name);
-      if (entry?.value.id !== volumeId) return;
-      note(name, { ...entry.value, state: 'available', attachments: [] }, false, true);
+    freed(name, volume) {
+      if (live(name)?.value.id === volume.id)
+        note(name, { ...volume, state: 'available', attachments: [] }, false, true);
     },
     made(name, volume) {
       made.set(name, { volume, at: now(), shown: false });
@@ -158,6 +159,10 @@ export function createNameMemory(
     saved: () => lastSave,
   };
 }
+
+/** What a volume is, its tags tell for good: they are what a restart must not forget. */
+const saysTheSame = (one: EbsVolume, other: EbsVolume): boolean =>
+  isDeepStrictEqual(lastingTags(one.tags), lastingTags(other.tags));
 
 function dropWhere<T>(map: Map<string, T>, isOld: (value: T) => boolean): void {
   for (const [key, value] of map) if (isOld(value)) map.delete(key);

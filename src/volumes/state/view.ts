@@ -75,7 +75,8 @@ export function createView<T>(
         return await Promise.race([shared(key).then(asSeen), patience]);
       } catch (error) {
         if (isCode(error, 'AMBIGUOUS_NAME', 'INVALID_NAME')) throw error;
-        const old = fallback(key, `EC2 cannot be asked: ${toDriverError(error, 'look').parts.why}`);
+        const { why } = toDriverError(error, 'look').parts;
+        const old = fallback(key, isCode(error, 'TAGS_LOST') ? why : `EC2 cannot be asked: ${why}`);
         if (old === undefined) throw error;
         return old;
       } finally {

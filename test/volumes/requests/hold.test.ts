@@ -19,6 +19,7 @@ describe('mounting', () => {
       'attachVolume',
       'findVolumes',
       'createTags',
+      'findDisplayed',
       'createTags',
       'createTags',
     ]);
