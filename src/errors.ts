@@ -18,6 +18,7 @@ const catalogue = {
   DRAINING: { status: 503, transient: true },
   NOT_BLANK: { status: 500, transient: false },
   FILESYSTEM_DAMAGED: { status: 500, transient: false },
+  FILESYSTEM_FAILED: { status: 500, transient: false },
   FILESYSTEM_TOO_NEW: { status: 500, transient: false },
   NO_SUBDIRECTORY: { status: 500, transient: false },
   UNMADE_SUBDIRECTORY: { status: 500, transient: false },

@@ -42,6 +42,7 @@ function volumeAnswer({ usage, ...volume }: NodeVolume): object {
     Since: volume.since ?? '',
     WaitingFor: volume.waitingFor ?? '',
     Ghost: volume.ghost,
+    Fault: volume.fault ?? '',
     ...(usage === undefined
       ? {}
       : {

@@ -4,6 +4,7 @@ import { attachedVolumeIds, findDevice, usedDeviceNames, waitForDevice, waitForD
 import { expectDiskWork, isDeviceBusy, openSubdirectory, readContent, wasEverMounted } from './disk.ts';
 import { nameOf } from './disk-names.ts';
 import { engineOf, isRunning } from './engines.ts';
+import { filesystemFault } from './faults.ts';
 import { checkFilesystem, makeFilesystem } from './filesystems.ts';
 import { abandonMount, mountDevice, mountedAt, unmountTarget } from './mounts.ts';
 import { lookElsewhere } from './namespaces.ts';
@@ -48,6 +49,7 @@ export async function openHost(
       asked(nameOf(device), 'to be mounted', mountMs, mountDevice(device, target, type, options, onWarning)),
     unmount: (target) => asked(target, 'to be unmounted', mountMs, unmountTarget(target)),
     mountedAt,
+    filesystemFault,
     filesystemUsage,
     mountedElsewhereBy: async (number, ourMountpoint) => (await lookElsewhere())(number, ourMountpoint),
     lookElsewhere,

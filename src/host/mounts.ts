@@ -37,7 +37,8 @@ async function resolveTarget(target: string): Promise<string | undefined> {
   return parent === undefined ? undefined : join(parent, basename(target));
 }
 
-async function mountsAt(target: string): Promise<MountEntry[]> {
+/** What is mounted at a path, the topmost last. @throws DriverError HOST_FAILED */
+export async function mountsAt(target: string): Promise<MountEntry[]> {
   const path = await resolveTarget(target);
   return path === undefined ? [] : (await readMounts()).filter((entry) => entry.mountpoint === path);
 }

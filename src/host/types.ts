@@ -91,6 +91,9 @@ export interface FilesystemUsage {
   readonly inodes: { readonly total: number; readonly used: number };
 }
 
+/** Why a mounted filesystem takes no more writes: the kernel made it read-only (or a mount option did), shut it down, or it does not answer. */
+export type FilesystemFault = 'read-only' | 'shut down' | 'silent';
+
 /** Something asked of a disk or filesystem that has not been answered in its time. */
 export interface Unanswered {
   /** The disk, named by its volume's id, or the mountpoint. */
@@ -145,6 +148,8 @@ export interface Host {
   unmount(target: string): Promise<void>;
   /** What is mounted at `target`, compared with a disk. */
   mountedAt(target: string, device: BlockDevice | undefined): Promise<MountedAt>;
+  /** Why the filesystem mounted at `target` takes no writes; undefined when it does, or nothing is mounted there. Takes 5 s at most. */
+  filesystemFault(target: string): Promise<FilesystemFault | undefined>;
   /** How full the filesystem at `target` is. */
   filesystemUsage(target: string): Promise<FilesystemUsage>;
   /**

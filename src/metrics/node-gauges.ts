@@ -69,6 +69,11 @@ export const nodeGauges: readonly Measure[] = [
     ...byVolume(({ waitingFor }) => Number(waitingFor !== undefined)),
   },
   {
+    name: 'filesystem_failed',
+    help: '1 while the filesystem takes no more writes: after an error the kernel made it read-only or shut it down, or it does not answer.',
+    ...byVolume(({ phase, fault }) => (phase === 'mounted' ? Number(fault !== undefined) : undefined)),
+  },
+  {
     name: 'filesystem_size_bytes',
     help: 'Size of the filesystem; absent, like the others, unless it is mounted and answers.',
     ...byVolume(({ usage }) => usage?.bytes.total),

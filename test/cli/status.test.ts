@@ -45,6 +45,7 @@ const pgdata: StatusVolume = {
   Since: ago(90_061),
   WaitingFor: '',
   Ghost: false,
+  Fault: '',
   Usage: { Bytes: { Total: 16 * gib, Used: 4 * gib, Available: 11 * gib }, Inodes: { Total: 1000, Used: 10 } },
 };
 const { Usage: _, ...unmounted } = { ...pgdata, Device: '/dev/xvdbb', Mountpoint: '', Holders: [] };
@@ -81,7 +82,10 @@ describe('the status for people', () => {
       Draining: { Reason: 'kernel update', By: 'operator', Since: ago(60) },
       Paused: { Reason: 'network', SeenAt: ago(240) },
       Notices: ['EC2 will stop this instance'],
-      Volumes: [{ ...pgdata, Ghost: true }],
+      Volumes: [
+        { ...pgdata, Ghost: true },
+        { ...pgdata, Name: 'web', Fault: 'the kernel has shut its filesystem down' },
+      ],
     });
     expect(text).toEqual(
       expect.arrayContaining([
@@ -93,6 +97,8 @@ describe('the status for people', () => {
         'NOTICE: EC2 will stop this instance',
         expect.stringMatching(/^pgdata +vol-1 +GHOST /),
         expect.stringContaining('must be restarted'),
+        expect.stringMatching(/^web +vol-1 +FAILED /),
+        expect.stringContaining('has shut its filesystem down: stop all containers'),
       ]),
     );
   });
@@ -158,6 +164,7 @@ const volume: NodeVolume = {
   since: ago(60),
   waitingFor: undefined,
   ghost: false,
+  fault: undefined,
   usage: { bytes: { total: 100, used: 40, available: 55 }, inodes: { total: 10, used: 3 } },
 };
 

@@ -41,6 +41,7 @@ const host: Methods<Required<Host>> = {
   unmount: 'changes',
   mountedAt: 'reads',
   filesystemUsage: 'reads',
+  filesystemFault: 'reads',
   mountedElsewhereBy: 'reads',
   lookElsewhere: 'reads',
   engineOf: 'reads',

@@ -20,6 +20,7 @@ const volume: NodeVolume = {
   since: '2026-01-01T00:00:00Z',
   waitingFor: undefined,
   ghost: false,
+  fault: undefined,
   usage: { bytes: { total: 1000, used: 300, available: 650 }, inodes: { total: 64, used: 11 } },
 };
 const status: NodeStatus = {
@@ -70,6 +71,7 @@ describe('a node as it is', () => {
     expect(first.value(ours('volumes'), { phase: 'mounted' })).toBe(1);
     expect(first.value(ours('volume_holders'), labels)).toBe(1);
     expect(first.value(ours('filesystem_size_bytes'), labels)).toBe(1000);
+    expect(first.value(ours('filesystem_failed'), labels)).toBe(0);
     expect(first.value(ours('filesystem_available_bytes'), labels)).toBe(650);
     expect(first.value(ours('filesystem_used_inodes'), labels)).toBe(11);
     expect(first.value(ours('attachment_slots_limit'))).toBe(28);

@@ -225,6 +225,10 @@ export class Machine implements Host {
     return `${mountpoint}/${subdirectory}`;
   }
 
+  async filesystemFault(): Promise<undefined> {
+    return undefined;
+  }
+
   unanswered(): [] {
     return [];
   }

@@ -5,6 +5,7 @@ import type {
   BlockDevice,
   DirectoryOwner,
   DiskContent,
+  FilesystemFault,
   FilesystemType,
   FilesystemUsage,
   Host,
@@ -32,6 +33,8 @@ export class FakeHost implements Host {
   engine: ProcessIdentity | undefined;
   /** Targets that a program has files open on. */
   readonly openTargets = new Set<string>();
+  /** Targets whose filesystems take no more writes. */
+  readonly faults = new Map<string, FilesystemFault>();
   /** What disks are said not to have answered. */
   silent: readonly Unanswered[] = [];
   /** Targets whose filesystems do not answer. */
@@ -116,6 +119,7 @@ export class FakeHost implements Host {
     this.#note('unmount', target);
     if (this.openTargets.has(target) && this.mounted.has(target)) throw hostError('TARGET_BUSY');
     this.mounted.delete(target);
+    this.faults.delete(target);
   }
 
   async mountedAt(target: string, device: BlockDevice | undefined): Promise<MountedAt> {
@@ -177,6 +181,11 @@ export class FakeHost implements Host {
     this.#note('openSubdirectory', mountpoint, subdirectory, owner, absent);
     if (!this.mounted.has(mountpoint)) throw hostError('HOST_FAILED');
     return subdirectory === '/' ? mountpoint : `${mountpoint}/${subdirectory}`;
+  }
+
+  async filesystemFault(target: string): Promise<FilesystemFault | undefined> {
+    this.#note('filesystemFault', target);
+    return this.mounted.has(target) ? this.faults.get(target) : undefined;
   }
 
   unanswered(): readonly Unanswered[] {

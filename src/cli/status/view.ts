@@ -38,6 +38,7 @@ export interface StatusVolume {
   readonly Since: string;
   readonly WaitingFor: string;
   readonly Ghost: boolean;
+  readonly Fault: string;
   readonly Usage?: {
     readonly Bytes: { readonly Total: number; readonly Used: number; readonly Available: number };
     readonly Inodes: { readonly Total: number; readonly Used: number };
@@ -126,8 +127,9 @@ const rowOf =
   });
 
 /** One that nobody holds, and whose release nothing prevents, is kept for the next mount until its linger is over. */
-function stateOf({ Ghost, Phase, Holders, WaitingFor }: StatusVolume): string {
+function stateOf({ Ghost, Fault, Phase, Holders, WaitingFor }: StatusVolume): string {
   if (Ghost) return 'GHOST';
+  if (Fault !== '') return 'FAILED';
   return Phase === 'attached' && Holders.length === 0 && WaitingFor === '' ? 'lingering' : Phase;
 }
 
@@ -145,12 +147,15 @@ function holdersOf({ Holders: holders }: StatusVolume): string {
   return `${holders.length} (${ids.join(', ')}${more})`;
 }
 
-function remarks({ Ghost, WaitingFor, Usage }: StatusVolume): string[] {
+function remarks({ Ghost, Fault, WaitingFor, Usage }: StatusVolume): string[] {
   const inodes = Usage === undefined ? 0 : Usage.Inodes.Used / Math.max(1, Usage.Inodes.Total);
   return [
     ...(Ghost
       ? ['its disk is gone from this machine: containers that use it get I/O errors and must be restarted']
       : []),
+    ...(Fault === ''
+      ? []
+      : [`${Fault}: stop all containers that use it, and the next mount checks and mounts it anew`]),
     ...(WaitingFor === '' ? [] : [`waits for ${WaitingFor}`]),
     ...(inodes < mostInodes ? [] : [`${Math.floor(inodes * 100)}% of its inodes are used`]),
   ];

@@ -2,6 +2,7 @@ import { toDriverError } from '../../errors.ts';
 import { operation, over } from '../../log.ts';
 import type { Node } from '../state/node.ts';
 import { adoptUnrecorded } from './adopt.ts';
+import { noteFault } from './faults.ts';
 import { release } from './release.ts';
 import { abandoned, createLooks, sweepHolders } from './sweep.ts';
 
@@ -95,6 +96,17 @@ export function createKeeper(node: Node): Keeper {
   const sweep = async () => {
     await Promise.all((await abandoned(node)).map(sweepInTurn));
   };
+  const looking = new Set<string>();
+  /** One that does not answer is not asked again before it has. */
+  const lookForFaults = async () => {
+    const mounted = [...node.held.values()].filter(({ name, phase }) => phase === 'mounted' && !looking.has(name));
+    await Promise.all(
+      mounted.map(async (held) => {
+        looking.add(held.name);
+        await noteFault(node, held).finally(() => looking.delete(held.name));
+      }),
+    );
+  };
   /** This machine was hibernated or paused: others may have announced, or done, what they had reason to then. */
   const afterSleep = async () => {
     node.log.warn({ op: 'keep' }, 'this machine has slept: looking what became of its volumes');
@@ -148,6 +160,7 @@ export function createKeeper(node: Node): Keeper {
       const tick = () => {
         unattended('wake', heedSleep)();
         unattended('sweep', sweep)();
+        unattended('look', lookForFaults)();
       };
       const timer = setInterval(tick, sweepMs).unref();
       ends.push(

@@ -10,6 +10,7 @@ import { shellWord } from '../options/spelling.ts';
 import type { Held } from '../state/held.ts';
 import { refuseNameless } from '../state/nameless.ts';
 import { keep, mountpointOf, type Node, waiting } from '../state/node.ts';
+import { refuseFailed } from './faults.ts';
 
 const idleCheckMs = 200;
 const idleTimeoutMs = 60_000;
@@ -55,6 +56,8 @@ async function bringFilesystem(node: Node, held: Held): Promise<Held> {
   const target = mountpointOf(node.settings, held.name);
   const { mountOptions } = planMount(held.name, held.volume.tags, node.settings, type);
   await timed('mount', () => node.host.mount(disk, target, type, mountOptions));
+  // A container that still has it mounted from before shares the filesystem, and what befell it.
+  await refuseFailed(node, ready);
   const absent = absentDirectory(held.volume);
   const directory = await node.host.openSubdirectory(target, plan.subdirectory, plan.owner, absent);
   return keep(node, { ...ready, phase: 'mounted', filesystem: type, directory });

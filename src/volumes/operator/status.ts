@@ -15,7 +15,7 @@ export interface Opened {
 
 /** What a status is gathered from. */
 interface StatusSources {
-  readonly local: Pick<LocalState, 'settings' | 'host' | 'fencing' | 'held' | 'waits' | 'journal'>;
+  readonly local: Pick<LocalState, 'settings' | 'host' | 'fencing' | 'held' | 'waits' | 'faults' | 'journal'>;
   opened(): Opened | undefined;
   /** Why it is not opened yet, as a clause. */
   reason(): string;
@@ -25,14 +25,15 @@ interface StatusSources {
 export function createNodeStatus({ local, opened, reason }: StatusSources): () => Promise<NodeStatus> {
   const since = new Date().toISOString();
   const readUsage = createUsageReader(local.host);
-  const { settings, held, waits, fencing, journal } = local;
+  const { settings, held, waits, faults, fencing, journal } = local;
+  const faultOf = ({ name, phase }: Held) => (phase === 'mounted' ? faults.get(name) : undefined);
   return async () => {
     const { node, notices = () => [] } = opened() ?? {};
     // Both at one moment: what is held or given up while disks are looked at must be neither missing nor there twice.
     const waiting = node === undefined ? [] : waitingVolumes(node);
     const here = await Promise.all(
       [...held.values()].map(async (each) =>
-        heldVolume(each, waits.get(each.name), await look(local, readUsage, each)),
+        heldVolume(each, waits.get(each.name), faultOf(each), await look(local, readUsage, each)),
       ),
     );
     const { default: about } = await import('../../../package.json', { with: { type: 'json' } });
@@ -65,7 +66,7 @@ const byName = (a: NodeVolume, b: NodeVolume) => (a.name < b.name ? -1 : 1);
 
 type Looked = Pick<NodeVolume, 'ghost' | 'usage'>;
 
-function heldVolume(held: Held, waitingFor: string | undefined, looked: Looked): NodeVolume {
+function heldVolume(held: Held, waitingFor: string | undefined, fault: string | undefined, looked: Looked): NodeVolume {
   return {
     name: held.name,
     volumeId: held.volume.id,
@@ -75,6 +76,7 @@ function heldVolume(held: Held, waitingFor: string | undefined, looked: Looked):
     holders: held.holders.map(({ id, since }) => ({ id: id ?? 'anonymous', since })),
     since: held.since,
     waitingFor,
+    fault,
     ...looked,
   };
 }
@@ -110,6 +112,7 @@ function waitingVolumes({ held, queue, waits, fencing }: Node): NodeVolume[] {
     since: since.toISOString(),
     waitingFor: waits.get(name),
     ghost: false,
+    fault: undefined,
     usage: undefined,
   }));
 }

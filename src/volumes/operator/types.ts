@@ -103,6 +103,8 @@ export interface NodeVolume {
   readonly waitingFor: string | undefined;
   /** Its disk has gone from this machine without us: what is still mounted gives I/O errors. */
   readonly ghost: boolean;
+  /** Why its filesystem takes no more writes, as a clause; undefined unless it is mounted and has failed. */
+  readonly fault: string | undefined;
   /** Undefined while it is not mounted, and where the filesystem does not answer. */
   readonly usage: FilesystemUsage | undefined;
 }

@@ -6,6 +6,7 @@ import { agree, unmounted } from '../lifecycle/agree.ts';
 import { acquire } from '../lifecycle/attach.ts';
 import { unmountOurs } from '../lifecycle/detach.ts';
 import { refuseWhileDraining } from '../lifecycle/drain.ts';
+import { refuseFailed } from '../lifecycle/faults.ts';
 import { mountHeld } from '../lifecycle/mount.ts';
 import type { Held } from '../state/held.ts';
 import { addHolder, type Holder, removeHolder } from '../state/holders.ts';
@@ -87,10 +88,10 @@ export async function countedMount<T>(
 /** The volume mounted here, whatever that takes. */
 async function bringUp(node: Node, name: string): Promise<Held> {
   const held = await agree(node, name);
-  if (held?.phase === 'mounted') return held;
+  if (held?.phase === 'mounted') return whole(node, held);
   if (held !== undefined) return mountHeld(node, held);
   const acquired = (await acquireKnown(node, name)) ?? (await acquireFound(node, name));
-  if (acquired.phase === 'mounted') return acquired;
+  if (acquired.phase === 'mounted') return whole(node, acquired);
   // A mount of an earlier attachment may be in the way.
   return mountHeld(node, (await agree(node, name)) ?? acquired);
 }
@@ -122,6 +123,17 @@ async function acquireFound(node: Node, name: string): Promise<Held> {
   const volume = await findVolume(node, name);
   if (volume === undefined) throw noSuchVolume(name, 'mount it');
   return (await adoptMounted(node, name, volume)) ?? acquire(node, name, volume);
+}
+
+/** A mounted volume that can be written to: one that cannot, and that nobody holds, is mounted anew. @throws DriverError FILESYSTEM_FAILED */
+async function whole(node: Node, held: Held): Promise<Held> {
+  try {
+    await refuseFailed(node, held);
+    return held;
+  } catch (error) {
+    if (held.holders.length > 0 || (await unmountOurs(node, held)) !== undefined) throw error;
+    return mountHeld(node, await keep(node, unmounted(held)));
+  }
 }
 
 /** Ends a holder; with the last one the filesystem is unmounted at once and the detach lingers. */

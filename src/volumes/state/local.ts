@@ -36,4 +36,6 @@ export interface LocalState {
   readonly names: NameMemory;
   readonly held: Map<string, Held>;
   readonly waits: Map<string, string>;
+  /** Mounted volumes whose filesystems have failed, by name: how, as a clause; see lifecycle/faults.ts. */
+  readonly faults: Map<string, string>;
 }

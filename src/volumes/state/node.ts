@@ -29,6 +29,8 @@ export interface Node {
   readonly held: Map<string, Held>;
   /** What a volume waits for, by name, as a clause for people. */
   readonly waits: Map<string, string>;
+  /** Mounted volumes whose filesystems have failed, by name: how, as a clause. */
+  readonly faults: Map<string, string>;
   readonly devices: DeviceNames;
   readonly fencing: Fencing;
   /** Mount calls whose callers wait, and when the last one succeeded (monotonic milliseconds). */

@@ -112,6 +112,7 @@ describe('the status of a node', () => {
       since: mountedAt,
       waitingFor: undefined,
       ghost: false,
+      fault: undefined,
       usage: { bytes: { total: 100, used: 40, available: 55 }, inodes: { total: 10, used: 3 } },
     });
   });
@@ -154,6 +155,7 @@ describe('the status of a node', () => {
         since,
         waitingFor: expect.stringMatching(/^step 1 of 3 of takeover f-\w+: a second look/),
         ghost: false,
+        fault: undefined,
         usage: undefined,
       },
     ]);
@@ -168,6 +170,15 @@ describe('the status of a node', () => {
       fencesDone: { decisions: { 'instance-not-running stopped take': expect.any(Number) } },
     });
     expect(await shown('b')).toBeUndefined();
+  });
+
+  it('says how the filesystem of a volume has failed', async () => {
+    const { mounted, shown, host } = await bench();
+    await mounted('a', 'id-1');
+    expect((await shown('a'))?.fault).toBeUndefined();
+    host.faults.set('/ebs/volumes/a', 'shut down');
+    await pass(16_000);
+    expect((await shown('a'))?.fault).toMatch(/shut its filesystem down/);
   });
 
   it('calls a volume a ghost whose disk is gone, or another one', async () => {
