@@ -9,7 +9,7 @@ export interface Endpoint<Body extends TSchema = TSchema> {
   readonly body: Body;
   /** True where an empty body is as good as {}. Elsewhere it is dockerd repeating a call whose body it has lost. */
   readonly mayBeEmpty: boolean;
-  /** True where the caller may be answered before the work is done (it is long, and joined by the next call). */
+  /** True for what takes long, and whose callers wait as long (dockerd: 120 s); others wait 60 s. */
   readonly long: boolean;
   /** Gives the answer without its Err. `caller.signal` aborts when nobody waits any more. */
   answer(driver: () => Promise<VolumeDriver>, body: Static<Body>, caller: CallerOptions): Promise<object> | object;

@@ -16,10 +16,14 @@ export interface WireOptions {
   readonly log: Logger;
   /** When a create or mount that is not done is answered with STILL_WORKING. */
   readonly mountTimeoutMs: number;
+  /** The same for all else: it waits for what else is done with the volume. */
+  readonly quickTimeoutMs?: number;
   /** How long a request may take to arrive; what answering takes does not count. */
   readonly receiveTimeoutMs?: number;
 }
 
+/** dockerd waits 60 s for all but create and mount (moby daemon/volume/drivers/proxy.go). */
+const quickMs = 50_000;
 const maxBodyBytes = 1024 * 1024;
 const emptyBody = 'the request has no body (the Docker Engine repeats a call without it when the plugin has restarted)';
 
@@ -96,14 +100,13 @@ async function answer(
   endpoint: Endpoint,
   request: FastifyRequest,
   reply: FastifyReply,
-  { driver: given, log, mountTimeoutMs }: WireOptions,
+  { driver: given, log, mountTimeoutMs, quickTimeoutMs = quickMs }: WireOptions,
 ): Promise<object> {
   let driverNow: VolumeDriver | undefined;
   const driver = async () => (driverNow = await given);
   const volume = volumeOf(request);
-  if (!endpoint.long) return endpoint.answer(driver, request.body, {});
   const patience = {
-    ms: mountTimeoutMs,
+    ms: endpoint.long ? mountTimeoutMs : quickTimeoutMs,
     volume,
     tried: endpoint.verb,
     waitingFor: () => waitOf(driverNow, volume),

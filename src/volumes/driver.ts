@@ -27,6 +27,7 @@ import { openJournal } from './state/journal.ts';
 import type { LocalState, World } from './state/local.ts';
 import { createNameMemory } from './state/memory.ts';
 import type { Node } from './state/node.ts';
+import { waitOf } from './state/waits.ts';
 import type { VolumeDriver } from './types.ts';
 
 /** dockerd waits 60 s for the quick verbs (moby daemon/volume/drivers/proxy.go): an error of ours must come first. */
@@ -120,7 +121,7 @@ export async function openDriver(
     path: (name) => shown('path', name, path),
     get: (name) => shown('get', name, get),
     list: () => list(showing(async (work) => work(await connected('list the volumes')))),
-    waitingFor: (name) => local.waits.get(name),
+    waitingFor: (name) => waitOf(local, name),
     health: createHealth(local, connection),
     operator: createOperator(
       (tried) => connected(tried).then(() => controls),

@@ -64,6 +64,29 @@ test('at the deadline the wire says what the volume waits for, and a late failur
   await expect.poll(() => lines.map(({ msg }) => msg)).toContain('failed after its caller had gone');
 });
 
+test.each([
+  ['Unmount', 'unmount it'],
+  ['Remove', 'remove it'],
+  ['Path', 'tell its path'],
+])('%s is answered in its own time though its work is stuck, and goes on', async (verb, tried) => {
+  const work = Promise.withResolvers<string>();
+  const driver = fakeDriver({
+    unmount: () => work.promise.then(() => undefined),
+    remove: () => work.promise.then(() => undefined),
+    path: () => work.promise,
+    waitingFor: () => 'its disk, which does not answer',
+  });
+  const { call, lines } = await serving(driver, { quickTimeoutMs: 50 });
+  const answer = await call(`VolumeDriver.${verb}`, { Name: 'a', ID: 'i' });
+  expect(answer.status).toBe(503);
+  expect(answer.body.Err).toBe(
+    `volume "a": cannot ${tried}: it is not done after 0.05 s: waiting for its disk, which does not answer. ` +
+      'The work goes on: try again, and the next call takes it up.',
+  );
+  work.resolve('');
+  await expect.poll(() => lines.map(({ msg }) => msg)).toContain('done after its caller had gone');
+});
+
 test('a driver that gives up with the signal is answered once and logged once', async () => {
   const driver = fakeDriver({
     create: (_name, _options, caller) => {

@@ -5,7 +5,8 @@ import type { Settings } from '../../config.ts';
 import { listen, stopwatch } from '../../events.ts';
 import { temporarySuffix } from '../../host/durable.ts';
 import type { Journal } from '../state/journal.ts';
-import { mountpointOf, type Node, unsurveyed } from '../state/node.ts';
+import { type Node, unsurveyed } from '../state/node.ts';
+import { silentVolume } from '../state/waits.ts';
 import type { Ec2Contact, Health } from './types.ts';
 
 /** A daemon that needs EC2 asks again well within this: a failure that is older is over, or concerned one caller alone. */
@@ -52,14 +53,12 @@ export function createHealth(
 }
 
 /** The volumes whose disks or filesystems do not answer, as clauses: others go on. */
-function silentVolumes({ host, held, settings }: Node): string[] {
-  return host.unanswered().map(({ subject, doing, seconds }) => {
-    const volume = [...held.values()].find(
-      ({ name, volume: { id } }) => subject.includes(id) || subject === mountpointOf(settings, name),
-    );
+function silentVolumes(node: Node): string[] {
+  return node.host.unanswered().map((each) => {
+    const held = silentVolume(node, each);
     const whose =
-      volume === undefined ? subject : `the disk of volume ${JSON.stringify(volume.name)} (${volume.volume.id})`;
-    return `${whose} does not answer: asked ${doing} ${seconds} s ago`;
+      held === undefined ? each.subject : `the disk of volume ${JSON.stringify(held.name)} (${held.volume.id})`;
+    return `${whose} does not answer: asked ${each.doing} ${each.seconds} s ago`;
   });
 }
 

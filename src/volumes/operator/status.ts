@@ -3,6 +3,7 @@ import type { Notice } from '../../host/notices.ts';
 import type { Held } from '../state/held.ts';
 import type { LocalState } from '../state/local.ts';
 import { mountpointOf, type Node, unsurveyed } from '../state/node.ts';
+import { waitOf } from '../state/waits.ts';
 import type { NodeStatus, NodeVolume } from './types.ts';
 import { createUsageReader, type UsageReader } from './usage.ts';
 
@@ -25,7 +26,7 @@ interface StatusSources {
 export function createNodeStatus({ local, opened, reason }: StatusSources): () => Promise<NodeStatus> {
   const since = new Date().toISOString();
   const readUsage = createUsageReader(local.host);
-  const { settings, held, waits, faults, fencing, journal } = local;
+  const { settings, held, faults, fencing, journal } = local;
   const faultOf = ({ name, phase }: Held) => (phase === 'mounted' ? faults.get(name) : undefined);
   return async () => {
     const { node, notices = () => [] } = opened() ?? {};
@@ -33,7 +34,7 @@ export function createNodeStatus({ local, opened, reason }: StatusSources): () =
     const waiting = node === undefined ? [] : waitingVolumes(node);
     const here = await Promise.all(
       [...held.values()].map(async (each) =>
-        heldVolume(each, waits.get(each.name), faultOf(each), await look(local, readUsage, each)),
+        heldVolume(each, waitOf(local, each.name), faultOf(each), await look(local, readUsage, each)),
       ),
     );
     const { default: about } = await import('../../../package.json', { with: { type: 'json' } });

@@ -6,6 +6,7 @@ import type { LocalState } from '../state/local.ts';
 import { nameOf, noSuchVolume } from '../state/lookup.ts';
 import type { Node } from '../state/node.ts';
 import type { Seen } from '../state/view.ts';
+import { waitOf } from '../state/waits.ts';
 
 /** A volume as `get` shows it. */
 export interface VolumeInfo {
@@ -86,7 +87,7 @@ function compact(status: Record<string, unknown>): Record<string, unknown> {
 
 /** What the verbs that only show volumes ask of. */
 export interface Showing {
-  readonly local: Pick<LocalState, 'held' | 'waits' | 'names' | 'log'>;
+  readonly local: Pick<LocalState, 'held' | 'host' | 'settings' | 'waits' | 'names' | 'log'>;
   /** Why EC2's side of the driver has not been met, as a clause; undefined once it has. Answers soon. */
   unmet(): Promise<string | undefined>;
   /** Does something on EC2's side of the driver, once that is met. */
@@ -100,7 +101,7 @@ export interface Showing {
  */
 export async function get({ local, unmet, connected }: Showing, name: string): Promise<VolumeInfo> {
   const here = heldAs(local.held, name);
-  if (here !== undefined) return heldInfo(here, here.instanceId, local.waits.get(name));
+  if (here !== undefined) return heldInfo(here, here.instanceId, waitOf(local, name));
   const { value, stale } = (await fromMemory(local, unmet, name)) ?? (await connected((node) => seen(node, name)));
   return remoteInfo(name, value, local.waits.get(name), stale);
 }
