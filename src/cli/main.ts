@@ -33,11 +33,13 @@ function isBadUsage(error: unknown): boolean {
 }
 
 function complain(message: string, status: number): number {
-  process.stderr.write(`docker-volume-ebs: ${message}\n`);
+  process.stderr.write(`${isDvdcli ? 'dvdcli' : 'docker-volume-ebs'}: ${message}\n`);
   return status;
 }
 
 /** As it was called, also by a link: Node resolves none here, neither for the bundle nor in a single executable. */
 const [, calledAs = '', ...words] = process.argv;
 
-process.exit(await main(/(^|\/)dvdcli$/.test(calledAs) ? ['dvdcli', ...words] : words));
+const isDvdcli = /(^|\/)dvdcli$/.test(calledAs);
+
+process.exit(await main(isDvdcli ? ['dvdcli', ...words] : words));

@@ -18,7 +18,7 @@ import { createHealth } from './operator/health.ts';
 import { createOperator } from './operator/operator.ts';
 import { createNodeStatus, type Opened } from './operator/status.ts';
 import { checkDefaults } from './options/defaults.ts';
-import { encodeName } from './options/names.ts';
+import { encodeName, isName } from './options/names.ts';
 import { createVolume } from './requests/create.ts';
 import { get, list, path, type Showing } from './requests/get.ts';
 import { countedMount, holdVolume, letVolumeGo } from './requests/hold.ts';
@@ -117,7 +117,10 @@ export async function openDriver(
           node.queue.run(name, () => holdVolume(node, name, id, caller?.signal, caller?.pid)),
         ),
       ),
-    unmount: (name, id) => inTurn('unmount', name, (node) => letVolumeGo(node, name, id)),
+    // What cannot exist is not mounted: an error would leave its container undone for good.
+    unmount: async (name, id) => {
+      if (isName(name)) await inTurn('unmount', name, (node) => letVolumeGo(node, name, id));
+    },
     path: (name) => shown('path', name, path),
     get: (name) => shown('get', name, get),
     list: () => list(showing(async (work) => work(await connected('list the volumes')))),

@@ -72,7 +72,7 @@ describe('options', () => {
 });
 
 describe('the command line', () => {
-  const about = { command: 'mount', driver: 'ebs', volume: 'a', options: {}, explicitCreate: false, waitMs: 30_000 };
+  const about = { command: 'mount', driver: 'ebs', volume: 'a', options: {}, explicitCreate: false, waitMs: 100_000 };
 
   test.each([
     [['mount', '--volumedriver=ebs', '--volumename=a'], about],
@@ -89,10 +89,12 @@ describe('the command line', () => {
     [['mount', '--volumedriver=ebs', '--volumename=a', '--explicitCreate=true'], { ...about, explicitCreate: true }],
     [['mount', '--explicitcreate', '--volumedriver=ebs', '--volumename=a'], { ...about, explicitCreate: true }],
     [['mount', '--volumedriver=ebs', '--volumename=a', '--explicitcreate=0', '--wait=1.5'], { ...about, waitMs: 1500 }],
-    [['list', '--volumedriver=ebs'], { ...about, command: 'list', volume: '' }],
-    [['mount', '--help'], { ...about, command: 'help', driver: '', volume: '' }],
-    [['-h'], { ...about, command: 'help', driver: '', volume: '' }],
-    [['version'], { ...about, command: 'version', driver: '', volume: '' }],
+    [['unmount', '--volumedriver=ebs', '--volumename=a'], { ...about, command: 'unmount', waitMs: 540_000 }],
+    [['get', '--volumedriver=ebs', '--volumename=a'], { ...about, command: 'get', waitMs: 30_000 }],
+    [['list', '--volumedriver=ebs'], { ...about, command: 'list', waitMs: 30_000, volume: '' }],
+    [['mount', '--help'], { ...about, command: 'help', waitMs: 30_000, driver: '', volume: '' }],
+    [['-h'], { ...about, command: 'help', waitMs: 30_000, driver: '', volume: '' }],
+    [['version'], { ...about, command: 'version', waitMs: 30_000, driver: '', volume: '' }],
   ])('%j', (argv, line) => {
     expect(readCommandLine(argv)).toEqual(line);
   });

@@ -242,16 +242,16 @@ describe('as a program', () => {
     expect(outcomes).toEqual([
       done,
       done,
-      { status: 2, stdout: '', stderr: 'docker-volume-ebs: there is no flag --preempt. See dvdcli help.\n' },
+      { status: 2, stdout: '', stderr: 'dvdcli: there is no flag --preempt. See dvdcli help.\n' },
       {
         status: 2,
         stdout: '',
-        stderr: expect.stringMatching(/^docker-volume-ebs: --volumedriver=a\/b names a managed [^\n]*\n$/),
+        stderr: expect.stringMatching(/^dvdcli: --volumedriver=a\/b names a managed [^\n]*\n$/),
       },
       {
         status: 1,
         stdout: '',
-        stderr: expect.stringMatching(/^docker-volume-ebs: cannot ask the volume driver "nobody": [^\n]*\n$/),
+        stderr: expect.stringMatching(/^dvdcli: cannot ask the volume driver "nobody": [^\n]*\n$/),
       },
       { status: 0, stdout: expect.stringMatching(/^dvdcli of docker-volume-ebs \d+\.\d+\.\d+\n$/), stderr: '' },
       { status: 0, stdout: expect.stringMatching(/^Usage: dvdcli COMMAND .*\n$/s), stderr: '' },

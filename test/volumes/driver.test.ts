@@ -145,6 +145,7 @@ describe('errors', () => {
     for (const call of calls) {
       expect(await failure(call())).toMatchObject({ code: 'INVALID_NAME' });
     }
+    await driver.unmount('a'.repeat(300), undefined);
     expect(ec2.calls).toEqual([]);
     ec2.failNext('findVolumes', 'EC2_THROTTLED');
     expect(await failure(driver.mount('a', 'x'))).toMatchObject({ code: 'EC2_THROTTLED', parts: { volume: 'a' } });

@@ -25,6 +25,11 @@ const flags: Readonly<Record<string, readonly Command[]>> = {
   explicitcreate: ['mount'],
   wait: commands,
 };
+/**
+ * Mesos waits 10 minutes for an unmount and never asks again, and ends a mount after 2: each is tried nearly as long.
+ * In seconds; 30 for the others.
+ */
+const usualWaits: Readonly<Partial<Record<Command, string>>> = { unmount: '540', mount: '100' };
 const withoutValue = new Set(['explicitcreate', 'help']);
 const withoutVolume = new Set<Command>(['list', 'version', 'help']);
 const withoutDriver = new Set<Command>(['version', 'help']);
@@ -57,7 +62,7 @@ export function readCommandLine(argv: readonly string[]): CommandLine {
     volume,
     options: readOptions(given.get('volumeopts') ?? []),
     explicitCreate: truthOf(last('explicitcreate') || 'false'),
-    waitMs: secondsOf('wait', last('wait') || '30', 0, 3600) * 1000,
+    waitMs: secondsOf('wait', last('wait') || (usualWaits[command] ?? '30'), 0, 3600) * 1000,
   };
 }
 

@@ -25,7 +25,8 @@ Asks a Docker volume driver of this host to do something, without Docker. Mesos 
                          Options for a volume that is created; may be repeated. A value with commas goes in double
                          quotes, where two of them are one: --volumeopts='size=5,tags="a=b,c=d"'
   --explicitcreate       mount fails if there is no such volume
-  --wait=SECONDS         How long to go on trying while the driver is not there, 0 to 3600 [30]
+  --wait=SECONDS         How long to go on trying while the driver is not there, 0 to 3600
+                         [30; mount 100, unmount 540]
 
 Only results go to standard output. Exit status: 0 when it is done, 1 when it is not, 2 for a wrong command line.
 DVE_SOCKET=/DIRECTORY/NAME.sock is where the driver NAME is asked, and no other place.

@@ -72,3 +72,13 @@ export function decodeName(encoded: string): string | undefined {
 export function displayName(name: string): string {
   return /^[\p{L}\p{N} +\-=._:/@]{1,255}$/u.test(name) && !/^aws:/i.test(name) ? name : encodeName(name);
 }
+
+/** True for a name that a volume can have. */
+export function isName(name: string): boolean {
+  try {
+    encodeName(name);
+    return true;
+  } catch {
+    return false;
+  }
+}

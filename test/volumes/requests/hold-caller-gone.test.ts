@@ -21,6 +21,16 @@ describe('a caller that has gone', () => {
     expect(node.held.size).toBe(0);
   });
 
+  it('and says Unmount, as Mesos does, has it released at once', async () => {
+    const { mount, unmount, volume, node } = await bench();
+    const caller = new AbortController();
+    setTimeout(() => caller.abort(), 500);
+    await failure(mount('a', undefined, caller.signal));
+    await unmount('a');
+    await pass(6000);
+    expect([volume.attachments, node.held.size]).toEqual([[], 0]);
+  });
+
   it('does not keep an attach that came to nothing', async () => {
     const { mount, ec2, volume } = await bench({ settings: { attachTimeout: 20 } });
     ec2.neverPlugged.add('vol-1');
