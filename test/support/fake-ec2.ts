@@ -35,6 +35,8 @@ export class FakeEc2 extends FakeInstances implements Ec2 {
   readonly secretlyTaken = new Set<string>();
   /** Volumes whose disk never comes up in a machine. */
   readonly neverPlugged = new Set<string>();
+  /** Where a ClientToken counts. */
+  tokenScope: 'region' | 'zone' = 'region';
   /** The account encrypts what is made, whatever is asked. */
   encryptsByDefault = false;
   readonly snapshots: Mutable<EbsSnapshot>[] = [];
@@ -133,8 +135,10 @@ export class FakeEc2 extends FakeInstances implements Ec2 {
 
   createVolume({ clientToken, ...spec }: CreateVolumeSpec): Promise<EbsVolume> {
     return this.call('createVolume', [{ ...spec, clientToken }], () => {
-      const earlier = this.#tokens.get(clientToken);
-      const asked = JSON.stringify(spec);
+      const token = this.tokenScope === 'zone' ? `${clientToken} ${spec.zone}` : clientToken;
+      const earlier = this.#tokens.get(token);
+      // Another zone is no mismatch (AWS "Ensuring idempotency in Amazon EC2 API requests").
+      const asked = JSON.stringify({ ...spec, zone: undefined });
       if (earlier !== undefined) {
         const volume = this.volumes.get(earlier.volumeId);
         if (earlier.spec !== asked) throw ec2Error('EC2_TOKEN_REUSED', 'the parameters are inconsistent');
@@ -154,7 +158,7 @@ export class FakeEc2 extends FakeInstances implements Ec2 {
         tags: { ...spec.tags },
         listedFrom: Date.now() + this.listedAfterMs,
       });
-      this.#tokens.set(clientToken, { spec: asked, volumeId: volume.id });
+      this.#tokens.set(token, { spec: asked, volumeId: volume.id });
       later(this.createMs, () => {
         if (volume.state === 'creating') volume.state = 'available';
       });

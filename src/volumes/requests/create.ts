@@ -2,7 +2,6 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { tagKeys } from '../../ebs/tags.ts';
 import type { CreateVolumeSpec, EbsVolume, Tags } from '../../ebs/types.ts';
 import { isGone, visibilityMs } from '../../ebs/volume-record.ts';
-import { waitUntilCreated } from '../../ebs/volume-waits.ts';
 import { DriverError, isCode } from '../../errors.ts';
 import { beyondLimits, type Performance } from '../options/limits.ts';
 import { encodeName, refuseUnremovable } from '../options/names.ts';
@@ -12,18 +11,14 @@ import { heldAs } from '../state/held.ts';
 import { hasLostTags, lastingTags, tagsLost } from '../state/lost-tags.ts';
 import { refuseNameless } from '../state/nameless.ts';
 import { type Node, waiting } from '../state/node.ts';
+import { afterDoubt, lookMs, shownOnce, untilOnlyOne } from './one-of-name.ts';
 
-/** EC2 makes a volume in 1.5 s (median; 4 s at p99, aws-ebs-csi-driver): looking earlier only costs calls. */
-const firstLookMs = 600;
 /** A name is made, removed and made again at most this often while EC2 remembers its tokens (about 12 h). */
 const maxGenerations = 200;
-/** How long after the last doubt a rival's volume is looked for before the new one is handed out. */
-const rivalMs = 5000;
-const lookMs = 500;
 
 /**
  * Makes the volume of a name, or finds that it is there as asked. Nodes that race on one name get one EBS volume: they
- * ask with the same ClientToken, and EC2 refuses or repeats itself.
+ * ask with the same ClientToken, and EC2 refuses or repeats itself; where it does neither, they settle it among themselves.
  * @throws DriverError INVALID_OPTION, INVALID_NAME, EXISTS_DIFFERENT, WRONG_ZONE, AMBIGUOUS_NAME, CREATE_VANISHED, EC2_*.
  */
 export async function createVolume(node: Node, name: string, raw: Readonly<Record<string, string>>): Promise<void> {
@@ -37,7 +32,7 @@ export async function createVolume(node: Node, name: string, raw: Readonly<Recor
 
   let doubtful = false;
   for (let generation = node.names.nextGeneration(name); generation < maxGenerations; generation++) {
-    const outcome = await makeOne(node, name, spec, generation, !doubtful);
+    const outcome = await makeOne(node, name, spec, generation, doubtful);
     if (outcome === 'past') continue;
     if (outcome === 'unseen') {
       doubtful = true;
@@ -48,7 +43,6 @@ export async function createVolume(node: Node, name: string, raw: Readonly<Recor
     warnOfEncrypted(node, name, options, outcome.made);
     // Its maker counts on it from the answer on: a restart while EC2 is down must not make dockerd forget it.
     await node.names.saved();
-    if (doubtful) await refuseRivals(node, name);
     return;
   }
   throw new DriverError('EC2_TOKEN_REUSED', {
@@ -70,7 +64,7 @@ function warnOfEncrypted({ log }: Node, volume: string, options: CreateOptions, 
 }
 
 const whatIsShown = (node: Node, name: string): Promise<EbsVolume | undefined> =>
-  waiting(node, name, 'EC2 to tell which EBS volume has this name', () => node.lookup.shown(name));
+  waiting(node, name, 'EC2 to tell which EBS volume has this name', () => shownOnce(node, name));
 
 function refuseDifferent(node: Node, name: string, options: CreateOptions, volume: EbsVolume): void {
   const differing = differences(options, volume);
@@ -93,13 +87,16 @@ function refuseDifferent(node: Node, name: string, options: CreateOptions, volum
  */
 type TokenOutcome = { readonly made: EbsVolume } | { readonly rival: EbsVolume } | 'past' | 'unseen';
 
-/** One try with one generation's token. @param patient waits for a rival's volume to be seen, once a create. */
+/**
+ * One try with one generation's token.
+ * @param doubtful an earlier token may have led to a volume that EC2 does not show yet: that is waited for once a create.
+ */
 async function makeOne(
   node: Node,
   name: string,
   spec: Omit<CreateVolumeSpec, 'clientToken'>,
   generation: number,
-  patient: boolean,
+  doubtful: boolean,
 ): Promise<TokenOutcome> {
   const token = clientToken(node.settings.cluster, name, generation);
   const tags = { ...spec.tags, [tagKeys.generation]: String(generation) };
@@ -107,25 +104,19 @@ async function makeOne(
     const answer = await waiting(node, name, 'EC2 to accept a new volume', () =>
       node.ec2.createVolume({ ...spec, tags, clientToken: token }),
     );
-    if (answer.state !== 'creating') return await judgeReplay(node, name, answer.id, tags, patient);
-    const made = await untilMade(node, name, answer);
-    if (made.tags[tagKeys.name] !== spec.tags[tagKeys.name]) return await judgeSeen(node, name, made, tags);
+    // EC2 repeats itself also to a node of another zone, where the token is remembered for the region.
+    const isRepeated = answer.state !== 'creating' || answer.zone !== spec.zone;
+    if (isRepeated) return await judgeReplay(node, name, answer.id, tags, !doubtful);
+    const only = await untilOnlyOne(node, name, answer, true);
+    if (only.tags[tagKeys.name] !== spec.tags[tagKeys.name]) return await judgeSeen(node, name, only, tags);
+    const made = doubtful && only.id === answer.id ? await afterDoubt(node, name, only) : only;
+    if (made.id !== answer.id) return { rival: made };
     node.log.info({ volume: name, volumeId: made.id, sizeGib: made.sizeGib, type: made.type }, 'created');
     return { made };
   } catch (error) {
     if (!isCode(error, 'EC2_TOKEN_REUSED')) throw error;
-    return judgeRefusal(node, name, error, patient);
+    return judgeRefusal(node, name, error, !doubtful);
   }
-}
-
-function untilMade(node: Node, name: string, volume: EbsVolume): Promise<EbsVolume> {
-  return waiting(node, name, `EC2 to make ${volume.id}`, () =>
-    waitUntilCreated(node.ec2, volume, {
-      timeoutMs: node.settings.mountTimeout * 1000,
-      delayMs: firstLookMs,
-      intervalMs: lookMs,
-    }),
-  );
 }
 
 /**
@@ -136,8 +127,8 @@ async function judgeRefusal(node: Node, name: string, error: DriverError, patien
   if (/deleted/.test(error.parts.why)) return 'past';
   return waiting(node, name, 'a volume of this name that another node may be making', async () => {
     for (let waited = 0; ; waited += lookMs) {
-      const volume = await node.lookup.shown(name);
-      if (volume !== undefined) return { rival: await untilMade(node, name, volume) };
+      const volume = await shownOnce(node, name);
+      if (volume !== undefined) return { rival: await untilOnlyOne(node, name, volume, false) };
       if (!patient || waited >= visibilityMs) break;
       await sleep(lookMs);
     }
@@ -174,18 +165,5 @@ async function judgeSeen(node: Node, name: string, volume: EbsVolume, tags: Tags
   }
   // The token of a volume that was removed but retained gives that volume again: it is not ours to hand out.
   if (volume.tags[tagKeys.name] !== encodeName(name)) return 'past';
-  return { rival: await untilMade(node, name, volume) };
-}
-
-/**
- * Another node may have made this name at the same moment under a token we passed over, because EC2 did not show it yet.
- * @throws DriverError AMBIGUOUS_NAME when it has: neither is deleted, since either may have been handed out.
- */
-async function refuseRivals(node: Node, name: string): Promise<void> {
-  await waiting(node, name, 'volumes of this name that other nodes may be making', async () => {
-    for (let waited = 0; waited < rivalMs; waited += lookMs) {
-      await sleep(lookMs);
-      await node.lookup.shown(name);
-    }
-  });
+  return { rival: await untilOnlyOne(node, name, volume, false) };
 }

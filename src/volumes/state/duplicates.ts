@@ -39,13 +39,16 @@ function todo(name: string, found: readonly EbsVolume[]): string {
 }
 
 /** Made empty, and by its tags nobody has written on it since. */
-const isUnused = ({ snapshotId, attachments, tags }: EbsVolume): boolean =>
-  snapshotId === undefined &&
-  attachments.length === 0 &&
-  tags[tagKeys.generation] !== undefined &&
-  tags[tagKeys.formatting] === undefined &&
-  tags[tagKeys.formatted] === undefined &&
-  tags[tagKeys.owner] === undefined;
+const isUnused = (volume: EbsVolume): boolean => volume.snapshotId === undefined && isNew(volume);
+
+/** Made by this driver, and by its record and tags nobody has ever attached it. */
+export function isNew({ attachments, tags }: EbsVolume): boolean {
+  return (
+    attachments.length === 0 &&
+    tags[tagKeys.generation] !== undefined &&
+    [tagKeys.formatting, tagKeys.formatted, tagKeys.owner, tagKeys.epoch].every((key) => tags[key] === undefined)
+  );
+}
 
 /** What a Remove does to a volume that is to be retained: no name leads to it any more, and its data stays. */
 function unnaming(name: string, id: string): string {

@@ -29,8 +29,10 @@ export interface Lookup {
    * behind, or removed by another node, and only a repeated CreateVolume tells.
    */
   shown(name: string): Promise<EbsVolume | undefined>;
+  /** All volumes of a name that EC2 shows, but for those that are gone. @throws DriverError EC2_* */
+  named(name: string, options?: CallOptions): Promise<EbsVolume[]>;
   /**
-   * The same for a caller who only shows it: callers at the same time share a read, and where EC2 is slow or cannot be
+   * The volume of a name for a caller who only shows it: callers at the same time share a read, and where EC2 is slow or cannot be
    * asked the last positive answer is given, however old, also of an earlier daemon.
    */
   look(name: string): Promise<Seen<EbsVolume> | undefined>;
@@ -66,12 +68,15 @@ export function createLookup(ec2: Ec2, memory: NameMemory, now: () => number = (
     else memory.ended(name, known);
     return undefined;
   };
-  const read = async (name: string, options: CallOptions, trust = true): Promise<EbsVolume | undefined> => {
-    const began = now();
+  const named = async (name: string, options: CallOptions = {}): Promise<EbsVolume[]> => {
     const listed = await ec2.findVolumes(encodeName(name), options);
     memory.forgetOld();
     memory.shown(name, listed);
-    const found = listed.filter((volume) => !memory.isGone(volume));
+    return listed.filter((volume) => !memory.isGone(volume));
+  };
+  const read = async (name: string, options: CallOptions, trust = true): Promise<EbsVolume | undefined> => {
+    const began = now();
+    const found = await named(name, options);
     const volume =
       onlyOne(name, found) ?? (await notListed(name, options)) ?? (trust ? memory.unshown(name) : undefined);
     // What was learnt during the read is younger.
@@ -117,6 +122,7 @@ export function createLookup(ec2: Ec2, memory: NameMemory, now: () => number = (
       }
     },
     shown: (name) => read(name, {}, false),
+    named,
     look: (name) => view.look(name),
     async again(name, volumeId) {
       const named = await read(name, {});

@@ -247,17 +247,4 @@ describe('two nodes that race on one name', () => {
       expect(ids(ec2)).toEqual(['vol-1']);
     },
   );
-
-  it('in different zones: one volume, and the other is told', async () => {
-    const ec2 = new FakeEc2();
-    ec2.listedAfterMs = 1000;
-    const outcomes = await played(
-      Promise.allSettled([
-        createVolume(await fakeNode(ec2), 'a', {}),
-        createVolume(await fakeNode(ec2, { instanceId: 'i-2', zone: 'eu-west-1b' }), 'a', {}),
-      ]),
-    );
-    expect(outcomes).toMatchObject([{ status: 'fulfilled' }, { status: 'rejected', reason: { code: 'WRONG_ZONE' } }]);
-    expect(ids(ec2)).toEqual(['vol-1']);
-  });
 });
