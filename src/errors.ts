@@ -102,3 +102,7 @@ export function toDriverError(error: unknown, tried: string): DriverError {
     cause: error,
   });
 }
+
+/** A word of a command to type, as a shell takes it for one: as it is, or in single quotes. */
+export const shellWord = (word: string): string =>
+  /^[\w.@%+=:,/-]+$/.test(word) ? word : `'${word.replaceAll("'", "'\\''")}'`;

@@ -102,7 +102,7 @@ function subjectsOf({ instanceId, zone }: PermissionContext, volumes: readonly E
     any: near[0] ?? present[0],
     free: near.find(({ state, attachments }) => state === 'available' && attachments.length === 0),
     here: settled && { volumeId: settled.volumeId, instanceId, device: settled.device },
-    device: deviceNames.findLast((name) => !taken.has(name)) ?? '',
+    device: deviceNames.find((name) => !taken.has(name)) ?? '',
   };
 }
 

@@ -1,4 +1,5 @@
 import { readdir, readFile, readlink } from 'node:fs/promises';
+import { shellWord } from '../errors.ts';
 import { parseMountinfo } from './mountinfo.ts';
 import { errnoOf, hostFailed } from './tools.ts';
 import type { MountEntry, UserElsewhere } from './types.ts';
@@ -14,10 +15,11 @@ function ifAlive<T>(promise: Promise<T>): Promise<T | undefined> {
 }
 
 /**
- * One look at the mount namespaces of all processes that we see. It then tells of a process, in another mount namespace,
- * that has a filesystem mounted at a place of its own: a container that uses the volume. Copies that propagation made of our own mount (an engine's namespace, the host's view of a plugin)
- * end with ours and do not count. Undefined proves nothing where other processes cannot be seen, as in a plugin's own PID
- * namespace: an exclusive open decides there (see busy.ts).
+ * One look at the mount namespaces of all processes that we see, our own included. It then tells who has a filesystem mounted at
+ * a place of its own: a container that uses the volume, or somebody who mounted it on this host by another path. Copies that
+ * propagation made of our own mount (an engine's namespace, the host's view of a plugin) end with ours and do not count.
+ * Undefined proves nothing where other processes cannot be seen, as in a plugin's own PID namespace: an exclusive open
+ * decides there (see busy.ts).
  * @throws DriverError HOST_FAILED
  */
 export async function lookElsewhere(): Promise<UserElsewhere> {
@@ -32,13 +34,26 @@ export async function lookElsewhere(): Promise<UserElsewhere> {
     }
     return async (number, ourMountpoint) => {
       const suffix = ourMountpoint.split('/').slice(-2).join('/');
-      const isCopy = (entry: MountEntry) => entry.root === '/' && entry.mountpoint.endsWith(`/${suffix}`);
+      const isCopy = ({ root, mountpoint }: MountEntry) =>
+        mountpoint === ourMountpoint || (root === '/' && mountpoint.endsWith(`/${suffix}`));
       const user = byFilesystem.get(number)?.find(({ entry }) => !isCopy(entry));
-      return user === undefined ? undefined : describeProcess(user.pid);
+      if (user === undefined) return undefined;
+      return hostProcesses.has(user.pid) ? describeMount(user.entry) : describeProcess(user.pid);
     };
   } catch (error) {
     throw hostFailed('look into the other mount namespaces', error, 'Check that /proc is mounted and readable');
   }
+}
+
+/** Whose mount namespace is the host's as far as it can be seen from here: this process and the first one. */
+const hostProcesses = new Set(['self', '1']);
+
+/**
+ * A mount that belongs to no container, with the command that takes it away: mesos-module-dvdi leaves such behind where `/` is
+ * a shared mount. The kernel refuses the command while something uses the mount.
+ */
+function describeMount({ mountpoint }: MountEntry): string {
+  return `this host (at ${mountpoint}; when nothing needs it there: umount ${shellWord(mountpoint)})`;
 }
 
 /** "container 3f2a9c0b1d4e (process 4711, postgres)", as its engine names it, or "process 4711 (postgres)". */
@@ -52,15 +67,14 @@ async function describeProcess(pid: string): Promise<string> {
   return container === undefined ? `process ${pid} (${name})` : `container ${container} (process ${pid}, ${name})`;
 }
 
-/** The first process of each mount namespace but ours. */
+/** One process of each mount namespace; ours is "self", and the host's is named by its first process. */
 async function representatives(): Promise<string[]> {
   const ours = await readlink('/proc/self/ns/mnt');
-  const byNamespace = new Map<string, string>();
+  const byNamespace = new Map<string, string>([[ours, 'self']]);
   for (const entry of await readdir('/proc')) {
     if (!/^\d+$/.test(entry)) continue;
     const namespace = await ifAlive(readlink(`/proc/${entry}/ns/mnt`));
-    if (namespace === undefined || namespace === ours || byNamespace.has(namespace)) continue;
-    byNamespace.set(namespace, entry);
+    if (namespace !== undefined && !byNamespace.has(namespace)) byNamespace.set(namespace, entry);
   }
   return [...byNamespace.values()];
 }

@@ -1,7 +1,8 @@
-import { type ChildProcess, spawn } from 'node:child_process';
+import { type ChildProcess, execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdir, open, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { promisify } from 'node:util';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { abortExt4, shutdownFilesystem } from '../../src/host/shutdown.ts';
 import { requires } from '../support/requirements.ts';
@@ -40,6 +41,26 @@ describe.skipIf(disks.skip)('a disk that a container still has', () => {
     await host.unmount(target);
     child.kill('SIGKILL');
     await once(child, 'exit');
+    await expect.poll(() => host.isDeviceBusy(device)).toBe(false);
+  });
+
+  test('that is also mounted elsewhere on this host is named with the command that ends it, which works', async () => {
+    const { directory, target, host } = await lab();
+    const { device } = await loopDisk(directory, 16);
+    await host.makeFilesystem(device, 'ext4', [], 'nothing');
+    await host.mount(device, target, 'ext4', []);
+    expect(await host.mountedElsewhereBy(device.number, target)).toBeUndefined();
+    await mkdir(join(target, 'data'));
+    const place = join(directory, "a task's place");
+    await mkdir(place);
+    // As mesos-module-dvdi does, in the namespace of the host.
+    await promisify(execFile)('mount', ['--rbind', join(target, 'data'), place]);
+    onTestFinished(() => promisify(execFile)('umount', [place]).then(undefined, () => undefined));
+    await host.unmount(target);
+    const user = (await host.mountedElsewhereBy(device.number, target)) ?? '';
+    expect(user).toContain(`this host (at ${place}; `);
+    const [, command = ''] = /: (umount .*)\)$/.exec(user) ?? [];
+    await promisify(execFile)('sh', ['-c', command]);
     await expect.poll(() => host.isDeviceBusy(device)).toBe(false);
   });
 

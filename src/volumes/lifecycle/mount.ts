@@ -1,12 +1,11 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { tagKeys } from '../../ebs/tags.ts';
 import type { EbsVolume } from '../../ebs/types.ts';
-import { DriverError, isCode } from '../../errors.ts';
+import { DriverError, isCode, shellWord } from '../../errors.ts';
 import { timed } from '../../events.ts';
 import { stableName } from '../../host/disk-names.ts';
 import { type BlockDevice, type DiskContent, type FilesystemType, filesystemTypes } from '../../host/types.ts';
 import { absentDirectory, type MountPlan, planFormat, planMount } from '../options/mount-plan.ts';
-import { shellWord } from '../options/spelling.ts';
 import type { Held } from '../state/held.ts';
 import { refuseNameless } from '../state/nameless.ts';
 import { keep, mountpointOf, type Node, waiting } from '../state/node.ts';

@@ -1,12 +1,11 @@
 import type { Settings } from '../../config.ts';
 import { tagKeys } from '../../ebs/tags.ts';
 import type { EbsVolume, Tags } from '../../ebs/types.ts';
-import { DriverError } from '../../errors.ts';
+import { DriverError, shellWord } from '../../errors.ts';
 import { type AbsentDirectory, type DirectoryOwner, type FilesystemType, filesystemTypes } from '../../host/types.ts';
 import { readMkfsOptions } from './mkfs-options.ts';
 import { mountWords } from './mount-options.ts';
 import { type CreateOptions, readOption, whyBad } from './options.ts';
-import { shellWord } from './spelling.ts';
 
 type Defaults = Pick<Settings, 'fsType' | 'mountOptions' | 'mountAllow' | 'subdirectory'>;
 

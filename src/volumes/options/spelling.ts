@@ -20,7 +20,3 @@ function editDistance(a: string, b: string): number {
   }
   return row[b.length] ?? 0;
 }
-
-/** A word as a shell takes it for one: as it is, or in single quotes. */
-export const shellWord = (word: string): string =>
-  /^[\w.@%+=:,/-]+$/.test(word) ? word : `'${word.replaceAll("'", "'\\''")}'`;

@@ -1,8 +1,7 @@
 import { tagKeys, tagPrefix } from '../../ebs/tags.ts';
 import type { EbsVolume, Tags } from '../../ebs/types.ts';
-import { DriverError } from '../../errors.ts';
+import { DriverError, shellWord } from '../../errors.ts';
 import { decodeName, encodeName } from '../options/names.ts';
-import { shellWord } from '../options/spelling.ts';
 
 /** Tags of ours that say how it stands with a volume at a time; the others say what it is. */
 const passing: readonly string[] = [

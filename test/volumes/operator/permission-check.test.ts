@@ -101,7 +101,7 @@ describe('the permissions of the role', () => {
     await pass(4 * 60_000);
     await played(fence.explain('a'));
     const [free, here] = [...ec2.volumes.values()].slice(-2);
-    const attach = { action: 'AttachVolume', key: { volumeId: free?.id, instanceId: 'i-1', device: '/dev/sdp' } };
+    const attach = { action: 'AttachVolume', key: { volumeId: free?.id, instanceId: 'i-1', device: '/dev/xvdba' } };
     expect(asked()).toContainEqual(attach);
     const detach = { action: 'DetachVolume', key: { volumeId: here?.id, instanceId: 'i-1', device: '/dev/xvdcz' } };
     expect(asked()).toContainEqual(detach);
