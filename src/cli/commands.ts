@@ -31,6 +31,10 @@ export const commands: Readonly<Record<string, Command>> = {
     summary: 'Change how an existing volume is mounted: its mount options, its directory',
     load: () => import('./set/set.ts'),
   },
+  rescue: {
+    summary: 'Hold a volume without mounting it, to check or repair its filesystem',
+    load: () => import('./rescue/rescue.ts'),
+  },
   fence: {
     summary: 'See and steer when volumes are taken over from other nodes',
     load: () => import('./fence/fence.ts'),

@@ -28,6 +28,7 @@ const Reason = Type.String({ minLength: 1, maxLength: 1000 });
 
 export const Reasoned = Type.Object({ Reason });
 export const Limited = Type.Object({ Limit: Type.Integer({ minimum: 1, maximum: 10_000 }) });
+export const Rescuing = Type.Object({ Name, Snapshot: Type.Optional(Type.Boolean()) });
 export const Confirming = Type.Object({
   Name,
   Victim: Type.String({ minLength: 1 }),

@@ -1,7 +1,7 @@
 import type { DrainReport, Explanation } from '../volumes/types.ts';
 import { type Endpoint, endpoint } from './endpoint.ts';
-import { Anything, Confirming, Limited, Named, Reasoned, Setting } from './messages.ts';
-import { clusterAnswer, countersAnswer, statusAnswer } from './seen.ts';
+import { Anything, Confirming, Limited, Named, Reasoned, Rescuing, Setting } from './messages.ts';
+import { clusterAnswer, countersAnswer, rescueAnswer, statusAnswer } from './seen.ts';
 
 /** What an operator's commands call, beside the protocol on the same socket and in the same envelope. */
 export const operatorEndpoints: readonly Endpoint[] = [
@@ -41,6 +41,24 @@ export const operatorEndpoints: readonly Endpoint[] = [
       const { volumeId, changes, effective } = await (await driver()).operator.setOptions(Name, Options, { dryRun });
       const told = changes.map(({ option, was = '', is = '' }) => ({ Option: option, Was: was, Is: is }));
       return { VolumeId: volumeId, Changes: told, Effective: effective };
+    },
+    { long: true },
+  ),
+  endpoint(
+    '/Ebs.Rescue',
+    'rescue it',
+    Rescuing,
+    async (driver, { Name, Snapshot: snapshot = true }) =>
+      rescueAnswer(await (await driver()).operator.rescue(Name, { snapshot })),
+    { long: true },
+  ),
+  endpoint(
+    '/Ebs.RescueEnd',
+    'end its rescue',
+    Named,
+    async (driver, { Name }) => {
+      await (await driver()).operator.endRescue(Name);
+      return {};
     },
     { long: true },
   ),

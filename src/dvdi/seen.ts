@@ -1,4 +1,11 @@
-import type { ClusterVolume, ClusterVolumes, FenceHistory, NodeStatus, NodeVolume } from '../volumes/types.ts';
+import type {
+  ClusterVolume,
+  ClusterVolumes,
+  FenceHistory,
+  NodeStatus,
+  NodeVolume,
+  RescueReport,
+} from '../volumes/types.ts';
 
 /** What `/Ebs.Status` answers. Texts that are empty, and fields that are absent, are not known or not so. */
 export function statusAnswer({ node, ...status }: NodeStatus): object {
@@ -17,6 +24,7 @@ export function statusAnswer({ node, ...status }: NodeStatus): object {
       : { Draining: { Reason: draining.reason, By: draining.by, Since: draining.since } }),
     Slots: { Used: status.slots.used, Limit: status.slots.limit },
     Volumes: status.volumes.map(volumeAnswer),
+    Foreign: status.foreign.map(({ name, volumeId, device }) => ({ Name: name, VolumeId: volumeId, Device: device })),
     Takeovers: status.takeovers.map(({ fenceId, volume, volumeId, instanceId, device, since }) => ({
       FenceId: fenceId,
       Volume: volume,
@@ -41,6 +49,9 @@ function volumeAnswer({ usage, ...volume }: NodeVolume): object {
     Holders: volume.holders.map(({ id, since }) => ({ Id: id, Since: since })),
     Since: volume.since ?? '',
     WaitingFor: volume.waitingFor ?? '',
+    ...(volume.rescue === undefined
+      ? {}
+      : { Rescue: { Path: volume.rescue.path, SnapshotId: volume.rescue.snapshotId ?? '' } }),
     Ghost: volume.ghost,
     Fault: volume.fault ?? '',
     ...(usage === undefined
@@ -51,6 +62,19 @@ function volumeAnswer({ usage, ...volume }: NodeVolume): object {
             Inodes: { Total: usage.inodes.total, Used: usage.inodes.used },
           },
         }),
+  };
+}
+
+/** What `/Ebs.Rescue` answers. */
+export function rescueAnswer({ name, volumeId, path, since, snapshotId, found, steps }: RescueReport): object {
+  return {
+    Name: name,
+    VolumeId: volumeId,
+    Path: path,
+    Since: since,
+    SnapshotId: snapshotId ?? '',
+    Found: found,
+    Steps: steps.map(({ command, what }) => ({ Command: command, What: what })),
   };
 }
 

@@ -38,6 +38,8 @@ export const tagKeys = {
   removing: 'docker-volume-ebs:removing',
   /** On the snapshot of a removed volume: the volume's id. */
   removalOf: 'docker-volume-ebs:removal-of',
+  /** On a snapshot: the name of the volume that it was taken of before a rescue. */
+  rescued: 'docker-volume-ebs:rescued',
   /** When a volume that was not made here came into the cluster, RFC 3339. */
   adopted: 'docker-volume-ebs:adopted',
   fsType: 'docker-volume-ebs:fs-type',

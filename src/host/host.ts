@@ -2,6 +2,7 @@ import { readFile } from 'node:fs/promises';
 import type { Settings } from '../config.ts';
 import { attachedVolumeIds, findDevice, usedDeviceNames, waitForDevice, waitForDeviceGone } from './devices.ts';
 import { expectDiskWork, isDeviceBusy, openSubdirectory, readContent, wasEverMounted } from './disk.ts';
+import { holdDisk, letDiskGo } from './disk-holder.ts';
 import { nameOf } from './disk-names.ts';
 import { engineOf, isRunning } from './engines.ts';
 import { filesystemFault } from './faults.ts';
@@ -57,6 +58,8 @@ export async function openHost(
     isRunning,
     abandonMount,
     watchDevices: (onChange) => ({ close: openWatcher(settings.deviceRoot, onChange) }),
+    holdDisk,
+    letDiskGo,
     isDeviceBusy,
     openSubdirectory,
     unanswered,

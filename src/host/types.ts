@@ -167,6 +167,10 @@ export interface Host {
   abandonMount(target: string): Promise<void>;
   /** Tells of every change in the device directory until closed. */
   watchDevices(onChange: () => void): { close(): void };
+  /** Makes `path` lead to this disk and to no other, whatever comes, until {@link letDiskGo}; its directory is made (0700). */
+  holdDisk(device: BlockDevice, path: string): Promise<void>;
+  /** Takes such a path away. Succeeds when it is not there. */
+  letDiskGo(path: string): Promise<void>;
   /** True while any mount namespace has the disk mounted, or a program holds it exclusively. */
   isDeviceBusy(device: BlockDevice): Promise<boolean>;
   /**

@@ -106,6 +106,7 @@ async function openNode(local: LocalState, identity: Identity, signal: AbortSign
     devices,
     mountCalls: { inHand: 0, lastEnd: Number.NEGATIVE_INFINITY, lastOf: new Map(), began: performance.now() },
     drain: { now: undefined },
+    foreign: new Map(),
     instanceId: identity.instanceId,
     zone: identity.availabilityZone,
     lookup: createLookup(ec2, local.names),

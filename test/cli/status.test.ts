@@ -22,6 +22,7 @@ const node: Status = {
   Since: ago(3 * 86_400),
   Unready: '',
   Slots: { Used: 3, Limit: 27 },
+  Foreign: [],
   Volumes: [],
   Takeovers: [],
   Fences: {
@@ -163,6 +164,7 @@ const volume: NodeVolume = {
   holders: [{ id: 'id-1', since: ago(1) }],
   since: ago(60),
   waitingFor: undefined,
+  rescue: undefined,
   ghost: false,
   fault: undefined,
   usage: { bytes: { total: 100, used: 40, available: 55 }, inodes: { total: 10, used: 3 } },

@@ -48,6 +48,8 @@ const host: Methods<Required<Host>> = {
   isRunning: 'reads',
   abandonMount: 'changes',
   watchDevices: 'reads',
+  holdDisk: 'changes',
+  letDiskGo: 'changes',
   isDeviceBusy: 'reads',
   openSubdirectory: 'changes',
   unanswered: 'reads',

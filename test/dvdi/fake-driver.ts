@@ -57,6 +57,7 @@ function idleOperator(noted: Noted): Operator {
       draining: undefined,
       slots: { used: 2, limit: 27 },
       volumes: [],
+      foreign: [],
       takeovers: [],
       paused: undefined,
       fencesDone: nothingCounted(),
@@ -74,6 +75,16 @@ function idleOperator(noted: Noted): Operator {
         effective: 'They take effect at the next mount',
       }),
     ),
+    rescue: noted('rescue', (name: string, { snapshot }: { readonly snapshot: boolean }) => ({
+      name,
+      volumeId: 'vol-1',
+      path: '/root/rescue/a',
+      since: draining.since,
+      snapshotId: snapshot ? 'snap-1' : undefined,
+      found: 'it holds a filesystem of type ext4',
+      steps: [{ command: 'e2fsck -f -n /root/rescue/a', what: 'shows the damage' }],
+    })),
+    endRescue: noted('endRescue', (_name: string) => undefined),
     fence: {
       explain: noted('explain', (name: string) => ({
         name,

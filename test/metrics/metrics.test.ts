@@ -19,6 +19,7 @@ const volume: NodeVolume = {
   holders: [{ id: 'a', since: '2026-01-01T00:00:00Z' }],
   since: '2026-01-01T00:00:00Z',
   waitingFor: undefined,
+  rescue: undefined,
   ghost: false,
   fault: undefined,
   usage: { bytes: { total: 1000, used: 300, available: 650 }, inodes: { total: 64, used: 11 } },
@@ -31,6 +32,7 @@ const status: NodeStatus = {
   draining: undefined,
   slots: { used: 2, limit: 28 },
   volumes: [volume],
+  foreign: [],
   takeovers: [],
   paused: undefined,
   fencesDone: {

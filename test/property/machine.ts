@@ -229,6 +229,10 @@ export class Machine implements Host {
     return undefined;
   }
 
+  async holdDisk(): Promise<void> {}
+
+  async letDiskGo(): Promise<void> {}
+
   unanswered(): [] {
     return [];
   }

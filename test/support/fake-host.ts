@@ -24,6 +24,8 @@ export class FakeHost implements Host {
   readonly calls: { method: keyof Host; args: unknown[] }[] = [];
   /** Mounted here: target to volume id and options. */
   readonly mounted = new Map<string, { volumeId: string; type: string; options: readonly string[] }>();
+  /** Volume ids by the paths that lead to their disks for a person. */
+  readonly rescued = new Map<string, string>();
   /** Volumes that another mount namespace, a container, has mounted. */
   readonly mountedElsewhere = new Set<string>();
   /** Those of them whose processes cannot be seen from here. */
@@ -186,6 +188,16 @@ export class FakeHost implements Host {
   async filesystemFault(target: string): Promise<FilesystemFault | undefined> {
     this.#note('filesystemFault', target);
     return this.mounted.has(target) ? this.faults.get(target) : undefined;
+  }
+
+  async holdDisk({ path }: BlockDevice, at: string): Promise<void> {
+    this.#note('holdDisk', path, at);
+    this.rescued.set(at, basename(path));
+  }
+
+  async letDiskGo(at: string): Promise<void> {
+    this.#note('letDiskGo', at);
+    this.rescued.delete(at);
   }
 
   unanswered(): readonly Unanswered[] {

@@ -76,7 +76,7 @@ export const attachments: Check = {
           ? []
           : [`recorded as attached, and not so in EC2: ${some(lost.map(({ name }) => name))}`]),
       ],
-      todo: 'Run this again in a minute; if it stays, restart the daemon: it makes the two agree',
+      todo: 'Run this again in a minute; if it stays, look at docker-volume-ebs status: what somebody attached by hand is named there with what to do, and of all else a restart of the daemon makes the two agree',
     };
   },
 };

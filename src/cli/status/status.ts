@@ -10,7 +10,7 @@ Shows this node: the volumes that its daemon holds or waits for (of these names,
 hold them, what each waits for; whether it is drained; the takeovers it has in hand. EC2 is not asked.
 
 States: waiting (nothing is held here yet), attaching, attached, mounted, lingering (nobody holds it: it is detached soon,
-unless it is mounted again), detaching, GHOST (its disk went without us), FAILED (its
+unless it is mounted again), detaching, rescue (a person has it), GHOST (its disk went without us), FAILED (its
 filesystem takes no more writes).
 
   --watch [SECONDS]  Show it again every 0.5 to 3600 seconds [2], until interrupted: on a terminal in place, elsewhere

@@ -1,3 +1,4 @@
+import { shellWord } from '../../errors.ts';
 import { type Counters, summaryOf } from '../fence/fence.ts';
 import { ageOf, type Column, partOf, type Row, tableLines, wrapped } from '../table.ts';
 
@@ -15,6 +16,7 @@ export interface Status {
   readonly Draining?: { readonly Reason: string; readonly By: 'operator' | 'notice'; readonly Since: string };
   readonly Slots: { readonly Used: number; readonly Limit?: number };
   readonly Volumes: readonly StatusVolume[];
+  readonly Foreign: readonly { readonly Name: string; readonly VolumeId: string; readonly Device: string }[];
   readonly Takeovers: readonly {
     readonly FenceId: string;
     readonly Volume: string;
@@ -37,6 +39,7 @@ export interface StatusVolume {
   readonly Holders: readonly { readonly Id: string; readonly Since: string }[];
   readonly Since: string;
   readonly WaitingFor: string;
+  readonly Rescue?: { readonly Path: string; readonly SnapshotId: string };
   readonly Ghost: boolean;
   readonly Fault: string;
   readonly Usage?: {
@@ -107,6 +110,11 @@ function nodeTexts(status: Status, now: number): string[] {
       ? []
       : [`DRAINING since ${draining.Since}: ${draining.Reason} (no new mounts; ${ended[draining.By]})`]),
     ...(paused === undefined ? [] : [`FENCING PAUSED, as seen ${ageOf(paused.SeenAt, now)} ago: ${paused.Reason}`]),
+    ...status.Foreign.map(
+      ({ Name, VolumeId, Device }) =>
+        `NOT OURS: ${VolumeId} (${Name}) is attached here as ${Device}, and not by this daemon: it is left alone, and mounts of it are refused. ` +
+        `Once nobody works on it: aws ec2 detach-volume --volume-id ${VolumeId} --instance-id ${status.InstanceId} --device ${Device}`,
+    ),
     ...status.Notices.map((text) => `NOTICE: ${text}`),
   ];
 }
@@ -127,9 +135,10 @@ const rowOf =
   });
 
 /** One that nobody holds, and whose release nothing prevents, is kept for the next mount until its linger is over. */
-function stateOf({ Ghost, Fault, Phase, Holders, WaitingFor }: StatusVolume): string {
+function stateOf({ Ghost, Fault, Phase, Holders, WaitingFor, Rescue }: StatusVolume): string {
   if (Ghost) return 'GHOST';
   if (Fault !== '') return 'FAILED';
+  if (Rescue !== undefined) return 'rescue';
   return Phase === 'attached' && Holders.length === 0 && WaitingFor === '' ? 'lingering' : Phase;
 }
 
@@ -147,7 +156,7 @@ function holdersOf({ Holders: holders }: StatusVolume): string {
   return `${holders.length} (${ids.join(', ')}${more})`;
 }
 
-function remarks({ Ghost, Fault, WaitingFor, Usage }: StatusVolume): string[] {
+function remarks({ Name, Ghost, Fault, WaitingFor, Usage, Rescue }: StatusVolume): string[] {
   const inodes = Usage === undefined ? 0 : Usage.Inodes.Used / Math.max(1, Usage.Inodes.Total);
   return [
     ...(Ghost
@@ -156,6 +165,9 @@ function remarks({ Ghost, Fault, WaitingFor, Usage }: StatusVolume): string[] {
     ...(Fault === ''
       ? []
       : [`${Fault}: stop all containers that use it, and the next mount checks and mounts it anew`]),
+    ...(Rescue === undefined
+      ? []
+      : [`its disk is ${Rescue.Path}; docker-volume-ebs rescue ${shellWord(Name)} --end gives it back`]),
     ...(WaitingFor === '' ? [] : [`waits for ${WaitingFor}`]),
     ...(inodes < mostInodes ? [] : [`${Math.floor(inodes * 100)}% of its inodes are used`]),
   ];

@@ -8,7 +8,7 @@ import type { Held } from '../state/held.ts';
 import { adopted } from '../state/holders.ts';
 import { nameOf } from '../state/lookup.ts';
 import { keep, mountpointOf, type Node } from '../state/node.ts';
-import { leftover } from './leftover.ts';
+import { isOurMake, leftover } from './leftover.ts';
 import { heedAnnouncement } from './yield.ts';
 
 /**
@@ -52,7 +52,16 @@ export async function adoptMounted(node: Node, name: string, volume: EbsVolume):
 
 async function adopt(node: Node, name: string, volume: EbsVolume, attachment: Attachment): Promise<void> {
   const found = leftover(node, name, volume, attachment);
-  const held = await keepFound(node, (await asMounted(node, found)) ?? found);
+  const mounted = await asMounted(node, found);
+  if (mounted === undefined && !isOurMake(node, volume, attachment)) {
+    const { device } = attachment;
+    if (node.foreign.get(name)?.volumeId !== volume.id) {
+      node.log.warn({ volume: name, volumeId: volume.id, device }, 'attached here by somebody else: it is left alone');
+    }
+    node.foreign.set(name, { name, volumeId: volume.id, device });
+    return;
+  }
+  const held = await keepFound(node, mounted ?? found);
   node.log.warn({ volume: name, volumeId: volume.id, phase: held.phase }, 'attached here without a record');
   if (held.phase === 'detaching') node.scheduleRelease(name, 0);
 }

@@ -2,7 +2,8 @@ import type { EbsVolume } from '../../ebs/types.ts';
 import { isCode } from '../../errors.ts';
 import { publish } from '../../events.ts';
 import type { Held } from '../state/held.ts';
-import { drop, keep, mountpointOf, type Node, quarantine } from '../state/node.ts';
+import { rescueOf } from '../state/holders.ts';
+import { drop, keep, mountpointOf, type Node, quarantine, rescuePathOf } from '../state/node.ts';
 import { claim } from './claim.ts';
 import { confirmName } from './confirm-name.ts';
 import { finishDetach, isOurs, keyOf } from './detach.ts';
@@ -76,6 +77,7 @@ async function compareWithKernel(node: Node, held: Held): Promise<Held | undefin
   }
   if (mounted.what === 'disk') return held;
   if (isAnnounced(held)) {
+    await endPath(node, held);
     await finishDetach(node, await keep(node, { ...unmounted(held), phase: 'detaching', holders: [] }));
     return undefined;
   }
@@ -97,12 +99,18 @@ async function endGhost(node: Node, held: Held): Promise<undefined> {
     { volume: name, volumeId: volume.id, holders: holders.length },
     'its disk is gone from this machine: taking its mount away; containers that use it get I/O errors and must be restarted',
   );
+  await endPath(node, held);
   await node.host.abandonMount(mountpointOf(node.settings, name));
   const ended = await keep(node, { ...unmounted(held), phase: 'detaching', holders: [] });
   // Once it is journalled, that is once for each: what fails before is tried again.
   publish('ghost', { volume: name });
   await finishDetach(node, ended);
   return undefined;
+}
+
+/** Whoever rescues it loses it: its path leads nowhere before the disk is another's. */
+async function endPath(node: Node, held: Held): Promise<void> {
+  if (rescueOf(held) !== undefined) await node.host.letDiskGo(rescuePathOf(node.settings, held.name));
 }
 
 /** The record of a volume whose mount of ours is gone. */

@@ -1,12 +1,28 @@
 import type { Attachment, EbsVolume } from '../../ebs/types.ts';
 import { waitUntilDetached } from '../../ebs/volume-waits.ts';
+import { DriverError } from '../../errors.ts';
+import { readOwner } from '../../fencing/records.ts';
 import type { Held } from '../state/held.ts';
 import { keep, type Node, waiting } from '../state/node.ts';
 import { detachTimeoutMs, finishDetach } from './detach.ts';
 
 /**
+ * True for an attachment that this driver made, on this node: its owner tag names it, or this node remembers an
+ * AttachVolume under this name whose end it does not know. Whoever attaches a volume by hand reads it, to rescue it.
+ */
+export function isOurMake({ instanceId, devices }: Node, { id, tags }: EbsVolume, attachment: Attachment): boolean {
+  const { device, attachTime } = attachment;
+  const owner = readOwner(tags);
+  if (owner?.instanceId === instanceId && owner.device === device && owner.attachTime === attachTime) return true;
+  return devices
+    .uses()
+    .some(({ name, volumeId, quarantine }) => name === device && volumeId === id && quarantine !== undefined);
+}
+
+/**
  * Releases an attachment of this instance that no record explains, or that an earlier boot made: it is never mounted.
- * @returns the volume, free. @throws DriverError IN_USE_HERE while something on this machine uses the disk.
+ * @returns the volume, free. @throws DriverError IN_USE_HERE while something on this machine uses the disk, or when
+ * somebody else than this driver has attached it.
  */
 export async function releaseLeftover(
   node: Node,
@@ -19,10 +35,20 @@ export async function releaseLeftover(
       waitUntilDetached(node.ec2, { ...attachment, instanceId: node.instanceId }, { timeoutMs: detachTimeoutMs }),
     );
   }
+  if (!isOurMake(node, volume, attachment)) throw attachedByHand(node, name, volume, attachment);
   const held = await keep(node, leftover(node, name, volume, attachment));
   node.devices.take([attachment.device]);
   await finishDetach(node, held);
   return { ...volume, state: 'available', attachments: [] };
+}
+
+function attachedByHand({ instanceId }: Node, name: string, { id }: EbsVolume, { device }: Attachment): DriverError {
+  return new DriverError('IN_USE_HERE', {
+    volume: name,
+    tried: `use ${id}`,
+    why: `somebody else than this driver has attached it to ${instanceId} as ${device} (its owner tag does not name this attachment), perhaps to rescue it`,
+    todo: `Once nobody works on it, run aws ec2 detach-volume --volume-id ${id} --instance-id ${instanceId} --device ${device}, and try again`,
+  });
 }
 
 /** The record of an attachment found, not made: it can only be detached. */

@@ -63,7 +63,7 @@ async function bringFilesystem(node: Node, held: Held): Promise<Held> {
 }
 
 /** The disk of a held volume. @throws DriverError WRONG_DEVICE when it is not on this machine any more. */
-async function findDisk(node: Node, held: Held): Promise<BlockDevice> {
+export async function findDisk(node: Node, held: Held): Promise<BlockDevice> {
   const disk = await node.host.findDevice(held.volume.id, held.device);
   if (disk !== undefined) return disk;
   throw new DriverError('WRONG_DEVICE', {

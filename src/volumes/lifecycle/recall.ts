@@ -1,7 +1,7 @@
 import { following, type Held, leaves } from '../state/held.ts';
-import { adopted, type Holder } from '../state/holders.ts';
+import { adopted, type Holder, rescueOf } from '../state/holders.ts';
 import type { LocalState } from '../state/local.ts';
-import { mountpointOf } from '../state/node.ts';
+import { mountpointOf, rescuePathOf } from '../state/node.ts';
 import { unmounted } from './agree.ts';
 
 /**
@@ -29,6 +29,7 @@ async function corrected({ host, settings, log }: LocalState, held: Held): Promi
   const { name, volume } = held;
   if (held.bootId !== host.bootId) {
     log.info({ volume: name, volumeId: volume.id }, 'attached in an earlier boot: it will be released');
+    if (rescueOf(held) !== undefined) await host.letDiskGo(rescuePathOf(settings, name));
     return { ...unmounted(held), phase: 'detaching', holders: [] };
   }
   return withEngines(host, await withMount({ host, settings, log }, held));

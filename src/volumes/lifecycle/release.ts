@@ -1,4 +1,6 @@
-import { keep, type Node } from '../state/node.ts';
+import type { Held } from '../state/held.ts';
+import { rescueOf } from '../state/holders.ts';
+import { keep, type Node, rescuePathOf } from '../state/node.ts';
 import { agree, unmounted } from './agree.ts';
 import { detachIdle, makeIdle } from './detach.ts';
 
@@ -24,9 +26,18 @@ export async function release(node: Node, name: string): Promise<ReleaseOutcome>
 export async function idle(node: Node, name: string): Promise<ReleaseOutcome> {
   const held = await agree(node, name);
   if (held === undefined) return 'done';
-  if (held.holders.length > 0) return 'held';
+  if (held.holders.length > 0) {
+    if (rescueOf(held) !== undefined) await renewPath(node, held);
+    return 'held';
+  }
   const blockedBy = await makeIdle(node, held);
   if (blockedBy !== undefined) return { blockedBy };
   if (held.phase === 'mounted') await keep(node, unmounted(held));
   return 'done';
+}
+
+/** The path of a rescued disk may have ended with the daemon before us: it ends with the process that holds the disk. */
+async function renewPath(node: Node, { name, volume, device }: Held): Promise<void> {
+  const disk = await node.host.findDevice(volume.id, device);
+  if (disk !== undefined) await node.host.holdDisk(disk, rescuePathOf(node.settings, name));
 }

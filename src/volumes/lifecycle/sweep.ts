@@ -1,5 +1,7 @@
+import { shellWord } from '../../errors.ts';
 import { operation } from '../../log.ts';
 import type { Held } from '../state/held.ts';
+import { rescueOf } from '../state/holders.ts';
 import { keep, type Node } from '../state/node.ts';
 import { agree, unmounted } from './agree.ts';
 import { seenUse, stillUsed, unmountOurs } from './detach.ts';
@@ -82,14 +84,21 @@ export function createLooks(
 async function tooEarly(node: Node, { name, phase, holders }: Held): Promise<string | undefined> {
   if (phase !== 'mounted' && phase !== 'attached') return `what was begun with it (${phase})`;
   if (holders.length === 0) return 'nobody';
+  if (rescueOf({ holders }) !== undefined)
+    return `a rescue (docker-volume-ebs rescue ${shellWord(name)} --end ends it)`;
   if (node.drain.now === undefined && holders.some(({ id }) => id === null)) {
     return 'a caller without an id, who may use it at any time';
   }
   const { lastOf, began } = node.mountCalls;
   const young = performance.now() - (lastOf.get(name) ?? began) <= youngMs;
   if (young || mayBeStarting(node)) return 'a container that may be about to start with it';
+  return engineOf(node, holders);
+}
+
+/** An engine that still runs and has not ended its mount, as a clause. */
+async function engineOf({ host }: Node, holders: Held['holders']): Promise<string | undefined> {
   for (const { engine } of holders) {
-    if (engine !== undefined && (await node.host.isRunning(engine))) {
+    if (engine !== undefined && (await host.isRunning(engine))) {
       const who = engine.pid === 0 ? 'an engine that cannot be seen from here' : `process ${engine.pid}`;
       return `${who}, which asked for its mount and has not said that it is done`;
     }

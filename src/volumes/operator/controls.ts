@@ -2,11 +2,13 @@ import { toDriverError } from '../../errors.ts';
 import type { Notice } from '../../host/notices.ts';
 import { createDrain, type Drain } from '../lifecycle/drain.ts';
 import { createHeed } from '../lifecycle/heed.ts';
+import { endRescue, rescue } from '../lifecycle/rescue.ts';
 import type { World } from '../state/local.ts';
 import type { Node } from '../state/node.ts';
 import { clusterVolumes } from './cluster.ts';
 import { createFenceOperator } from './fence.ts';
 import { createPermissionCheck } from './permission-check.ts';
+import { rescueReport } from './rescue-steps.ts';
 import { setOptions } from './set.ts';
 import type { Opened } from './status.ts';
 import type { ClusterVolumes, FenceOperator, Operator } from './types.ts';
@@ -17,6 +19,9 @@ export interface Controls {
   readonly fence: FenceOperator;
   volumes(): Promise<ClusterVolumes>;
   readonly setOptions: Operator['setOptions'];
+  /** Both in the volume's turn. */
+  rescue: Operator['rescue'];
+  endRescue: Operator['endRescue'];
 }
 
 /** What steers this node from outside: operators, and notices of EC2. Ends its timers when the signal is aborted. */
@@ -56,6 +61,8 @@ export function openControls(
     fence: createFenceOperator(node, { auditFile, permissions }),
     volumes: () => clusterVolumes(node),
     setOptions: (name, options, how) => node.queue.run(name, () => setOptions(node, name, options, how)),
+    rescue: async (name, options) => rescueReport(await node.queue.run(name, () => rescue(node, name, options))),
+    endRescue: (name) => node.queue.run(name, () => endRescue(node, name)),
     notices: () => announced,
   };
 }

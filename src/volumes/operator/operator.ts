@@ -1,5 +1,6 @@
 import { toDriverError } from '../../errors.ts';
 import { operation } from '../../log.ts';
+import { encodeName } from '../options/names.ts';
 import type { Controls } from './controls.ts';
 import type { NodeStatus, Operator } from './types.ts';
 
@@ -20,6 +21,13 @@ export function createOperator(
         throw toDriverError(error, tried);
       }
     });
+  const onVolume = <T>(op: string, tried: string, name: string, work: (now: Controls) => Promise<T>): Promise<T> =>
+    run(op, tried, (now) => {
+      encodeName(name);
+      return work(now);
+    }).catch((error: unknown) => {
+      throw toDriverError(error, tried).about(name);
+    });
   return {
     status: () =>
       operation.run({ op: 'status' }, status).catch((error: unknown) => {
@@ -31,6 +39,8 @@ export function createOperator(
     cancelDrain: () => run('drain', 'end the drain', ({ drain }) => drain.cancel()),
     setOptions: (name, options, how) =>
       run('set', 'set its options', (controls) => controls.setOptions(name, options, how)),
+    rescue: (name, options) => onVolume('rescue', 'rescue it', name, (now) => now.rescue(name, options)),
+    endRescue: (name) => onVolume('rescue', 'end its rescue', name, (now) => now.endRescue(name)),
     fence: {
       explain: (name) => run('fence', 'explain what would happen to it', ({ fence }) => fence.explain(name)),
       history: (limit) => run('fence', 'read the history of fencing', ({ fence }) => fence.history(limit)),

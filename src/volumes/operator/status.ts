@@ -1,10 +1,11 @@
 import { isCode } from '../../errors.ts';
 import type { Notice } from '../../host/notices.ts';
 import type { Held } from '../state/held.ts';
+import { rescueOf } from '../state/holders.ts';
 import type { LocalState } from '../state/local.ts';
-import { mountpointOf, type Node, unsurveyed } from '../state/node.ts';
+import { mountpointOf, type Node, rescuePathOf, unsurveyed } from '../state/node.ts';
 import { waitOf } from '../state/waits.ts';
-import type { NodeStatus, NodeVolume } from './types.ts';
+import type { ForeignAttachment, NodeStatus, NodeVolume } from './types.ts';
 import { createUsageReader, type UsageReader } from './usage.ts';
 
 /** What is there once this node knows who it is. */
@@ -34,7 +35,12 @@ export function createNodeStatus({ local, opened, reason }: StatusSources): () =
     const waiting = node === undefined ? [] : waitingVolumes(node);
     const here = await Promise.all(
       [...held.values()].map(async (each) =>
-        heldVolume(each, waitOf(local, each.name), faultOf(each), await look(local, readUsage, each)),
+        heldVolume(each, {
+          waitingFor: waitOf(local, each.name),
+          fault: faultOf(each),
+          rescue: rescueShown(each, settings),
+          ...(await look(local, readUsage, each)),
+        }),
       ),
     );
     const { default: about } = await import('../../../package.json', { with: { type: 'json' } });
@@ -55,6 +61,7 @@ export function createNodeStatus({ local, opened, reason }: StatusSources): () =
         limit: node?.survey.capacity.limit?.maximum,
       },
       volumes: [...here, ...waiting].sort(byName),
+      foreign: node === undefined ? [] : await foreignHere(node),
       takeovers: [...fencing.underWay],
       paused: fencing.audit.paused(),
       fencesDone: structuredClone(fencing.audit.counters),
@@ -65,9 +72,11 @@ export function createNodeStatus({ local, opened, reason }: StatusSources): () =
 
 const byName = (a: NodeVolume, b: NodeVolume) => (a.name < b.name ? -1 : 1);
 
-type Looked = Pick<NodeVolume, 'ghost' | 'usage'>;
+/** What is asked of this machine about a held volume. */
+type Seen = Pick<NodeVolume, 'ghost' | 'usage'>;
+type Looked = Seen & Pick<NodeVolume, 'waitingFor' | 'fault' | 'rescue'>;
 
-function heldVolume(held: Held, waitingFor: string | undefined, fault: string | undefined, looked: Looked): NodeVolume {
+function heldVolume(held: Held, looked: Looked): NodeVolume {
   return {
     name: held.name,
     volumeId: held.volume.id,
@@ -76,14 +85,26 @@ function heldVolume(held: Held, waitingFor: string | undefined, fault: string | 
     mountpoint: held.directory,
     holders: held.holders.map(({ id, since }) => ({ id: id ?? 'anonymous', since })),
     since: held.since,
-    waitingFor,
-    fault,
     ...looked,
   };
 }
 
+function rescueShown(held: Held, settings: StatusSources['local']['settings']): NodeVolume['rescue'] {
+  const rescued = rescueOf(held);
+  return rescued && { path: rescuePathOf(settings, held.name), snapshotId: rescued.snapshotId };
+}
+
+/** Those whose disks are here still. */
+async function foreignHere(node: Node): Promise<ForeignAttachment[]> {
+  const looked = [...node.foreign.values()].map(async (each) => {
+    const disk = await node.host.findDevice(each.volumeId, each.device).catch(() => undefined);
+    return disk === undefined ? [] : [each];
+  });
+  return (await Promise.all(looked)).flat();
+}
+
 /** Is its disk still here, and how full is it? A machine that cannot tell proves nothing. */
-async function look({ host, settings }: StatusSources['local'], readUsage: UsageReader, held: Held): Promise<Looked> {
+async function look({ host, settings }: StatusSources['local'], readUsage: UsageReader, held: Held): Promise<Seen> {
   const unknown = { ghost: false, usage: undefined };
   if (held.phase !== 'attached' && held.phase !== 'mounted') return unknown;
   try {
@@ -112,6 +133,7 @@ function waitingVolumes({ held, queue, waits, fencing }: Node): NodeVolume[] {
     holders: [],
     since: since.toISOString(),
     waitingFor: waits.get(name),
+    rescue: undefined,
     ghost: false,
     fault: undefined,
     usage: undefined,

@@ -2,6 +2,7 @@
 import type { FenceCounters } from '../../fencing/audit.ts';
 import type { FilesystemUsage } from '../../host/types.ts';
 import type { DrainReport } from '../lifecycle/drain.ts';
+import type { Rescue } from '../lifecycle/rescue.ts';
 import type { Draining } from '../state/draining.ts';
 
 /** Whether this node can do its work. */
@@ -101,6 +102,8 @@ export interface NodeVolume {
   readonly since: string | undefined;
   /** A clause. */
   readonly waitingFor: string | undefined;
+  /** Undefined unless a person has it: where its disk is to be found, and what was on it before. */
+  readonly rescue: { readonly path: string; readonly snapshotId: string | undefined } | undefined;
   /** Its disk has gone from this machine without us: what is still mounted gives I/O errors. */
   readonly ghost: boolean;
   /** Why its filesystem takes no more writes, as a clause; undefined unless it is mounted and has failed. */
@@ -143,6 +146,7 @@ export interface NodeStatus {
   readonly slots: { readonly used: number; readonly limit: number | undefined };
   /** By name. */
   readonly volumes: readonly NodeVolume[];
+  readonly foreign: readonly ForeignAttachment[];
   readonly takeovers: readonly TakeoverUnderWay[];
   /** Why fencing was paused when this node last had to know, and when that was (RFC 3339); undefined when it was not. */
   readonly paused: { readonly reason: string; readonly seenAt: string } | undefined;
@@ -150,6 +154,27 @@ export interface NodeStatus {
   readonly fencesDone: FenceCounters;
   /** What EC2 has announced to do to this instance, as sentences. */
   readonly notices: readonly string[];
+}
+
+/** What to run on a rescued disk, in this order. */
+export interface RescueStep {
+  readonly command: string;
+  /** What it does, as a clause. */
+  readonly what: string;
+}
+
+/** What a person is told of a volume that is rescued. */
+export interface RescueReport extends Pick<Rescue, 'name' | 'volumeId' | 'path' | 'since' | 'snapshotId'> {
+  /** What is on the disk, as a sentence part. */
+  readonly found: string;
+  readonly steps: readonly RescueStep[];
+}
+
+/** A volume that is attached to this node by somebody else than this driver: it is left alone. */
+export interface ForeignAttachment {
+  readonly name: string;
+  readonly volumeId: string;
+  readonly device: string;
 }
 
 /** A volume of the cluster as EC2 has it. */
@@ -230,5 +255,12 @@ export interface Operator {
     options: Readonly<Record<string, string>>,
     how: { readonly dryRun: boolean },
   ): Promise<OptionsSet>;
+  /**
+   * Attaches a volume here and holds it for a person, not mounted; takes a snapshot first unless told otherwise. Again, it
+   * comes to the same. IN_USE_HERE while a container uses it; else what a mount throws that cannot have it.
+   */
+  rescue(name: string, options: { readonly snapshot: boolean }): Promise<RescueReport>;
+  /** Gives it back. INVALID_REQUEST unless it is rescued here. */
+  endRescue(name: string): Promise<void>;
   readonly fence: FenceOperator;
 }

@@ -8,6 +8,7 @@ import { unmountOurs } from '../lifecycle/detach.ts';
 import { refuseWhileDraining } from '../lifecycle/drain.ts';
 import { refuseFailed } from '../lifecycle/faults.ts';
 import { mountHeld } from '../lifecycle/mount.ts';
+import { refuseRescued } from '../lifecycle/rescue.ts';
 import type { Held } from '../state/held.ts';
 import { addHolder, type Holder, removeHolder } from '../state/holders.ts';
 import { noSuchVolume } from '../state/lookup.ts';
@@ -88,6 +89,7 @@ export async function countedMount<T>(
 /** The volume mounted here, whatever that takes. */
 async function bringUp(node: Node, name: string): Promise<Held> {
   const held = await agree(node, name);
+  refuseRescued(node, held, 'mount it');
   if (held?.phase === 'mounted') return whole(node, held);
   if (held !== undefined) return mountHeld(node, held);
   const acquired = (await acquireKnown(node, name)) ?? (await acquireFound(node, name));

@@ -5,6 +5,7 @@ import { DriverError, isCode } from '../../errors.ts';
 import { removalMark, takeSnapshot } from '../copies/removals.ts';
 import { adoptMounted } from '../lifecycle/adopt.ts';
 import { idle, release } from '../lifecycle/release.ts';
+import { refuseRescued } from '../lifecycle/rescue.ts';
 import { type Node, waiting } from '../state/node.ts';
 import { detachedHere, retain } from './retain.ts';
 
@@ -48,6 +49,7 @@ async function removeFree(node: Node, name: string): Promise<void> {
 async function letGo(node: Node, name: string): Promise<void> {
   const held = node.held.get(name);
   if (held === undefined) return;
+  refuseRescued(node, held, 'remove it');
   if (held.holders.length > 0) {
     const who = held.holders.map(({ id }) => (id === null ? 'a caller without an id' : `mount ${id.slice(0, 12)}`));
     throw inUseHere(name, node.instanceId, `it is mounted on this node for ${who.join(', ')}`);

@@ -69,6 +69,6 @@ function refuseOtherZone(node: Node, name: string, { id, zone }: EbsVolume): voi
     volume: name,
     tried: `remove ${id} and keep its data`,
     why: `its name is taken off under an attachment, so that nobody mounts it meanwhile; it is in ${zone} and this node is in ${node.zone}`,
-    todo: `Remove it on a node in ${zone}`,
+    todo: `Ask for that on a node in ${zone}`,
   });
 }

@@ -4,7 +4,7 @@ import type { ProcessIdentity } from '../../host/types.ts';
 export interface Holder {
   /**
    * Docker's mount id; null is the one holder that all callers without an id are (dvdcli, Mesos); {@link adopted} stands
-   * for whoever holds a mount that was found without a record.
+   * for whoever holds a mount that was found without a record, {@link rescuer} for a person who looks at the disk.
    */
   readonly id: string | null;
   /** RFC 3339. */
@@ -14,9 +14,17 @@ export interface Holder {
    * none was known, as for {@link adopted}.
    */
   readonly engine?: ProcessIdentity | undefined;
+  /** Of {@link rescuer}: what was on the volume before. */
+  readonly snapshotId?: string | undefined;
 }
 
 export const adopted = 'adopted';
+/** Holds a volume alone, attached and not mounted; no caller can end it. */
+export const rescuer = 'rescue';
+
+/** The holder of a volume that is rescued here; undefined for any other. */
+export const rescueOf = (held: { readonly holders: readonly Holder[] } | undefined): Holder | undefined =>
+  held?.holders.find(({ id }) => id === rescuer);
 
 /**
  * With this caller among the holders. The same id again is the same holder, young again: `docker cp` repeats a live one,
@@ -40,5 +48,5 @@ export function addHolder(
  */
 export function removeHolder(holders: readonly Holder[], id: string | undefined): readonly Holder[] {
   const key = id ?? null;
-  return holders.filter((holder) => holder.id !== key && holder.id !== adopted);
+  return holders.filter((holder) => holder.id === rescuer || (holder.id !== key && holder.id !== adopted));
 }

@@ -31,6 +31,8 @@ export interface Node {
   readonly waits: Map<string, string>;
   /** Mounted volumes whose filesystems have failed, by name: how, as a clause. */
   readonly faults: Map<string, string>;
+  /** What somebody else has attached here, by name: it is left alone. */
+  readonly foreign: Map<string, { readonly name: string; readonly volumeId: string; readonly device: string }>;
   readonly devices: DeviceNames;
   readonly fencing: Fencing;
   /** Mount calls whose callers wait, and when the last one succeeded (monotonic milliseconds). */
@@ -120,4 +122,9 @@ export function unsurveyed({ survey }: Pick<Node, 'survey'>): string | undefined
 /** Where a volume's filesystem is mounted; the directory exists only while it is. */
 export function mountpointOf(settings: Pick<Settings, 'root'>, name: string): string {
   return join(settings.root, 'volumes', encodeName(name));
+}
+
+/** Where the disk of a volume is to be found while it is rescued; there only then. */
+export function rescuePathOf(settings: Pick<Settings, 'root'>, name: string): string {
+  return join(settings.root, 'rescue', encodeName(name));
 }

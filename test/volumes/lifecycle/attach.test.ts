@@ -1,5 +1,7 @@
 import { beforeEach, describe, expect, it, vi } from 'vitest';
-import type { Ec2 } from '../../../src/ebs/types.ts';
+import { tagKeys } from '../../../src/ebs/tags.ts';
+import type { Attachment, Ec2 } from '../../../src/ebs/types.ts';
+import { ownerTag } from '../../../src/fencing/records.ts';
 import { devicesOf, FakeEc2 } from '../../support/fake-ec2.ts';
 import { nodeWithVolume as bench, fakeNode, verbs } from '../../support/fake-node.ts';
 import { failure, pass, useVirtualTime } from '../../support/virtual-time.ts';
@@ -160,10 +162,16 @@ describe('an attach that comes to nothing', () => {
   });
 });
 
+/** The owner tag, as this driver writes it for an attachment that it has made. */
+function ours({ tags }: { tags: Record<string, string> }, { instanceId, device, attachTime }: Attachment): void {
+  const owner = { instanceId: instanceId ?? '', device, attachTime, boot: 'boot-1', scheduler: undefined };
+  tags[tagKeys.owner] = ownerTag(owner);
+}
+
 describe('a left-over attachment of this instance', () => {
   it('is released, never mounted, and the volume attached anew', async () => {
     const { mount, ec2, volume, node } = await bench();
-    ec2.addAttachment(volume, 'i-1', '/dev/xvdbk');
+    ours(volume, ec2.addAttachment(volume, 'i-1', '/dev/xvdbk'));
     await mount('a', 'id-1');
     expect(ec2.calls.find(({ method }) => method === 'detachVolume')?.args).toEqual([
       { volumeId: 'vol-1', instanceId: 'i-1', device: '/dev/xvdbk' },
@@ -174,7 +182,7 @@ describe('a left-over attachment of this instance', () => {
 
   it('keeps its device name out of use for the attachment that follows', async () => {
     const { mount, ec2, volume } = await bench();
-    ec2.addAttachment(volume, 'i-1', '/dev/xvdba');
+    ours(volume, ec2.addAttachment(volume, 'i-1', '/dev/xvdba'));
     await mount('a', 'id-1');
     expect(volume.attachments).toMatchObject([{ instanceId: 'i-1', device: '/dev/xvdbb' }]);
   });
@@ -193,12 +201,27 @@ describe('a left-over attachment of this instance', () => {
 
   it('is not touched while something uses its disk', async () => {
     const { mount, ec2, volume, node } = await bench();
-    ec2.addAttachment(volume, 'i-1', '/dev/xvdba');
+    ours(volume, ec2.addAttachment(volume, 'i-1', '/dev/xvdba'));
     node.host.mountedElsewhere.add('vol-1');
     const error = await failure(mount('a', 'id-1'));
     expect(error).toMatchObject({ code: 'IN_USE_HERE' });
     expect(String(error)).toContain('process 42 (of vol-1) still has vol-1 mounted');
     expect([ec2.count('detachVolume'), ec2.count('createTags')]).toEqual([0, 0]);
+  });
+
+  it('is not touched when somebody else has made it, and the error says how to end it', async () => {
+    const { mount, remove, ec2, volume } = await bench();
+    const { device } = ec2.addAttachment(volume, 'i-1', '/dev/xvdba');
+    for (const verb of [() => mount('a', 'id-1'), () => remove('a')]) {
+      const error = await failure(verb());
+      expect(error).toMatchObject({ code: 'IN_USE_HERE' });
+      expect(String(error)).toContain(
+        `aws ec2 detach-volume --volume-id vol-1 --instance-id i-1 --device ${device}, and try again`,
+      );
+    }
+    await pass(120_000);
+    expect(ec2.count('detachVolume')).toBe(0);
+    expect(volume.attachments).toMatchObject([{ state: 'attached' }]);
   });
 });
 

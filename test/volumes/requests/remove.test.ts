@@ -114,7 +114,7 @@ describe('removing', () => {
     const { ec2 } = await bench({ onRemove: 'retain' });
     const other = await fakeNode(ec2, { instanceId: 'i-2', zone: 'eu-west-1b', settings: { onRemove: 'retain' } });
     const error = await failure(verbs(other).remove('a'));
-    expect(error).toMatchObject({ code: 'WRONG_ZONE', parts: { todo: 'Remove it on a node in eu-west-1a' } });
+    expect(error).toMatchObject({ code: 'WRONG_ZONE', parts: { todo: 'Ask for that on a node in eu-west-1a' } });
     expect(ec2.volumes.get('vol-1')?.tags).toHaveProperty([tagKeys.name]);
   });
 

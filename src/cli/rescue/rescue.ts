@@ -1,0 +1,69 @@
+import { shellWord } from '../../errors.ts';
+import { callDaemon, print, printJson, readInvocation, UsageError } from '../operator-client.ts';
+
+/** What `--help` prints. */
+export const usage = () => `Usage: docker-volume-ebs rescue VOLUME [OPTIONS]
+
+Attaches a volume to this node without mounting it, and holds it for you until you give it back, also while its daemon
+restarts: to check or repair its filesystem, or to copy from it. Takes a snapshot first and prints its id, the path of
+the disk and the checks to run on it. The path means this disk and no other: it leads nowhere once the disk has gone.
+Nothing is written to the disk by this command; run again, it shows the same again. Mounts of the volume are refused meanwhile.
+
+Only a volume that no container uses, here or on another node, can be rescued.
+
+  --end          Give it back: detach it, for whoever mounts it next
+  --no-snapshot  Take no snapshot
+  --json         Print the answer as JSON
+  --socket PATH  The daemon's socket (DVE_SOCKET) [/run/docker/plugins/ebs.sock]
+  --help         Show this text
+
+Exit status: 0 when it is done, 1 when it cannot be, 2 for a wrong command line.
+`;
+
+interface Answer {
+  readonly Name: string;
+  readonly VolumeId: string;
+  readonly Path: string;
+  readonly Since: string;
+  readonly SnapshotId: string;
+  readonly Found: string;
+  readonly Steps: readonly { readonly Command: string; readonly What: string }[];
+}
+
+/** Holds a volume here for a person, or gives it back; gives the exit status. */
+export async function run(argv: readonly string[]): Promise<number> {
+  const invocation = readInvocation(argv, { end: { type: 'boolean' }, 'no-snapshot': { type: 'boolean' } });
+  const { values, words } = invocation;
+  const [name, ...more] = words;
+  if (name === undefined || more.length > 0) throw new UsageError('rescue takes the name of one volume.');
+  if (values['end']) {
+    const ended = await callDaemon<object>(invocation, 'RescueEnd', { Name: name });
+    if (values['json']) printJson(ended);
+    else print(`${name} is given back: it can be mounted again.\n`);
+    return 0;
+  }
+  const answer = await callDaemon<Answer>(invocation, 'Rescue', { Name: name, Snapshot: !values['no-snapshot'] });
+  if (values['json']) printJson(answer);
+  else print(textOf(answer));
+  return 0;
+}
+
+function textOf({ Name, VolumeId, Path, Since, SnapshotId, Found, Steps }: Answer): string {
+  const width = Math.max(...Steps.map(({ Command }) => Command.length));
+  const snapshot =
+    SnapshotId === ''
+      ? 'No snapshot was taken. One first is better: run this again without --no-snapshot.'
+      : `Snapshot: ${SnapshotId}. It holds what was on the disk before, also while EC2 still completes it.`;
+  return `${[
+    `${Name} (${VolumeId}) is held on this node for you since ${Since}; mounts of it are refused meanwhile.`,
+    `Disk: ${Path}`,
+    snapshot,
+    `Found: ${Found}.`,
+    '',
+    'Run in this order, as far as it is needed:',
+    ...Steps.map(({ Command, What }) => `  ${Command.padEnd(width)}  # ${What}`),
+    '',
+    'When it is in order, give it back:',
+    `  docker-volume-ebs rescue ${shellWord(Name)} --end`,
+  ].join('\n')}\n`;
+}

@@ -1,0 +1,54 @@
+import { dvdi } from '../support/dvdi-client.ts';
+import { type Bench, released } from './bench.ts';
+import { anyOf, serves, withData } from './calls.ts';
+import type { Scenario } from './scenarios.ts';
+
+/** One of the operator's calls. */
+async function operator(bench: Bench, endpoint: string, body: object): Promise<void> {
+  const { status, body: answer } = await dvdi(bench.box.node(bench.instanceId).socket).call(`Ebs.${endpoint}`, body);
+  if (status !== 200) throw new Error(`${endpoint} answered ${status}: ${JSON.stringify(answer)}`);
+}
+const rescue = (bench: Bench, name: string) => operator(bench, 'Rescue', { Name: name });
+/** It is ended already where a call before this one was cut off. */
+const endRescue = (bench: Bench, name: string) =>
+  operator(bench, 'RescueEnd', { Name: name }).catch((error: unknown) => {
+    if (!/it is not rescued/.test(String(error))) throw error;
+  });
+
+const rescued: Scenario['end'] = ({ attachments, record, mounted, directory }) =>
+  attachments.length === 1 &&
+  record?.phase === 'attached' &&
+  record.holders.length === 1 &&
+  record.holders[0]?.id === 'rescue' &&
+  !mounted &&
+  !directory;
+
+export const rescues: readonly Scenario[] = [
+  {
+    title: 'rescue',
+    main: true,
+    only: /holdDisk|createSnapshot|journal/,
+    prepare: withData,
+    act: rescue,
+    end: rescued,
+    rest: anyOf(released, rescued),
+    after: async (bench, name) => {
+      await endRescue(bench, name);
+      await bench.reaches(name, released);
+      await serves(bench, name);
+    },
+  },
+  {
+    title: 'end of a rescue',
+    main: false,
+    prepare: (bench, name) => withData(bench, name).then(() => rescue(bench, name)),
+    act: endRescue,
+    end: released,
+    rest: anyOf(released, rescued),
+    after: async (bench, name) => {
+      await endRescue(bench, name);
+      await bench.reaches(name, released);
+      await serves(bench, name);
+    },
+  },
+];
