@@ -1,4 +1,4 @@
-import { mkdir } from 'node:fs/promises';
+import { chmod, mkdir, readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { FastifyInstance } from 'fastify';
@@ -42,6 +42,7 @@ export async function runDaemon(settings: Settings, { openDriver, log }: DaemonP
   const metrics = await openMetrics(settings, opened.promise, log);
   try {
     root = await ownRoot(settings.root);
+    await closeRoot(settings.root, log);
     driver = await Promise.race([openDriver(settings, log), stopped.then(() => undefined)]);
     if (driver !== undefined) opened.resolve(driver);
     log.info({ signal: await stopped }, 'stopping');
@@ -95,6 +96,23 @@ async function ownRoot(root: string): Promise<Lock> {
     why: 'another daemon uses it',
     todo: 'Stop that one, or give this one a directory of its own with --root',
   });
+}
+
+/** What the driver makes in its root, and a filesystem of its own there. */
+const entries: readonly string[] = ['lock', 'state', 'volumes', 'rescue', 'lost+found'];
+
+/**
+ * Lets nobody but root into the root, an earlier version's too: a set-user-ID program or a device node of a container would
+ * be the host's as well (as with moby's CVE-2021-41091). One that holds something else keeps its own mode; its volumes are closed.
+ */
+async function closeRoot(root: string, log: Logger): Promise<void> {
+  try {
+    const there = await readdir(root);
+    if (there.includes('volumes')) await chmod(join(root, 'volumes'), 0o700);
+    if (there.every((entry) => entries.includes(entry))) await chmod(root, 0o700);
+  } catch (error) {
+    log.warn({ root, err: error }, 'the root directory cannot be closed to users other than root');
+  }
 }
 
 /** Lets calls in hand finish. Later ones on kept connections are answered too, and their connections closed. */

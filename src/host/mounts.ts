@@ -114,7 +114,7 @@ export async function mountDevice(
 
 /** What is mounted there already is not looked at: its filesystem may not answer. */
 async function makeTarget(target: string): Promise<void> {
-  await mkdir(dirname(target), { recursive: true });
+  await mkdir(dirname(target), { recursive: true, mode: 0o700 });
   await mkdir(target).catch((error: unknown) => {
     if (errnoOf(error) !== 'EEXIST') throw error;
   });

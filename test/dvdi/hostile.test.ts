@@ -186,7 +186,7 @@ describe('a real daemon whose EC2 refuses connections', () => {
     await answersNormally();
     const anyNamed = fc.tuple(fc.constantFrom(...paths), anyName);
     await inParallel(sample(anyNamed, 600, seed + 3), ([path, name]) =>
-      ask(path, JSON.stringify({ Name: name, ID: name, Opts: { size: '1' } })),
+      ask(path, JSON.stringify({ Name: name, ID: name, Opts: { size: '1', mkfsOptions: name, mountOptions: name } })),
     );
     await answersNormally();
     const mixed = fc.oneof(
