@@ -59,7 +59,7 @@ async function dryRun(bench: Bench, scenario: Scenario): Promise<string[]> {
   await scenario.prepare(bench, name);
   await bench.order(await aboutOf(bench, name));
   await scenario.act(bench, name);
-  await bench.reaches(name, scenario.end);
+  await bench.reaches(name, scenario.end, scenario.withinMs);
   const trace = await quiet(bench);
   await bench.endOrders();
   await scenario.after(bench, name);
