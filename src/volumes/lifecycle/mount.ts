@@ -112,7 +112,7 @@ function stillBusy(node: Node, held: Held, disk: BlockDevice): DriverError {
     volume: held.name,
     tried: `mount ${held.volume.id}`,
     why: 'a program on this machine has the disk open for itself alone',
-    todo: `Find it on ${node.instanceId} (fuser -v names who has ${stableName(disk)} open), end it, and try again`,
+    todo: `Find it on ${node.instanceId} (fuser -v names who has ${stableName(disk)} open) and try again when it has ended; a mkfs or a check (e2fsck) that an earlier daemon began ends by itself`,
   });
 }
 
