@@ -1,6 +1,7 @@
 import { DriverError, type ErrorCode } from '../errors.ts';
+import { denialTodo, readingOf } from './error-texts.ts';
 
-type Ec2Code = Extract<ErrorCode, `EC2_${string}`> | 'NODE_FULL' | 'WRONG_ZONE';
+export type Ec2Code = Extract<ErrorCode, `EC2_${string}`> | 'NODE_FULL' | 'WRONG_ZONE';
 
 /** Refusals because too many calls came, whatever they ask for. */
 export const rateNames: readonly string[] = [
@@ -20,7 +21,7 @@ export const rateNames: readonly string[] = [
 
 /**
  * AWS's error names (AWS "Error codes for the Amazon EC2 API"; the throttling and clock names are the SDK's lists), by
- * what they mean to us. A name not listed is judged by its HTTP status.
+ * what they mean to us; those whose words count are in error-texts.ts. A name not listed is judged by its HTTP status.
  */
 const namesByCode: Partial<Record<Ec2Code, readonly string[]>> = {
   EC2_NO_SUCH_VOLUME: ['InvalidVolume.NotFound'],
@@ -31,14 +32,7 @@ const namesByCode: Partial<Record<Ec2Code, readonly string[]>> = {
   EC2_TOKEN_REUSED: ['IdempotentParameterMismatch'],
   WRONG_ZONE: ['InvalidVolume.ZoneMismatch'],
   NODE_FULL: ['AttachmentLimitExceeded'],
-  EC2_DENIED: [
-    'UnauthorizedOperation',
-    'AccessDenied',
-    'AccessDeniedException',
-    'OptInRequired',
-    'Blocked',
-    'PendingVerification',
-  ],
+  EC2_DENIED: ['UnauthorizedOperation', 'AccessDenied', 'AccessDeniedException'],
   EC2_CREDENTIALS: [
     'CredentialsProviderError',
     'TokenProviderError',
@@ -67,7 +61,6 @@ const namesByCode: Partial<Record<Ec2Code, readonly string[]>> = {
     'MaxIOPSLimitExceeded',
     'VolumeIOPSLimit',
     'ResourceLimitExceeded',
-    'InsufficientVolumeCapacity',
     'SnapshotLimitExceeded',
     'PendingSnapshotLimitExceeded',
     'ConcurrentSnapshotLimitExceeded',
@@ -130,24 +123,17 @@ export interface SdkError {
 export function toDriverError(error: unknown, { tried, action }: CallContext): DriverError {
   if (error instanceof DriverError) return error;
   const sdkError: SdkError = error instanceof Error ? error : { name: 'Error', message: String(error) };
-  const code = codeOf(sdkError);
+  const { code, todo } = readingOf(sdkError.name, sdkError.message) ?? {
+    code: codeByName.get(sdkError.name) ?? codeByStatus(sdkError),
+  };
   // AWS answers a bad signature with the canonical request, session token included: neither text nor cause may go on.
   const secret = code === 'EC2_CREDENTIALS' && sdkError.$fault !== undefined;
   return new DriverError(code, {
     tried,
     why: `${secret ? 'AWS refused the credentials or the time of the request' : wordsOf(sdkError)}${traceOf(sdkError)}`,
-    todo: code === 'EC2_DENIED' ? denialTodo(sdkError.message, action) : todoByCode[code],
+    todo: todo ?? (code === 'EC2_DENIED' ? denialTodo(sdkError.message, action) : todoByCode[code]),
     ...(secret ? {} : { cause: error }),
   });
-}
-
-function codeOf(error: SdkError): Ec2Code {
-  // EC2 has no name of its own for this; aws-ebs-csi-driver keys on the same words.
-  if (error.name === 'InvalidParameterValue' && /already in use/i.test(error.message)) return 'EC2_DEVICE_NAME_IN_USE';
-  // The same name stands for many other refusals (hashicorp/terraform#24610, terraform-provider-aws#17547).
-  if (error.name === 'OperationNotPermitted' && /modification state/i.test(error.message))
-    return 'EC2_VOLUME_MODIFYING';
-  return codeByName.get(error.name) ?? codeByStatus(error);
 }
 
 function codeByStatus({ code, $fault, $metadata }: SdkError): Ec2Code {
@@ -181,10 +167,4 @@ function traceOf({ name, $metadata }: SdkError): string {
     ...($metadata?.requestId === undefined ? [] : [`request ${$metadata.requestId}`]),
   ];
   return parts.length === 0 ? '' : ` (${parts.join(', ')})`;
-}
-
-/** Creating with tags is denied for ec2:CreateTags too: the action EC2 names comes before the one we called. */
-function denialTodo(message: string, action: string): string {
-  const named = /not authorized to perform: ([a-z0-9-]+:[A-Za-z]+)/.exec(message)?.[1];
-  return `Allow ${named ?? `ec2:${action}`} in the IAM policy of the daemon's role`;
 }
