@@ -35,6 +35,10 @@ export const commands: Readonly<Record<string, Command>> = {
     summary: 'Hold a volume without mounting it, to check or repair its filesystem',
     load: () => import('./rescue/rescue.ts'),
   },
+  unmount: {
+    summary: 'End a holder of a volume that its caller has forgotten',
+    load: () => import('./unmount/unmount.ts'),
+  },
   fence: {
     summary: 'See and steer when volumes are taken over from other nodes',
     load: () => import('./fence/fence.ts'),

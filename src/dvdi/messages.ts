@@ -36,6 +36,11 @@ export const Confirming = Type.Object({
   EvenIfRunning: Type.Optional(Type.Boolean()),
 });
 
+export const HolderEnding = Type.Object({
+  Name: Type.String({ minLength: 1 }),
+  Holder: Type.String({ minLength: 1 }),
+});
+
 export const Setting = Type.Object({
   Name,
   Options: Type.Unsafe<Record<string, string>>({

@@ -1,6 +1,6 @@
 import type { DrainReport, Explanation } from '../volumes/types.ts';
 import { type Endpoint, endpoint } from './endpoint.ts';
-import { Anything, Confirming, Limited, Named, Reasoned, Rescuing, Setting } from './messages.ts';
+import { Anything, Confirming, HolderEnding, Limited, Named, Reasoned, Rescuing, Setting } from './messages.ts';
 import { clusterAnswer, countersAnswer, rescueAnswer, statusAnswer } from './seen.ts';
 
 /** What an operator's commands call, beside the protocol on the same socket and in the same envelope. */
@@ -58,6 +58,16 @@ export const operatorEndpoints: readonly Endpoint[] = [
     Named,
     async (driver, { Name }) => {
       await (await driver()).operator.endRescue(Name);
+      return {};
+    },
+    { long: true },
+  ),
+  endpoint(
+    '/Ebs.EndHolder',
+    'end a holder of it',
+    HolderEnding,
+    async (driver, { Name, Holder }) => {
+      await (await driver()).operator.endHolder(Name, Holder);
       return {};
     },
     { long: true },

@@ -173,7 +173,8 @@ describe('the definitions of docs/mesos.md', () => {
     });
     expect(variables('MESOS_MODULES')).toEqual({
       MESOS_MODULES: 'file:///usr/lib/dvdi-mod.json',
-      MESOS_ISOLATION: module,
+      // The module's own mounts stay on the host where / is shared, unless each task has a mount namespace of its own.
+      MESOS_ISOLATION: `filesystem/linux,${module}`,
     });
     expect(variables('docker/volume')).toEqual({
       MESOS_ISOLATION: 'filesystem/linux,docker/volume',
@@ -243,6 +244,13 @@ describe.skipIf(requires('root', 'loop').skip)('the commands of docs/mesos.md', 
     expect(tagsOf(volume)).toMatchObject({ team: 'shop', stage: 'production' });
     const { stdout } = await onMachine('mkdir -p /etc/docker/plugins');
     expect(stdout).toBe('shop-db\n');
+  });
+
+  it('end a holder that the module has forgotten', async () => {
+    await box.ok(0, 'Create', { Name: 'shop-search' });
+    await box.ok(0, 'Mount', { Name: 'shop-search' });
+    expect((await onMachine('docker-volume-ebs unmount')).stdout).toBe('anonymous holds shop-search no more.\n');
+    await box.detached('shop-search');
   });
 
   it('show whose volume a Node ID’s is', async () => {

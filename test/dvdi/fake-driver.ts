@@ -85,6 +85,7 @@ function idleOperator(noted: Noted): Operator {
       steps: [{ command: 'e2fsck -f -n /root/rescue/a', what: 'shows the damage' }],
     })),
     endRescue: noted('endRescue', (_name: string) => undefined),
+    endHolder: noted('endHolder', (_name: string, _holder: string) => undefined),
     fence: {
       explain: noted('explain', (name: string) => ({
         name,

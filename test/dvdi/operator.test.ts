@@ -24,6 +24,7 @@ test('each command reaches the operator in its own words', async () => {
     ['FenceConfirm', { Name: 'a', Victim: 'i-2', Reason: 'burnt', EvenIfRunning: true }],
     ['Set', { Name: 'a', Options: { uid: '' } }],
     ['Set', { Name: 'a', Options: { mountOptions: 'noatime' }, DryRun: true }],
+    ['EndHolder', { Name: 'a', Holder: 'anonymous' }],
     ['FencePause', { Reason: 'network' }],
     ['FenceResume', {}],
   ] as const) {
@@ -41,6 +42,7 @@ test('each command reaches the operator in its own words', async () => {
     ['confirm', 'a', 'i-2', 'burnt', { evenIfRunning: true }],
     ['setOptions', 'a', { uid: '' }, { dryRun: false }],
     ['setOptions', 'a', { mountOptions: 'noatime' }, { dryRun: true }],
+    ['endHolder', 'a', 'anonymous'],
     ['pause', 'network'],
     ['resume'],
   ]);

@@ -6,6 +6,7 @@ import { endRescue, rescue } from '../lifecycle/rescue.ts';
 import type { World } from '../state/local.ts';
 import type { Node } from '../state/node.ts';
 import { clusterVolumes } from './cluster.ts';
+import { endHolder } from './end-holder.ts';
 import { createFenceOperator } from './fence.ts';
 import { createPermissionCheck } from './permission-check.ts';
 import { rescueReport } from './rescue-steps.ts';
@@ -19,6 +20,7 @@ export interface Controls {
   readonly fence: FenceOperator;
   volumes(): Promise<ClusterVolumes>;
   readonly setOptions: Operator['setOptions'];
+  readonly endHolder: Operator['endHolder'];
   /** Both in the volume's turn. */
   rescue: Operator['rescue'];
   endRescue: Operator['endRescue'];
@@ -63,6 +65,7 @@ export function openControls(
     setOptions: (name, options, how) => node.queue.run(name, () => setOptions(node, name, options, how)),
     rescue: async (name, options) => rescueReport(await node.queue.run(name, () => rescue(node, name, options))),
     endRescue: (name) => node.queue.run(name, () => endRescue(node, name)),
+    endHolder: (name, holder) => node.queue.run(name, () => endHolder(node, name, holder)),
     notices: () => announced,
   };
 }

@@ -41,6 +41,7 @@ export function createOperator(
       run('set', 'set its options', (controls) => controls.setOptions(name, options, how)),
     rescue: (name, options) => onVolume('rescue', 'rescue it', name, (now) => now.rescue(name, options)),
     endRescue: (name) => onVolume('rescue', 'end its rescue', name, (now) => now.endRescue(name)),
+    endHolder: (name, holder) => run('unmount', 'end a holder of it', (controls) => controls.endHolder(name, holder)),
     fence: {
       explain: (name) => run('fence', 'explain what would happen to it', ({ fence }) => fence.explain(name)),
       history: (limit) => run('fence', 'read the history of fencing', ({ fence }) => fence.history(limit)),

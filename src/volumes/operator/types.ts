@@ -262,5 +262,10 @@ export interface Operator {
   rescue(name: string, options: { readonly snapshot: boolean }): Promise<RescueReport>;
   /** Gives it back. INVALID_REQUEST unless it is rescued here. */
   endRescue(name: string): Promise<void>;
+  /**
+   * Ends a holder of a volume mounted here whose caller has forgotten it: a mount id, or `anonymous`. INVALID_REQUEST where there is
+   * no such holder here; IN_USE_HERE while a container or program uses the volume.
+   */
+  endHolder(name: string, holder: string): Promise<void>;
   readonly fence: FenceOperator;
 }
