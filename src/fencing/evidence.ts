@@ -72,11 +72,21 @@ function byState(seen: Owned, owner: Instance): OwnerFinding {
 const shutdowns = new Set(['Client.UserInitiatedShutdown', 'Client.InstanceInitiatedShutdown']);
 /** Stops by the host's side: the guest is over, but not by its own shutdown, and a failing host may still have writes. */
 const hostStops = new Set(['Server.ScheduledStop', 'Server.SpotInstanceShutdown', 'Server.InternalError']);
+/**
+ * Starts that failed: the instance is stopped as before, by a stop that EC2 no longer names. A spot instance that hibernates
+ * in the old way has hibernation not configured either, but its record names none of these.
+ */
+const failedStarts = new Set([
+  'Server.InsufficientInstanceCapacity',
+  'Client.InternalError',
+  'Client.VolumeLimitExceeded',
+  'Client.InvalidSnapshot.NotFound',
+]);
 
 function judgeStopped(seen: Owned, owner: Instance): OwnerFinding {
   const reason = owner.stateReason ?? 'no reason given';
   // Where hibernation is set up, only a reason that shows a shutdown tells that this was none.
-  const byHost = hostStops.has(reason) && !owner.hibernationConfigured;
+  const byHost = (hostStops.has(reason) || failedStarts.has(reason)) && !owner.hibernationConfigured;
   if (!shutdowns.has(reason) && !byHost) {
     return {
       kind: 'doubtful',

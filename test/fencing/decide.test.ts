@@ -44,6 +44,12 @@ describe('proof', () => {
       'i-a has been stopped (Server.ScheduledStop, not by its own shutdown) since it attached the volume',
     ],
     [
+      'was stopped, and could not be started again for want of capacity',
+      stopped({ stateReason: 'Server.InsufficientInstanceCapacity' }),
+      'stopped-by-force',
+      'i-a has been stopped (Server.InsufficientInstanceCapacity, not by its own shutdown) since it attached the volume',
+    ],
+    [
       'was stopped by force, as an intent tells',
       { ...stopped(), tags: forcedTag },
       'stopped-by-force',
@@ -99,8 +105,13 @@ describe('proof', () => {
     },
   );
 
-  it('an owner that can hibernate has done so unless EC2 shows a shutdown', () => {
-    const owner = { stateReason: 'Server.SpotInstanceShutdown' };
+  it.each([
+    'Server.SpotInstanceShutdown',
+    'Server.InsufficientInstanceCapacity',
+    'Client.InternalError',
+    'Client.VolumeLimitExceeded',
+  ])('an owner that can hibernate has done so unless EC2 shows a shutdown, not %s', (stateReason) => {
+    const owner = { stateReason };
     expect(judged(stopped(owner))).toMatchObject({ kind: 'take', evidence: 'stopped-by-force' });
     expect(judged(stopped({ ...owner, hibernationConfigured: true })).kind).toBe('refuse');
   });
