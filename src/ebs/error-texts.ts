@@ -82,3 +82,16 @@ export function denialTodo(message: string, action: string): string {
     return `Allow ${named} in the ${silent}, too: it allows less than the policy of the daemon's role`;
   return `Allow ${named} in the IAM policy of the daemon's role`;
 }
+
+/**
+ * What to do about a resource that has all the tags it can: no quota raises their number, and one of ours records something.
+ * @param tried names the resource.
+ */
+export function tagLimitTodo(tried: string): string {
+  const id = /\b(?:vol|snap)-\w+/.exec(tried)?.[0] ?? 'ID';
+  return (
+    'EC2 has room for 50 tags on it, which cannot be raised: take off tags of your own that nobody needs any more, none that ' +
+    `begins with docker-volume-ebs: (aws ec2 describe-tags --filters Name=resource-id,Values=${id} lists them, ` +
+    `aws ec2 delete-tags --resources ${id} --tags Key=KEY takes off the one named KEY)`
+  );
+}

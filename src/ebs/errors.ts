@@ -1,5 +1,5 @@
 import { DriverError, type ErrorCode } from '../errors.ts';
-import { denialTodo, readingOf } from './error-texts.ts';
+import { denialTodo, readingOf, tagLimitTodo } from './error-texts.ts';
 
 export type Ec2Code = Extract<ErrorCode, `EC2_${string}`> | 'NODE_FULL' | 'WRONG_ZONE';
 
@@ -131,7 +131,7 @@ export function toDriverError(error: unknown, { tried, action }: CallContext): D
   return new DriverError(code, {
     tried,
     why: `${secret ? 'AWS refused the credentials or the time of the request' : wordsOf(sdkError)}${traceOf(sdkError)}`,
-    todo: todo ?? (code === 'EC2_DENIED' ? denialTodo(sdkError.message, action) : todoByCode[code]),
+    todo: todo ?? todoOf(code, sdkError, { tried, action }),
     ...(secret ? {} : { cause: error }),
   });
 }
@@ -167,4 +167,9 @@ function traceOf({ name, $metadata }: SdkError): string {
     ...($metadata?.requestId === undefined ? [] : [`request ${$metadata.requestId}`]),
   ];
   return parts.length === 0 ? '' : ` (${parts.join(', ')})`;
+}
+
+function todoOf(code: Ec2Code, { name, message }: SdkError, { tried, action }: CallContext): string {
+  if (code === 'EC2_DENIED') return denialTodo(message, action);
+  return name === 'TagLimitExceeded' ? tagLimitTodo(tried) : todoByCode[code];
 }

@@ -59,7 +59,7 @@ test.each<Case>([
         identity: async () => ({ instanceId: 'i-1', availabilityZone: 'us-west-2-lax-1a', region: undefined }),
       },
     },
-    { level: 'ok' },
+    { level: 'warn', found: expect.stringContaining('is not supported') },
   ],
   [
     'no credentials',

@@ -46,6 +46,15 @@ it('finds the mount that a path is on, and with whom it is shared', () => {
   expect(mountOf(mounts, '/variable')).toMatchObject({ mountpoint: '/' });
 });
 
+it("reads the NVMe driver's timeout, where there is one", async () => {
+  const machine = machineAt(dir);
+  expect(await machine.nvmeTimeout()).toBeUndefined();
+  const parameters = join(dir, 'sys/module/nvme_core/parameters');
+  await mkdir(parameters, { recursive: true });
+  await writeFile(join(parameters, 'io_timeout'), '4294967295\n');
+  expect(await machine.nvmeTimeout()).toBe(4_294_967_295);
+});
+
 it('looks at a root that is there, and at where one will be', async () => {
   expect(await machineAt(dir).root()).toMatchObject({ path: dir, exists: true, mount: { readOnly: false } });
   const later = await machineAt(join(dir, 'not/yet')).root();

@@ -24,6 +24,18 @@ test.each<Case>([
     { level: 'warn', details: ['xfs lacks mkfs.xfs'], todo: 'Install mkfs.xfs' },
   ],
   [
+    "the kernel's own NVMe timeout",
+    'NVMe timeout',
+    { machine: { nvmeTimeout: async () => 30 } },
+    {
+      level: 'warn',
+      found: expect.stringContaining('only 30 s'),
+      todo: expect.stringContaining('nvme_core.io_timeout=4294967295 on the kernel command line'),
+    },
+  ],
+  ['the timeout of an old kernel', 'NVMe timeout', { machine: { nvmeTimeout: async () => 255 } }, { level: 'ok' }],
+  ['no NVMe driver', 'NVMe timeout', { machine: { nvmeTimeout: async () => undefined } }, { level: 'ok' }],
+  [
     'a disk without a node',
     'devices',
     { machine: { disks: async () => [{ volumeId: 'vol-1', path: undefined, refused: undefined }] } },

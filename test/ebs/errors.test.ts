@@ -79,6 +79,15 @@ describe("AWS's errors", () => {
     expect(error.message).toContain('4 attempts');
   });
 
+  it('says how to make room for a tag, which no quota does, without a tag of ours', async () => {
+    answerOnce(400, errorXml('TagLimitExceeded', 'The maximum number of Tags for a resource has been reached.'));
+    const tagging = openTestEc2().createTags('vol-1', { a: 'b' });
+    const { parts } = (await tagging.catch((error: unknown) => error)) as DriverError;
+    expect(parts.todo).toMatch(/which cannot be raised.*none that begins with docker-volume-ebs:/);
+    expect(parts.todo).toContain('aws ec2 delete-tags --resources vol-1 --tags Key=KEY takes off');
+    expect(parts.todo).not.toContain('Service Quotas');
+  });
+
   it('names the request, so that AWS support can find it', async () => {
     nock(endpoint).post('/').reply(400, errorXml('VolumeInUse', 'In use.'), { 'x-amzn-requestid': '59dbff89' });
     expect((await attach()).message).toBe(

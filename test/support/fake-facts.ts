@@ -22,6 +22,7 @@ export function fakeMachine(own: Partial<Machine> = {}): Machine {
     tools: async (programs) => Object.keys(programs).map((program) => ({ program, version: '1.2', todo: undefined })),
     disks: async () => [{ volumeId: 'vol-root', path: '/dev/nvme0n1', refused: undefined }],
     deviceMount: async () => ({ ...sharedMount, mountpoint: '/dev', type: 'devtmpfs' }),
+    nvmeTimeout: async () => 4_294_967_295,
     root: async () => ({ path: '/ebs', exists: true, freeBytes: 2 ** 33, freeInodes: 100_000, mount: sharedMount }),
     hostMounts: async () => [sharedMount],
     records: async () => [],

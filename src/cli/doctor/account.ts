@@ -1,5 +1,5 @@
 import { isCode } from '../../errors.ts';
-import { type Check, failed } from './check.ts';
+import { type Check, type Finding, failed } from './check.ts';
 import type { Facts } from './facts.ts';
 
 /** EC2 refuses signatures that are older or younger than this (AWS "Signature Version 4"). */
@@ -17,15 +17,23 @@ export const region: Check = {
       return failed(error);
     }
     const { availabilityZone } = await facts.identity();
+    // The zone of a region is its name and a letter; that of a Local Zone goes on with a dash.
+    if (availabilityZone.startsWith(`${name}-`)) return unsupported(name, availabilityZone);
     if (isIn(availabilityZone, name)) return { level: 'ok', found: `${name}, as its zone ${availabilityZone}` };
     const found = `EC2 is asked in ${name}, and this instance is in ${availabilityZone}`;
     return { level: 'fail', found, todo: `Set AWS_REGION to the region of ${availabilityZone}, or unset it` };
   },
 };
 
-/** A zone is its region's name and a letter; that of a Local Zone goes on with a dash. */
 const isIn = (zone: string, region: string): boolean =>
-  zone.startsWith(region) && /^([a-z]$|-)/.test(zone.slice(region.length));
+  zone.startsWith(region) && /^[a-z]$/.test(zone.slice(region.length));
+
+/** Their volume types and limits are others, and their snapshots may have to stay there: nothing of that is looked after. */
+const unsupported = (name: string, zone: string): Finding => ({
+  level: 'warn',
+  found: `${name}, as its zone ${zone}, which is a Local or Wavelength Zone: that is not supported`,
+  todo: "Use an instance in one of the region's availability zones",
+});
 
 /** Which credentials there are, and whether EC2 takes them. */
 export const credentials: Check = {

@@ -2,7 +2,7 @@ import { clock, credentials, ec2, region } from './account.ts';
 import type { Check } from './check.ts';
 import { cluster, fencing } from './cluster.ts';
 import { daemon, oneDaemon } from './daemon.ts';
-import { attachments, devices, slots } from './disks.ts';
+import { attachments, devices, nvmeTimeout, slots } from './disks.ts';
 import { identity, metadata, settingsSource } from './identity.ts';
 import { permissions } from './permissions.ts';
 import { capabilities, processes } from './process.ts';
@@ -13,7 +13,7 @@ import { filesystems, tools } from './tools.ts';
 export const checks: readonly Check[] = [
   ...[settingsSource, identity, metadata],
   ...[region, credentials, ec2, clock, permissions],
-  ...[tools, filesystems, devices, root, propagation, capabilities, processes],
+  ...[tools, filesystems, devices, nvmeTimeout, root, propagation, capabilities, processes],
   ...[slots, attachments, cluster, fencing],
   ...[daemon, oneDaemon],
 ];

@@ -34,6 +34,28 @@ export const devices: Check = {
   },
 };
 
+/** What AWS gives for kernels before 4.15, and more than a stall of EBS lasts (AWS "NVMe I/O operation timeout"). */
+const enoughSeconds = 255;
+
+/**
+ * How long the NVMe driver waits for EBS: the kernel's own 30 s are less than a stall of EBS may last, and filesystems
+ * turn read-only then (coreos/bugs#2484, kubernetes/kops#5694).
+ */
+export const nvmeTimeout: Check = {
+  title: 'NVMe timeout',
+  async run({ machine }) {
+    const seconds = await machine.nvmeTimeout();
+    if (seconds === undefined)
+      return { level: 'ok', found: 'the NVMe driver is not loaded here, or has no timeout to read' };
+    if (seconds >= enoughSeconds) return { level: 'ok', found: `the NVMe driver waits ${seconds} s for a disk` };
+    return {
+      level: 'warn',
+      found: `the NVMe driver waits only ${seconds} s for a disk: a stall of EBS turns filesystems read-only`,
+      todo: 'Put nvme_core.io_timeout=4294967295 on the kernel command line, as the images of Amazon have it, and reboot',
+    };
+  },
+};
+
 /** Room for more volumes on this instance. */
 export const slots: Check = {
   title: 'slots',

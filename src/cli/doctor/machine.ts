@@ -55,6 +55,8 @@ export interface Machine {
   disks(): Promise<readonly SeenDisk[]>;
   /** The mount that the device root is on. */
   deviceMount(): Promise<MountPoint>;
+  /** Seconds after which the NVMe driver gives a request up; undefined where that driver is not loaded. */
+  nvmeTimeout(): Promise<number | undefined>;
   root(): Promise<RootSpace>;
   /** The mounts that process 1 sees; undefined where they are its own affair or cannot be read. */
   hostMounts(): Promise<readonly MountPoint[] | undefined>;
@@ -84,6 +86,11 @@ export function openMachine(settings: Pick<Settings, 'root' | 'deviceRoot' | 'sy
     async disks() {
       const ids = [...(await attachedVolumeIds(settings.sysfsRoot))].sort();
       return Promise.all(ids.map((volumeId) => seeDisk(settings, volumeId)));
+    },
+    async nvmeTimeout() {
+      const file = join(settings.sysfsRoot, 'module/nvme_core/parameters/io_timeout');
+      const text = await readFile(file, 'utf8').catch(() => '');
+      return /^\d+$/.test(text.trim()) ? Number(text) : undefined;
     },
     deviceMount: async () => mountOf(await ownMounts(), await realpath(settings.deviceRoot)),
     async root() {
