@@ -135,6 +135,12 @@ export const settingsTable = {
     'delete',
     'What removing a volume does to the EBS volume: delete it, delete it once a snapshot of it is complete, or keep it under another tag.',
   ),
+  restoreTags: setting(
+    'DVE_RESTORE_TAGS',
+    oneOf('on', 'off'),
+    'on',
+    'Put tags of ours back that somebody has taken off a volume in use here: without them no node finds it again.',
+  ),
   mountTimeout: setting(
     'DVE_MOUNT_TIMEOUT',
     seconds(1, 3600),

@@ -163,6 +163,7 @@ async function openLocal(settings: Settings, log: Logger, world: World): Promise
     held: new Map(held.map((each) => [each.name, each])),
     waits: new Map<string, string>(),
     faults: new Map<string, string>(),
+    tagLooks: new Map(),
   };
   await operation.run({ op: 'start' }, () => recall(local));
   return local;

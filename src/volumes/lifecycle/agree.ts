@@ -4,9 +4,10 @@ import { publish } from '../../events.ts';
 import type { Held } from '../state/held.ts';
 import { rescueOf } from '../state/holders.ts';
 import { drop, keep, mountpointOf, type Node, quarantine, rescuePathOf } from '../state/node.ts';
+import { isOurs, keyOf } from './attachment-key.ts';
 import { claim } from './claim.ts';
 import { confirmName } from './confirm-name.ts';
-import { finishDetach, isOurs, keyOf } from './detach.ts';
+import { finishDetach } from './detach.ts';
 import { isAnnounced } from './yield.ts';
 
 /**

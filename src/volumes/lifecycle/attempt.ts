@@ -7,9 +7,10 @@ import type { Fenced } from '../../fencing/takeover.ts';
 import type { Held } from '../state/held.ts';
 import { noSuchVolume } from '../state/lookup.ts';
 import { drop, keep, type Node, quarantine, waiting } from '../state/node.ts';
+import { isOurs } from './attachment-key.ts';
 import { claim } from './claim.ts';
 import { confirmName } from './confirm-name.ts';
-import { finishDetach, isOurs } from './detach.ts';
+import { finishDetach } from './detach.ts';
 import { refuseForeign } from './foreign.ts';
 import { nodeFull, takeName } from './room.ts';
 

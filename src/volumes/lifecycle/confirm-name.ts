@@ -3,7 +3,8 @@ import type { EbsVolume } from '../../ebs/types.ts';
 import { visibilityMs } from '../../ebs/volume-record.ts';
 import type { Held } from '../state/held.ts';
 import { type Node, waiting } from '../state/node.ts';
-import { isOurs, keyOf } from './detach.ts';
+import { isOurs, keyOf } from './attachment-key.ts';
+import { watchOthers } from './watch-tags.ts';
 
 const lookMs = 1000;
 
@@ -31,10 +32,14 @@ export function confirmName(
     },
   );
   return waiting(node, name, `EC2 to tell whether ${volume.id} still has this name`, async () => {
+    watchOthers(node, name);
     for (let waited = 0; ; waited += lookMs) {
       const { seen, named } = await node.lookup.again(name, volume.id);
       const isNow = seen?.attachments.some((each) => isOurs(keyOf(held), each)) ?? false;
-      if (isNow || givenUp || waited >= visibilityMs) return { volume: named };
+      if (isNow || givenUp || waited >= visibilityMs) {
+        node.tagLooks.set(name, { at: performance.now(), lost: undefined });
+        return { volume: named };
+      }
       await sleep(lookMs);
     }
   });

@@ -1,5 +1,4 @@
 import { cleanMark, tagKeys } from '../../ebs/tags.ts';
-import type { Attachment, AttachmentKey } from '../../ebs/types.ts';
 import { waitUntilDetached } from '../../ebs/volume-waits.ts';
 import { DriverError, isCode } from '../../errors.ts';
 import { publish, stopwatch } from '../../events.ts';
@@ -7,6 +6,8 @@ import type { UserElsewhere } from '../../host/types.ts';
 import { over } from '../../log.ts';
 import type { Held } from '../state/held.ts';
 import { drop, mountpointOf, type Node, quarantine, waiting } from '../state/node.ts';
+import { isOurs, keyOf } from './attachment-key.ts';
+import { watchTags } from './watch-tags.ts';
 
 /** EC2 is read during a detach only in case the disk's going is not noticed here. */
 const detachCheckMs = 5000;
@@ -14,18 +15,6 @@ const detachCheckMs = 5000;
 export const detachTimeoutMs = 60_000;
 /** Throttled, the clean tag could keep the disk here for as long as a call is tried again. */
 const tagPatienceMs = 20_000;
-
-/** What names our attachment of a held volume. */
-export function keyOf({ volume, instanceId, device }: Held): AttachmentKey {
-  return { volumeId: volume.id, instanceId, device };
-}
-
-/** True for the attachment that this key names, as long as EC2 keeps it. */
-export function isOurs(key: AttachmentKey, attachment: Attachment): boolean {
-  return (
-    attachment.instanceId === key.instanceId && attachment.device === key.device && attachment.state !== 'detached'
-  );
-}
 
 /**
  * Ends an attachment in phase detaching: unmount, then {@link detachIdle}.
@@ -50,6 +39,7 @@ export async function detachIdle(node: Node, held: Held): Promise<void> {
   const { volume, device, name } = held;
   if (held.instanceId !== node.instanceId) throw new Error(`the attachment of ${held.instanceId} is not ours to end`);
   await waiting(node, name, `EC2 to detach ${volume.id} (${device})`, async () => {
+    await watchTags(node, held);
     await tagClean(node, held);
     const seconds = stopwatch();
     const wasHere = (await node.host.findDevice(volume.id, device)) !== undefined;
@@ -60,6 +50,7 @@ export async function detachIdle(node: Node, held: Held): Promise<void> {
     } else await quarantine(node, held, 'its last attachment was not ended by this node');
   });
   await drop(node, name);
+  node.tagLooks.delete(name);
   node.log.info({ volume: name, volumeId: volume.id, device }, 'released');
 }
 

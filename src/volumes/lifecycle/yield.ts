@@ -2,7 +2,7 @@ import type { EbsVolume } from '../../ebs/types.ts';
 import { intentsOf } from '../../fencing/records.ts';
 import type { Held } from '../state/held.ts';
 import { keep, type Node } from '../state/node.ts';
-import { isOurs, keyOf } from './detach.ts';
+import { isOurs, keyOf } from './attachment-key.ts';
 
 /**
  * True when another node has announced that it takes this very attachment. Nothing is mounted under it any more then,

@@ -17,7 +17,10 @@ export interface Opened {
 
 /** What a status is gathered from. */
 interface StatusSources {
-  readonly local: Pick<LocalState, 'settings' | 'host' | 'fencing' | 'held' | 'waits' | 'faults' | 'journal'>;
+  readonly local: Pick<
+    LocalState,
+    'settings' | 'host' | 'fencing' | 'held' | 'waits' | 'tagLooks' | 'faults' | 'journal'
+  >;
   opened(): Opened | undefined;
   /** Why it is not opened yet, as a clause. */
   reason(): string;

@@ -38,4 +38,6 @@ export interface LocalState {
   readonly waits: Map<string, string>;
   /** Mounted volumes whose filesystems have failed, by name: how, as a clause; see lifecycle/faults.ts. */
   readonly faults: Map<string, string>;
+  /** When the tags of a volume held here were looked at last (monotonic milliseconds), and what is waited for if they are lost. */
+  readonly tagLooks: Map<string, { readonly at: number; readonly lost: string | undefined }>;
 }

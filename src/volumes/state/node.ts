@@ -9,6 +9,7 @@ import type { DeviceNames } from './devices.ts';
 import type { Draining } from './draining.ts';
 import { following, type Held, leaves } from './held.ts';
 import type { Journal } from './journal.ts';
+import type { LocalState } from './local.ts';
 import type { Lookup } from './lookup.ts';
 import type { NameMemory } from './memory.ts';
 import type { KeyedQueue } from './queue.ts';
@@ -33,6 +34,7 @@ export interface Node {
   readonly faults: Map<string, string>;
   /** What somebody else has attached here, by name: it is left alone. */
   readonly foreign: Map<string, { readonly name: string; readonly volumeId: string; readonly device: string }>;
+  readonly tagLooks: LocalState['tagLooks'];
   readonly devices: DeviceNames;
   readonly fencing: Fencing;
   /** Mount calls whose callers wait, and when the last one succeeded (monotonic milliseconds). */
