@@ -216,6 +216,20 @@ describe.skipIf(skip)('a volume that holds something, and was never formatted', 
       expect(message).toContain('docker-volume-ebs rescue torn');
     });
 
+    it('a file in it looks like a RAID member: it is mounted as ever', async () => {
+      const { file } = await formatted('lookalike', 'ext4');
+      const at = GiB - 16 * 512;
+      const member = bytes(4 * KiB, (block) => {
+        block.writeUInt32LE(0xa92b4efc, 0);
+        block.writeUInt32LE(1, 4);
+        block.writeBigUInt64LE(BigInt(at / 512), 144);
+      });
+      await put(file(), [at, member]);
+      expect((await run('blkid', ['-p', file()])).stdout).toContain('linux_raid_member');
+      await box.ok(0, 'Mount', { Name: 'lookalike', ID: 'a' });
+      await box.ok(0, 'Unmount', { Name: 'lookalike', ID: 'a' });
+    });
+
     it('another filesystem is in its place', async () => {
       const { file } = await formatted('swapped', 'ext4');
       await run('mkfs.xfs', ['-f', '-q', file()]);
