@@ -1,5 +1,8 @@
 /** What EC2's words say where the name of its error says too little. */
-import type { Ec2Code } from './errors.ts';
+import type { ErrorCode } from '../errors.ts';
+
+/** What an answer of EC2 can mean to us. */
+export type Ec2Code = Extract<ErrorCode, `EC2_${string}`> | 'NODE_FULL' | 'WRONG_ZONE';
 
 interface Reading {
   readonly names: readonly string[];

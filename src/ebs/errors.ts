@@ -1,7 +1,5 @@
-import { DriverError, type ErrorCode } from '../errors.ts';
-import { denialTodo, readingOf, tagLimitTodo } from './error-texts.ts';
-
-export type Ec2Code = Extract<ErrorCode, `EC2_${string}`> | 'NODE_FULL' | 'WRONG_ZONE';
+import { DriverError } from '../errors.ts';
+import { denialTodo, type Ec2Code, readingOf, tagLimitTodo } from './error-texts.ts';
 
 /** Refusals because too many calls came, whatever they ask for. */
 export const rateNames: readonly string[] = [

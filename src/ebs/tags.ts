@@ -42,6 +42,8 @@ export const tagKeys = {
   rescued: 'docker-volume-ebs:rescued',
   /** When a volume that was not made here came into the cluster, RFC 3339. */
   adopted: 'docker-volume-ebs:adopted',
+  /** On a volume that `doctor --live` made for its checks, and deletes: the instance that did, and when (RFC 3339). */
+  check: 'docker-volume-ebs:check',
   fsType: 'docker-volume-ebs:fs-type',
   mountOptions: 'docker-volume-ebs:mount-options',
   mkfsOptions: 'docker-volume-ebs:mkfs-options',

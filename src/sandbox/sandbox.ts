@@ -39,6 +39,8 @@ export interface SandboxOptions {
   readonly timing: TimingName;
   /** Steps that take this long instead. */
   readonly times?: FixedTimes;
+  /** What the times are drawn from: numbers from 0 up to, not including, 1; Math.random without. */
+  readonly random?: () => number;
   /** Settings (DVE_*) for every node's daemon besides its paths. */
   readonly nodeEnv?: Readonly<Record<string, string>>;
   /** A second path at which the first node's daemon answers, for dockerd to find. */
@@ -158,7 +160,7 @@ async function open(
     store,
     files,
     machines,
-    timing: timingOf(options.timing, options.times),
+    timing: timingOf(options.timing, options.times, options.random),
     tasks,
     moments: new Moments(),
     faults,

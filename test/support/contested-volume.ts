@@ -16,6 +16,8 @@ export interface ContestedSpec {
 /** Where it is told what happens, and what must not. */
 export interface Heard {
   tell(what: string): void;
+  /** Hears of each Mount that was refused. */
+  refused?(volume: string, why: string): void;
   readonly violations: string[];
 }
 
@@ -114,6 +116,7 @@ export class ContestedVolume {
   #refused(node: string, why: string): void {
     this.refusals += 1;
     this.#heard.tell(`${this.name}: ${node} is refused: ${why}`);
+    this.#heard.refused?.(this.name, why);
     if (/is a defect/.test(why)) throw new Error(why);
   }
 
@@ -191,13 +194,23 @@ export class ContestedVolume {
     await eventually(async () => (await mountedAt(target)) === undefined);
   }
 
-  /** Ends the last writer, looks at all once more, lets it be unmounted and checks the filesystem. */
-  async end(): Promise<void> {
+  /** Its writer ends and its owner gives it back; the other node asks for it at once. */
+  async moveTo(node: string): Promise<void> {
+    await this.#giveBack();
+    await this.contest([{ node, ready: Promise.resolve() }]);
+  }
+
+  async #giveBack(): Promise<void> {
     await this.writer.kill();
     await this.#check();
     for (let call = 1; call <= this.#asked; call++) {
       await this.#box.call(this.owner, 'Unmount', { Name: this.name, ID: `task-${call}` });
     }
+  }
+
+  /** Ends the last writer, looks at all once more, lets it be unmounted and checks the filesystem. */
+  async end(): Promise<void> {
+    await this.#giveBack();
     await this.#box.detached(this.name);
     const [program, ...args] = checks[this.#spec.fsType];
     const { code, stdout } = await run(program, [...args, this.#box.sandbox.volumeFile(this.#id) ?? '']);

@@ -46,6 +46,8 @@ export async function testSandbox(options: Partial<SandboxOptions> = {}): Promis
   const call = (which: number | string, verb: string, body: unknown = {}) =>
     dvdi(node(which).socket).call(`VolumeDriver.${verb}`, body);
   const ec2 = new EC2Client({
+    // Where EC2 counts calls, what a test looks at and waits for must not fail for that.
+    maxAttempts: (options.timing ?? 'none') === 'none' ? 3 : 50,
     endpoint: sandbox.endpoint,
     region: sandbox.region,
     credentials: { accessKeyId: 'test', secretAccessKey: 'test' },

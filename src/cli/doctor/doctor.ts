@@ -3,6 +3,7 @@ import { DriverError } from '../../errors.ts';
 import { type Level, type Result, runChecks } from './check.ts';
 import { checks } from './checks.ts';
 import { daemonVariables } from './environment.ts';
+import { plan, runLive } from './live/live.ts';
 import { openWorld } from './world.ts';
 
 /** What `--help` prints. */
@@ -10,14 +11,17 @@ export const usage = () => `Usage: docker-volume-ebs doctor [OPTIONS]
 
 Checks whether this node can do its work: identity, region, credentials, permissions, tools, devices, mounts, clock and
 the daemon, with or without a running one. Run it where the daemon runs and as who it runs: in its container or plugin,
-as root. It changes nothing in EC2: calls that would are asked about by dry runs.
+as root. Without --live it changes nothing in EC2: calls that would are asked about by dry runs.
 
 One line for each check: ok, warn, FAIL or unknown (it cannot be judged), what was found, and below it what to do.
 Exit status: 0 when no check fails, 1 when one does, 2 for a wrong command line or setting.
 
   --json      Print the results as JSON
+  --live      Instead, ask the real EC2 what the driver takes for granted (see below)
+  --yes       With --live: do it
   --help      Show this text
 
+${plan}
 Settings are read as serve reads them. Where the environment has none of the variables DVE_*, those of
 /etc/docker-volume-ebs/env, which a service of systemd reads, are added to it.
 
@@ -29,12 +33,14 @@ const deadlineMs = 10_000;
 /** Examines this node; gives the exit status. @throws DriverError INVALID_OPTION for a setting that is wrong. */
 export async function run(argv: readonly string[]): Promise<number> {
   const [env, variables] = daemonVariables(process.env);
+  const said = (word: string) => argv.includes(word);
   const settings = loadSettings(
-    argv.filter((word) => word !== '--json'),
+    argv.filter((word) => !['--json', '--live', '--yes'].includes(word)),
     env,
   );
   // The AWS SDK reads this process's own.
   Object.assign(process.env, env);
+  if (said('--live')) return runLive({ settings, env, json: said('--json'), yes: said('--yes') });
   let throttled = false;
   const onThrottled = () => {
     throttled = true;
@@ -48,7 +54,7 @@ export async function run(argv: readonly string[]): Promise<number> {
     signal,
   );
   clearTimeout(timer);
-  process.stdout.write(argv.includes('--json') ? asJson(results) : asText(results));
+  process.stdout.write(said('--json') ? asJson(results) : asText(results));
   return hasFailed(results) ? 1 : 0;
 }
 
