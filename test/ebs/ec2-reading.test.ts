@@ -81,7 +81,7 @@ describe('the log', () => {
     answerOnce(400, errorXml('VolumeInUse', 'vol-1 is already attached.'));
     await ec2.attachVolume(key).catch(() => undefined);
     expect(info.mock.calls).toEqual([
-      [{ action: 'AttachVolume' }, expect.stringContaining('attach vol-1 to i-1 as /dev/xvdba')],
+      [{ action: 'AttachVolume', code: 'EC2_THROTTLED' }, expect.stringContaining('attach vol-1 to i-1 as /dev/xvdba')],
     ]);
   });
 });

@@ -162,7 +162,7 @@ export class Daemons implements Witness {
     return new Proxy(target, {
       get: (_, key) => {
         const member: unknown = Reflect.get(target, key, target);
-        if (typeof member !== 'function' || key === 'watchDevices')
+        if (typeof member !== 'function' || answersAtOnce.has(key))
           return typeof member === 'function' ? member.bind(target) : member;
         return (...args: unknown[]) => {
           const { promise, resolve, reject } = Promise.withResolvers<unknown>();
@@ -227,6 +227,9 @@ export class Daemons implements Witness {
     return promise;
   }
 }
+
+/** What a machine does in no time. */
+const answersAtOnce = new Set<string | symbol>(['watchDevices', 'unanswered']);
 
 export const idOf = (node: NodeOf): string => node.machine.instanceId;
 /** Where a volume is mounted on every machine. */
