@@ -1,4 +1,5 @@
-import { execFile } from 'node:child_process';
+import { execFile, spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { CreateVolumeCommand } from '@aws-sdk/client-ec2';
 import { afterEach, describe, expect, it } from 'vitest';
 import { tagKeys } from '../../src/ebs/tags.ts';
@@ -72,6 +73,23 @@ describe.skipIf(requires('root', 'loop').skip)('doctor --live', () => {
     expect(stdout).toMatch(/^DISAGREES {2}not attached$/m);
     expect(stdout).toMatch(/agree, 1 disagree, [1-9] stay open\.\n$/);
     expect(status).toBe(1);
+    await nothingLeft();
+  });
+
+  it('deletes what it made when it is interrupted', async () => {
+    await start('region');
+    const child = spawn('docker-volume-ebs', ['doctor', '--live', '--yes'], {
+      env,
+      stdio: ['ignore', 'pipe', 'inherit'],
+    });
+    let told = '';
+    child.stdout.on('data', (chunk: Buffer) => {
+      const before = told;
+      told += chunk;
+      if (before === '') child.kill('SIGINT');
+    });
+    await once(child, 'close');
+    expect(told).toMatch(/^open +spent token\n.*\n +answered +it cannot be told: it was interrupted$/m);
     await nothingLeft();
   });
 

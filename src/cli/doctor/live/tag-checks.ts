@@ -12,9 +12,14 @@ const lagMs = 20_000;
 const markOf = async (volume: CheckVolume): Promise<string | undefined> => (await volume.read()).tags[key];
 
 /** Gives the milliseconds until a read shows the mark so; undefined when it does not within the time. */
-async function shownAfter(volume: CheckVolume, value: string | undefined): Promise<number | undefined> {
+async function shownAfter(
+  volume: CheckVolume,
+  value: string | undefined,
+  signal: AbortSignal,
+): Promise<number | undefined> {
   const began = performance.now();
   for (;;) {
+    signal.throwIfAborted();
     const shown = await markOf(volume);
     const passed = performance.now() - began;
     if (shown === value) return passed;
@@ -29,11 +34,11 @@ export const tagChecks: readonly LiveCheck[] = [
     title: 'reads lag',
     asked: `CreateTags, ${looks} times, and DescribeVolumes until it shows the tag`,
     assumes: 'every change shows within 20 s',
-    async run(volume) {
+    async run(volume, signal) {
       let longest = 0;
       for (let look = 0; look < looks; look++) {
         await volume.place.ec2.createTags(volume.id, { [key]: `${look}` });
-        const passed = await shownAfter(volume, `${look}`);
+        const passed = await shownAfter(volume, `${look}`, signal);
         if (passed === undefined) return { answered: 'a tag did not show within 20 s', agrees: false };
         longest = Math.max(longest, passed);
       }
@@ -44,16 +49,16 @@ export const tagChecks: readonly LiveCheck[] = [
     title: 'tag condition',
     asked: 'DeleteTags with a value that the tag does not have, then with the one that it has',
     assumes: 'the first leaves it, the second takes it away',
-    async run(volume) {
+    async run(volume, signal) {
       const { ec2 } = volume.place;
       await ec2.createTags(volume.id, { [key]: 'new' });
-      await shownAfter(volume, 'new');
+      await shownAfter(volume, 'new', signal);
       await ec2.deleteTags(volume.id, { [key]: 'old' });
       // Longer than a read lags where it does.
       await sleep(1000);
       const kept = await markOf(volume);
       await ec2.deleteTags(volume.id, { [key]: 'new' });
-      const gone = (await shownAfter(volume, undefined)) !== undefined;
+      const gone = (await shownAfter(volume, undefined, signal)) !== undefined;
       const answered = `${kept === 'new' ? 'it stayed' : 'it was gone'}, and then ${gone ? 'it was gone' : 'it stayed'}`;
       return { answered, agrees: kept === 'new' && gone };
     },
@@ -62,17 +67,17 @@ export const tagChecks: readonly LiveCheck[] = [
     title: 'tag race',
     asked: `DeleteTags of the old value and CreateTags of a new one at once, ${races} times`,
     assumes: 'the new value stays, whichever comes first: comparing and deleting are one step',
-    async run(volume) {
+    async run(volume, signal) {
       const { ec2 } = volume.place;
       let lost = 0;
       for (let race = 0; race < races; race++) {
         await ec2.createTags(volume.id, { [key]: `old-${race}` });
-        await shownAfter(volume, `old-${race}`);
+        await shownAfter(volume, `old-${race}`, signal);
         await Promise.all([
           ec2.deleteTags(volume.id, { [key]: `old-${race}` }),
           ec2.createTags(volume.id, { [key]: `new-${race}` }),
         ]);
-        if ((await shownAfter(volume, `new-${race}`)) === undefined) lost += 1;
+        if ((await shownAfter(volume, `new-${race}`, signal)) === undefined) lost += 1;
       }
       const answered = lost === 0 ? 'the new value stayed each time' : `the new value was lost ${lost} times`;
       return { answered, agrees: lost === 0 };

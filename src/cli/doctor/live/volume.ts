@@ -3,7 +3,7 @@ import type { Attachment, CreateVolumeSpec, EbsVolume, Ec2 } from '../../../ebs/
 import { isGone } from '../../../ebs/volume-record.ts';
 import { waitUntilCreated, waitUntilDetached } from '../../../ebs/volume-waits.ts';
 import { waitForVolume } from '../../../ebs/waits.ts';
-import { DriverError } from '../../../errors.ts';
+import { DriverError, isCode } from '../../../errors.ts';
 
 const timeoutMs = 60_000;
 /** What another run made is left alone for so long: it may still be at work. */
@@ -85,13 +85,23 @@ export class CheckVolume {
     await release(this.place, await this.read());
   }
 
-  /** Deletes all that was made. @throws DriverError for what stays, which the next run deletes */
+  /** Deletes all that was made, also where one fails. @throws DriverError for what stays, which the next run deletes */
   async deleteAll(): Promise<void> {
-    for (const id of this.#made) {
-      const volume = await this.place.ec2.describeVolume(id);
-      if (volume !== undefined) await remove(this.place, volume);
-      this.#made.delete(id);
+    const ended = await Promise.allSettled([...this.#made].map((id) => this.#delete(id)));
+    const failed = ended.find((each) => each.status === 'rejected');
+    if (failed !== undefined) throw failed.reason;
+  }
+
+  async #delete(id: string): Promise<void> {
+    const volume = await this.place.ec2.describeVolume(id);
+    try {
+      // One that a read does not show may be too new for it.
+      if (volume === undefined) await this.place.ec2.deleteVolume(id);
+      else await remove(this.place, volume);
+    } catch (error) {
+      if (!isCode(error, 'EC2_NO_SUCH_VOLUME')) throw error;
     }
+    this.#made.delete(id);
   }
 }
 
