@@ -59,13 +59,6 @@ export class FakeEc2 extends FakeInstances implements Ec2 {
   }
 
   /** A volume that is there already. */
-  /** A free volume of the cluster and one that i-1 has: what every permission can be asked about. */
-  addAskable(): void {
-    const tags = { [tagKeys.cluster]: 'default' };
-    this.addVolume({ tags });
-    this.addAttachment(this.addVolume({ tags }), 'i-1', '/dev/xvdcz');
-  }
-
   addVolume(change: Partial<Omit<FakeVolume, 'id'>> = {}): FakeVolume {
     this.#count += 1;
     const volume: FakeVolume = {

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { pino } from 'pino';
 import { onTestFinished, vi } from 'vitest';
 import { loadSettings, type Settings } from '../../../src/config.ts';
+import { tagKeys } from '../../../src/ebs/tags.ts';
 import { openAudit } from '../../../src/fencing/audit.ts';
 import type { NoticeListener } from '../../../src/host/notices.ts';
 import { openDriver } from '../../../src/volumes/driver.ts';
@@ -86,3 +87,10 @@ export async function onFiles(
 }
 
 export type OpenDriver = Awaited<ReturnType<typeof openDriver>>;
+
+/** A free volume of the cluster and one that i-1 has: what every permission can be asked about. */
+export function addAskable(ec2: FakeEc2): void {
+  const tags = { [tagKeys.cluster]: 'default' };
+  ec2.addVolume({ tags });
+  ec2.addAttachment(ec2.addVolume({ tags }), 'i-1', '/dev/xvdcz');
+}

@@ -2,7 +2,7 @@ import { beforeEach, describe, expect, it, vi } from 'vitest';
 import { tagKeys } from '../../../src/ebs/tags.ts';
 import type { DriverError } from '../../../src/errors.ts';
 import { failure, pass, setTimeout as pause, played, useVirtualTime } from '../../support/virtual-time.ts';
-import { bench } from './driven.ts';
+import { addAskable, bench } from './driven.ts';
 
 vi.mock('node:timers/promises', () => import('../../support/virtual-time.ts'));
 
@@ -117,7 +117,7 @@ describe('fence explain', () => {
   it('does not wait for the permissions, and what is missing is not asked for at each call', async () => {
     const { ec2, fence, elsewhere } = await bench();
     await elsewhere();
-    ec2.addAskable();
+    addAskable(ec2);
     ec2.denials.set('AttachVolume', 'You are not authorized to perform this operation.');
     const denied = ec2.denied.bind(ec2);
     vi.spyOn(ec2, 'denied').mockImplementation(async (permission) => {

@@ -3,7 +3,7 @@ import { beforeEach, describe, expect, it, vi } from 'vitest';
 import { tagKeys } from '../../../src/ebs/tags.ts';
 import { FakeEc2 } from '../../support/fake-ec2.ts';
 import { pass, played, useVirtualTime } from '../../support/virtual-time.ts';
-import { bench, onFiles } from './driven.ts';
+import { addAskable, bench, onFiles } from './driven.ts';
 
 vi.mock('node:timers/promises', () => import('../../support/virtual-time.ts'));
 
@@ -13,7 +13,7 @@ describe('the permissions of the role', () => {
   it('are asked for some minutes after the start', async () => {
     const { ec2, elsewhere } = await bench();
     await elsewhere();
-    ec2.addAskable();
+    addAskable(ec2);
     await pass(100_000);
     expect(ec2.count('denied')).toBe(0);
     await pass(12 * 60_000);
@@ -31,7 +31,7 @@ describe('the permissions of the role', () => {
   it('are not asked for again the same day once nothing was missing', async () => {
     const { ec2, fence, elsewhere, journal } = await bench();
     await elsewhere();
-    ec2.addAskable();
+    addAskable(ec2);
     await played(fence.explain('a'));
     expect(journal.allowance).toMatchObject({ bootId: 'boot-1' });
     ec2.calls.length = 0;
@@ -42,7 +42,7 @@ describe('the permissions of the role', () => {
   it('are asked for again after a day, whatever was done to the clock on the wall', async () => {
     const { ec2, fence, elsewhere, journal } = await bench();
     await elsewhere();
-    ec2.addAskable();
+    addAskable(ec2);
     await played(fence.explain('a'));
     const { allowance } = journal;
     ec2.calls.length = 0;
@@ -80,7 +80,7 @@ describe('the permissions of the role', () => {
     expect(lines.filter(({ level }) => level === 50)).toMatchObject([{ action: 'CreateVolume' }]);
     ec2.denials.clear();
     await elsewhere();
-    ec2.addAskable();
+    addAskable(ec2);
     expect(await played(fence.explain('a'))).toMatchObject({ denied: [] });
     expect(asked().at(-1)).toMatchObject({ action: 'DeleteVolume' });
   });
@@ -97,7 +97,7 @@ describe('the permissions of the role', () => {
       'DetachVolume: once a volume is attached to this instance',
     ]);
     expect(journal.allowance).toBeUndefined();
-    ec2.addAskable();
+    addAskable(ec2);
     await pass(4 * 60_000);
     await played(fence.explain('a'));
     const [free, here] = [...ec2.volumes.values()].slice(-2);
@@ -143,7 +143,7 @@ it('a daemon that starts again knows that the role suffices', async () => {
   const ec2 = new FakeEc2();
   ec2.addInstance('i-1');
   ec2.addVolume({ tags: { [tagKeys.cluster]: 'default', [tagKeys.name]: 'a' } });
-  ec2.addAskable();
+  addAskable(ec2);
   const { driver, again } = await onFiles(ec2);
   expect(await driver.operator.fence.explain('a')).toMatchObject({ denied: [] });
   const asked = ec2.count('denied');
