@@ -8,6 +8,8 @@ import type { BlockDevice } from './types.ts';
 import { watchDirectory } from './watch.ts';
 
 const pollMs = 500;
+/** A disk may be without a serial for this long and be there all the same; less than a poll. */
+const blipMs = 450;
 const deviceName = /^(?:sd|xvd)([a-z]{1,2})\d*$/;
 
 /**
@@ -36,6 +38,17 @@ export async function attachedVolumeIds(sysfsRoot: string): Promise<Set<string>>
     return new Set((await readNvmeDisks(sysfsRoot)).keys());
   } catch (error) {
     throw hostFailed('list the EBS disks of this machine', error, `Check that ${sysfsRoot} is readable`);
+  }
+}
+
+/** Whether the kernel has a disk of this "major:minor", whatever its serial. @throws DriverError HOST_FAILED */
+export async function hasDisk(sysfsRoot: string, number: string): Promise<boolean> {
+  try {
+    for (const disk of await readdir(join(sysfsRoot, 'block')))
+      if ((await readDisk(sysfsRoot, disk)).number === number) return true;
+    return false;
+  } catch (error) {
+    throw hostFailed(`look for the disk ${number}`, error, `Check that ${sysfsRoot} is readable`);
   }
 }
 
@@ -113,7 +126,8 @@ export function waitForDevice(
 }
 
 /**
- * Waits until the kernel has no disk of this volume any more, or another volume's under its name.
+ * Waits until the kernel has no disk of this volume any more, or another volume's under its name. The node of a disk goes
+ * with it; where it stays, or was never seen, a second look half a second later tells: a serial may be missing for a moment.
  * @throws the signal's reason when aborted; DriverError HOST_FAILED.
  */
 export async function waitForDeviceGone(
@@ -122,8 +136,19 @@ export async function waitForDeviceGone(
   ec2Device: string,
   signal: AbortSignal,
 ): Promise<void> {
-  const isGone = async (): Promise<true | undefined> =>
-    (await findOwn(roots, volumeId, ec2Device)) === undefined ? true : undefined;
+  let seen: BlockDevice | undefined;
+  let missedAt: number | undefined;
+  const isGone = async (): Promise<true | undefined> => {
+    const disk = await findOwn(roots, volumeId, ec2Device);
+    if (disk !== undefined) {
+      seen = disk;
+      missedAt = undefined;
+      return undefined;
+    }
+    if (seen !== undefined && (await blockDeviceNumber(seen.path)) !== seen.number) return true;
+    missedAt ??= performance.now();
+    return performance.now() - missedAt >= blipMs ? true : undefined;
+  };
   await watchUntil(roots, signal, isGone);
 }
 

@@ -1,6 +1,13 @@
 import { readFile } from 'node:fs/promises';
 import type { Settings } from '../config.ts';
-import { attachedVolumeIds, findDevice, usedDeviceNames, waitForDevice, waitForDeviceGone } from './devices.ts';
+import {
+  attachedVolumeIds,
+  findDevice,
+  hasDisk,
+  usedDeviceNames,
+  waitForDevice,
+  waitForDeviceGone,
+} from './devices.ts';
 import { expectDiskWork, isDeviceBusy, openSubdirectory, readContent, wasEverMounted } from './disk.ts';
 import { holdDisk, letDiskGo } from './disk-holder.ts';
 import { nameOf } from './disk-names.ts';
@@ -41,6 +48,7 @@ export async function openHost(
     },
     waitForDeviceGone: (volumeId, ec2Device, signal) => waitForDeviceGone(settings, volumeId, ec2Device, signal),
     attachedVolumeIds: () => attachedVolumeIds(settings.sysfsRoot),
+    hasDisk: (number) => hasDisk(settings.sysfsRoot, number),
     usedDeviceNames: () => usedDeviceNames(settings.deviceRoot),
     readContent,
     wasEverMounted,

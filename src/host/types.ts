@@ -117,7 +117,9 @@ export interface Host {
   attachedVolumeIds(): Promise<Set<string>>;
   /** Waits until {@link findDevice} finds it, watching the device directory; throws the signal's reason when aborted. */
   waitForDevice(volumeId: string, ec2Device: string, signal: AbortSignal): Promise<BlockDevice>;
-  /** Waits until {@link findDevice} no longer finds it; throws the signal's reason when aborted. */
+  /** Whether the kernel still has a disk of this number ("259:3"), whatever its serial. */
+  hasDisk(number: string): Promise<boolean>;
+  /** Waits until {@link findDevice} no longer finds it, nor its node; throws the signal's reason when aborted. */
   waitForDeviceGone(volumeId: string, ec2Device: string, signal: AbortSignal): Promise<void>;
   /** Device names, in EC2's form ("/dev/xvdf"), that the kernel already uses, whether or not EC2 knows. */
   usedDeviceNames(): Promise<Set<string>>;

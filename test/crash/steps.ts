@@ -32,6 +32,7 @@ const host: Methods<Required<Host>> = {
   waitForDevice: 'reads',
   waitForDeviceGone: 'reads',
   attachedVolumeIds: 'reads',
+  hasDisk: 'reads',
   usedDeviceNames: 'reads',
   readContent: 'reads',
   wasEverMounted: 'reads',

@@ -2,7 +2,7 @@ import { mkdir, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promis
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { describe, expect, onTestFinished, test } from 'vitest';
-import { findDevice, usedDeviceNames, waitForDevice, waitForDeviceGone } from '../../src/host/devices.ts';
+import { findDevice, hasDisk, usedDeviceNames, waitForDevice, waitForDeviceGone } from '../../src/host/devices.ts';
 import { deviceNumber, diskOfController, volumeIdOfSerial } from '../../src/host/sysfs.ts';
 import { requires } from '../support/requirements.ts';
 import { must, tempDirectory } from './lab.ts';
@@ -170,7 +170,7 @@ describe.skipIf(root.skip)('waiting for a disk', () => {
     expect((await waiting).number).toBe('7:3');
   });
 
-  test('to go ends soon after its node does, at once if it never was', async () => {
+  test('to go ends soon after its node does, and after a second look if it was never seen', async () => {
     const host = await fakeMachine();
     await waitForDeviceGone(host, volumeId, '/dev/sdf', never);
     await host.controller(2, volumeId);
@@ -184,6 +184,38 @@ describe.skipIf(root.skip)('waiting for a disk', () => {
     await rm(join(host.deviceRoot, 'nvme2n1'));
     await waiting;
     expect(performance.now() - begun).toBeLessThan(200);
+  });
+
+  test('to go outlasts a moment without a serial', async () => {
+    const host = await fakeMachine();
+    await host.controller(2, volumeId);
+    await host.disk('nvme2n1', 3);
+    await host.node('nvme2n1', 3);
+    const serial = join(host.sysfsRoot, 'class/nvme/nvme2/serial');
+    let gone = false;
+    const waiting = waitForDeviceGone(host, volumeId, '/dev/sdf', never).then(() => {
+      gone = true;
+    });
+    const touch = async (name: string) => {
+      await writeFile(join(host.deviceRoot, name), '');
+      await sleep(60);
+    };
+    await rm(serial);
+    await touch('one');
+    expect(await hasDisk(host.sysfsRoot, '7:3')).toBe(true);
+    await writeFile(serial, 'vol0aaaaaaaaaaaaaaaa');
+    await touch('two');
+    expect(gone).toBe(false);
+    await rm(join(host.deviceRoot, 'nvme2n1'));
+    await waiting;
+  });
+
+  test('a disk is known by its number, whatever its serial; a machine that cannot be read proves nothing', async () => {
+    const host = await fakeMachine();
+    await host.disk('nvme2n1', 3);
+    expect(await hasDisk(host.sysfsRoot, '7:3')).toBe(true);
+    expect(await hasDisk(host.sysfsRoot, '7:4')).toBe(false);
+    await expect(hasDisk('/nowhere', '7:3')).rejects.toMatchObject({ code: 'HOST_FAILED' });
   });
 
   test('outlasts a stale link', async () => {

@@ -116,6 +116,10 @@ export class Machine implements Host {
     return new Set(this.#disks.keys());
   }
 
+  async hasDisk(number: string): Promise<boolean> {
+    return [...this.#disks.values()].some(({ device }) => device.number === number);
+  }
+
   async usedDeviceNames(): Promise<Set<string>> {
     return new Set(['/dev/xvda']);
   }

@@ -33,6 +33,8 @@ export class FakeHost implements Host {
   /** Processes that run, and the engine among them that is known by its name. */
   readonly processes = new Set<number>();
   engine: ProcessIdentity | undefined;
+  /** Volumes whose disks show no serial. */
+  readonly unseen = new Set<string>();
   /** Targets that a program has files open on. */
   readonly openTargets = new Set<string>();
   /** Targets whose filesystems take no more writes. */
@@ -79,6 +81,14 @@ export class FakeHost implements Host {
     return new Set(
       here.flatMap(([volumeId, instanceId]) => (instanceId === this.#instanceId && volumeId ? [volumeId] : [])),
     );
+  }
+
+  async hasDisk(number: string): Promise<boolean> {
+    this.#note('hasDisk', number);
+    return [...this.#ec2.plugged.keys()].some((key) => {
+      const [volumeId = '', instanceId] = key.split(' ');
+      return instanceId === this.#instanceId && numberOf(volumeId) === number;
+    });
   }
 
   async usedDeviceNames(): Promise<Set<string>> {
@@ -213,7 +223,7 @@ export class FakeHost implements Host {
   }
 
   #disk(volumeId: string): BlockDevice | undefined {
-    return this.#ec2.plugged.has(`${volumeId} ${this.#instanceId}`)
+    return this.#ec2.plugged.has(`${volumeId} ${this.#instanceId}`) && !this.unseen.has(volumeId)
       ? { path: `/dev/${volumeId}`, number: numberOf(volumeId), volumeId, serialVolumeId: volumeId, sizeBytes: 2 ** 34 }
       : undefined;
   }

@@ -99,7 +99,8 @@ export abstract class FakeInstances {
     return this.call('denied', [permission], () => this.denials.get(permission.action));
   }
 
-  protected changed(): void {
+  /** Tells the machines of a change. */
+  changed(): void {
     for (const changed of [...this.#watchers]) changed();
   }
 

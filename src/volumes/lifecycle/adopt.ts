@@ -8,6 +8,7 @@ import type { Held } from '../state/held.ts';
 import { adopted } from '../state/holders.ts';
 import { nameOf } from '../state/lookup.ts';
 import { keep, mountpointOf, type Node } from '../state/node.ts';
+import { secondLook } from './detach.ts';
 import { isOurMake, leftover } from './leftover.ts';
 import { heedAnnouncement } from './yield.ts';
 
@@ -76,7 +77,7 @@ async function keepFound(node: Node, found: Held): Promise<Held> {
 /** Mounted right now, so it may be in use: a holder of our own keeps it until an Unmount, or no container uses it. */
 async function asMounted(node: Node, found: Held): Promise<Held | undefined> {
   const { name, volume } = found;
-  const disk = await node.host.findDevice(volume.id, found.device);
+  const disk = (await node.host.findDevice(volume.id, found.device)) ?? (await secondLook(node, found));
   const target = mountpointOf(node.settings, name);
   if (disk === undefined || (await node.host.mountedAt(target, disk)).what !== 'disk') return undefined;
   const filesystem = filesystemTypes.find((type) => type === volume.tags[tagKeys.formatted]);

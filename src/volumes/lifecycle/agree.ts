@@ -7,7 +7,8 @@ import { drop, keep, mountpointOf, type Node, quarantine, rescuePathOf } from '.
 import { isOurs, keyOf } from './attachment-key.ts';
 import { claim } from './claim.ts';
 import { confirmName } from './confirm-name.ts';
-import { finishDetach } from './detach.ts';
+import { detachIdle, finishDetach } from './detach.ts';
+import { lookAgain, unseenDisk } from './missing-disk.ts';
 import { isAnnounced } from './yield.ts';
 
 /**
@@ -65,8 +66,13 @@ async function stillNamed(node: Node, held: Held): Promise<EbsVolume | undefined
 }
 
 async function compareWithKernel(node: Node, held: Held): Promise<Held | undefined> {
-  const disk = await node.host.findDevice(held.volume.id, held.device);
-  if (disk === undefined) return endGhost(node, held);
+  const disk = (await node.host.findDevice(held.volume.id, held.device)) ?? (await lookAgain(node, held));
+  if (disk === 'gone') return endGhost(node, held);
+  if (disk === 'unseen') {
+    // Nobody holds it: it is given back in the usual way, which harms no mount.
+    if (held.holders.length === 0) return held;
+    throw unseenDisk(held);
+  }
   const target = mountpointOf(node.settings, held.name);
   const mounted = await node.host.mountedAt(target, disk);
   if (mounted.what === 'other') {
@@ -105,7 +111,7 @@ async function endGhost(node: Node, held: Held): Promise<undefined> {
   const ended = await keep(node, { ...unmounted(held), phase: 'detaching', holders: [] });
   // Once it is journalled, that is once for each: what fails before is tried again.
   publish('ghost', { volume: name });
-  await finishDetach(node, ended);
+  await detachIdle(node, ended);
   return undefined;
 }
 

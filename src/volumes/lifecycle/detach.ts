@@ -2,7 +2,7 @@ import { cleanMark, tagKeys } from '../../ebs/tags.ts';
 import { waitUntilDetached } from '../../ebs/volume-waits.ts';
 import { DriverError, isCode } from '../../errors.ts';
 import { publish, stopwatch } from '../../events.ts';
-import type { UserElsewhere } from '../../host/types.ts';
+import type { BlockDevice, UserElsewhere } from '../../host/types.ts';
 import { over } from '../../log.ts';
 import type { Held } from '../state/held.ts';
 import { drop, mountpointOf, type Node, quarantine, waiting } from '../state/node.ts';
@@ -13,6 +13,8 @@ import { watchTags } from './watch-tags.ts';
 const detachCheckMs = 5000;
 /** A detach that EC2 has accepted fails after this, and is begun again by whoever wants it. */
 export const detachTimeoutMs = 60_000;
+/** How long a disk that is not seen is looked for again. */
+const secondLookMs = 2_000;
 /** Throttled, the clean tag could keep the disk here for as long as a call is tried again. */
 const tagPatienceMs = 20_000;
 
@@ -150,10 +152,28 @@ export async function seenUse(
  * mount of btrfs goes by a device number of its own.
  */
 export async function stillUsed(node: Node, held: Held): Promise<string | undefined> {
-  const disk = await node.host.findDevice(held.volume.id, held.device);
+  // A disk that is not seen for a moment may be in use all the same.
+  const disk = (await node.host.findDevice(held.volume.id, held.device)) ?? (await secondLook(node, held));
   const busy = disk !== undefined && (await node.host.isDeviceBusy(disk));
   if (!busy) return undefined;
   return usedBy(held, await node.host.mountedElsewhereBy(disk.number, mountpointOf(node.settings, held.name)));
+}
+
+/** The disk, if it is seen within two seconds. @throws DriverError HOST_FAILED */
+export async function secondLook(
+  { host }: Pick<Node, 'host'>,
+  { volume, device }: Held,
+): Promise<BlockDevice | undefined> {
+  const late = new AbortController();
+  const timer = setTimeout(() => late.abort(), secondLookMs);
+  try {
+    return await host.waitForDevice(volume.id, device, late.signal);
+  } catch (error) {
+    if (late.signal.aborted) return undefined;
+    throw error;
+  } finally {
+    clearTimeout(timer);
+  }
 }
 
 /** The clause for a disk that something else has mounted: `user`, where that can be seen. */

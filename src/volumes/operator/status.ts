@@ -1,5 +1,6 @@
 import { isCode } from '../../errors.ts';
 import type { Notice } from '../../host/notices.ts';
+import { secondLook } from '../lifecycle/detach.ts';
 import type { Held } from '../state/held.ts';
 import { rescueOf } from '../state/holders.ts';
 import type { LocalState } from '../state/local.ts';
@@ -106,12 +107,12 @@ async function foreignHere(node: Node): Promise<ForeignAttachment[]> {
   return (await Promise.all(looked)).flat();
 }
 
-/** Is its disk still here, and how full is it? A machine that cannot tell proves nothing. */
+/** Is its disk still here, and how full is it? A machine that cannot tell proves nothing, nor does a moment without the disk. */
 async function look({ host, settings }: StatusSources['local'], readUsage: UsageReader, held: Held): Promise<Seen> {
   const unknown = { ghost: false, usage: undefined };
   if (held.phase !== 'attached' && held.phase !== 'mounted') return unknown;
   try {
-    const disk = await host.findDevice(held.volume.id, held.device);
+    const disk = (await host.findDevice(held.volume.id, held.device)) ?? (await secondLook({ host }, held));
     if (disk === undefined) return { ghost: true, usage: undefined };
     if (held.phase === 'attached') return unknown;
     // Where it is not mounted the directory is one of the root filesystem.

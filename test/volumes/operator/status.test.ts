@@ -195,6 +195,17 @@ describe('the status of a node', () => {
     expect(await shown('a')).toMatchObject({ ghost: false, usage: undefined });
   });
 
+  it('does not call a volume a ghost whose disk is not seen for a moment', async () => {
+    const { ec2, host, mounted, shown } = await bench();
+    await mounted('a', 'id-1');
+    host.unseen.add('vol-1');
+    const looking = shown('a');
+    await pass(400);
+    host.unseen.clear();
+    ec2.changed();
+    expect(await looking).toMatchObject({ phase: 'mounted', ghost: false });
+  });
+
   it('is not held up by a filesystem that does not answer, and tells of the others', async () => {
     const { host, mounted, driver } = await bench();
     for (const name of ['a', 'b', 'c', 'd']) await mounted(name, 'id-1');
