@@ -187,6 +187,12 @@ describe('with any driver', () => {
     );
   });
 
+  it('does not wait the minutes of an unmount for a driver that nothing on this host tells of', async () => {
+    await expect(dvdcli('unmount', '--volumedriver=nobody', '--volumename=a')).rejects.toThrow(
+      'there is no socket /run/docker/plugins/nobody.sock',
+    );
+  });
+
   test.each([
     ['Activate', 200, '{"Implements":["NetworkDriver"]}', 'is no volume driver: it implements NetworkDriver'],
     ['Get', 500, '{"Err":"out of order"}', /^out of order$/],

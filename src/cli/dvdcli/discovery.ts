@@ -24,13 +24,18 @@ export const dockersPlaces: PluginPlaces = {
  */
 export function findPlugin(driver: string, { sockets, addresses, own }: PluginPlaces): Address | undefined {
   if (driver.includes('/')) throw new UsageError(`--volumedriver=${driver} names a managed Docker plugin. ${managed}`);
-  if (own !== undefined && basename(own) === `${driver}.sock`) return { socketPath: own };
+  if (own !== undefined && isOwn(driver, { sockets, addresses, own })) return { socketPath: own };
   const socket = formsOf(sockets, driver, '.sock').find((path) => found(path)?.isSocket());
   if (socket !== undefined) return { socketPath: socket };
   const file = addresses
     .flatMap((place) => [...formsOf(place, driver, '.spec'), ...formsOf(place, driver, '.json')])
     .find((path) => found(path)?.isFile());
   return file === undefined ? undefined : addressIn(file);
+}
+
+/** Whether this name is the one that our own daemon listens under, whose socket is away for a moment while it restarts. */
+export function isOwn(driver: string, { own = join(dockersPlaces.sockets, 'ebs.sock') }: PluginPlaces): boolean {
+  return basename(own) === `${driver}.sock`;
 }
 
 const formsOf = (place: string, driver: string, ending: string) => [

@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type Address, post } from '../dvdi-client.ts';
-import { findPlugin, notFound, type PluginPlaces } from './discovery.ts';
+import { findPlugin, isOwn, notFound, type PluginPlaces } from './discovery.ts';
 
 export interface Answer {
   readonly status: number;
@@ -12,6 +12,9 @@ export interface Answer {
 
 /** Waits longer each time, as a daemon that restarts is back within a second or two. */
 const pausesMs = [100, 200, 400, 800, 1600, 3200];
+
+/** A driver that nothing on this host tells of is awaited no longer than a daemon takes to restart: its name is most likely wrong. */
+const unknownMs = 2000;
 
 /** What a daemon that ends, restarts or is replaced does to a connection. */
 const passing = new Set(['ENOENT', 'ECONNREFUSED', 'ECONNRESET', 'EPIPE']);
@@ -40,11 +43,16 @@ export class Plugin {
       if (typeof outcome !== 'string') return outcome;
       failingSince ??= performance.now();
       const pause = pausesMs[Math.min(attempt, pausesMs.length - 1)] ?? 0;
-      const left = failingSince + this.#waitMs - performance.now();
+      const left = failingSince + this.#patience() - performance.now();
       if (left <= 0) throw this.#unreachable(outcome);
       if (attempt === 0) process.stderr.write(`waiting for the volume driver ${this.#name}: ${outcome}\n`);
       await sleep(Math.min(pause, left));
     }
+  }
+
+  #patience(): number {
+    const known = isOwn(this.#name, this.#places) || findPlugin(this.#name, this.#places) !== undefined;
+    return known ? this.#waitMs : Math.min(this.#waitMs, unknownMs);
   }
 
   /** The answer, or why there is none that may come later. */
