@@ -128,6 +128,12 @@ test.each<Case>([
     { level: 'warn', details: ['recorded as attached, and not so in EC2: data'] },
   ],
   [
+    'a volume that somebody else has mounted on this host',
+    'other mounts',
+    { machine: { foreignMounts: async () => [{ name: 'data', mountpoint: "/var/lib/mesos/a task's" }] } },
+    { level: 'warn', details: ["data: umount '/var/lib/mesos/a task'\\''s'"] },
+  ],
+  [
     'a volume on its way here',
     'attachments',
     { machine: { records: async () => [{ name: 'data', volumeId: 'vol-1', phase: 'attaching' }] } },

@@ -1,9 +1,11 @@
 import { execFile } from 'node:child_process';
 import { readFileSync } from 'node:fs';
+import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { checks } from '../../src/cli/doctor/checks.ts';
 import { requires } from '../support/requirements.ts';
+import { run } from '../support/run.ts';
 import { type TestSandbox, testSandbox } from '../support/sandbox.ts';
 import { nodeShell } from './node-shell.ts';
 import { openPage, projectRoot } from './page.ts';
@@ -56,6 +58,19 @@ describe.skipIf(requires('root', 'loop').skip)('doctor and health on a node', ()
     expect(stdout).toMatch(/^ok +permissions +this role may do what DVE_FENCE_POLICY=stonith/m);
     expect(stdout).toMatch(/^ok +attachments +1 of the cluster's volumes attached here/m);
     expect(await box.volumes()).toEqual(before);
+  });
+
+  it('names a mount of a volume that is none of ours, with the umount to type', async () => {
+    const place = join(box.dir, 'elsewhere');
+    await mkdir(place);
+    await run('mount', ['--bind', join(box.node(0).root, 'volumes/data'), place]);
+    try {
+      const warned = { level: 'warn', details: [`data: umount ${place}`] };
+      expect(await examined()).toMatchObject({ 'other mounts': warned });
+    } finally {
+      await run('umount', [place]);
+    }
+    expect(await examined()).toMatchObject({ 'other mounts': { level: 'ok' } });
   });
 
   it('names what the role may not do, and the region that is wrong, and shows no credentials', async () => {

@@ -1,4 +1,4 @@
-import { DriverError, type ErrorCode } from '../../src/errors.ts';
+import type { ErrorCode } from '../../src/errors.ts';
 import type {
   BlockDevice,
   DiskContent,
@@ -7,6 +7,7 @@ import type {
   Host,
   MountedAt,
 } from '../../src/host/types.ts';
+import { hostError } from '../support/fake-host.ts';
 import { delay } from './clock.ts';
 import type { Cloud } from './cloud.ts';
 
@@ -296,8 +297,4 @@ export class Machine implements Host {
     this.faults.delete(method);
     throw hostError(code);
   }
-}
-
-function hostError(code: ErrorCode): DriverError {
-  return new DriverError(code, { tried: 'do as asked', why: `the machine said ${code}`, todo: 'Look at the test' });
 }

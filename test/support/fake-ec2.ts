@@ -297,7 +297,3 @@ export class FakeEc2 extends FakeInstances implements Ec2 {
 function sight({ listedFrom: _, ...volume }: FakeVolume): EbsVolume {
   return structuredClone(volume);
 }
-
-/** The device names that were asked of it, in order. */
-export const devicesOf = (ec2: FakeEc2): string[] =>
-  ec2.calls.flatMap(({ method, args }) => (method === 'attachVolume' ? [(args[0] as { device: string }).device] : []));

@@ -25,6 +25,7 @@ export function fakeMachine(own: Partial<Machine> = {}): Machine {
     nvmeTimeout: async () => 4_294_967_295,
     root: async () => ({ path: '/ebs', exists: true, freeBytes: 2 ** 33, freeInodes: 100_000, mount: sharedMount }),
     hostMounts: async () => [sharedMount],
+    foreignMounts: async () => [],
     records: async () => [],
     isServed: async () => true,
     ...own,

@@ -251,6 +251,7 @@ export class FakeHost implements Host {
 
 const numberOf = (volumeId: string) => volumeId.replace('vol-', '259:');
 
-function hostError(code: ErrorCode): DriverError {
+/** A refusal of a machine in memory. */
+export function hostError(code: ErrorCode): DriverError {
   return new DriverError(code, { tried: 'do as asked', why: `the machine said ${code}`, todo: 'Look at the test' });
 }

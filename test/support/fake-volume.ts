@@ -1,4 +1,5 @@
 import type { Attachment, EbsVolume, Instance } from '../../src/ebs/types.ts';
+import type { FakeEc2 } from './fake-ec2.ts';
 
 /** A volume as EC2 might describe it. */
 export function volumeWith(change: Partial<EbsVolume> = {}): EbsVolume {
@@ -49,3 +50,7 @@ export function instanceWith(change: Partial<Instance> = {}): Instance {
     ...change,
   };
 }
+
+/** The device names that were asked of an EC2 in memory, in order. */
+export const devicesOf = (ec2: Pick<FakeEc2, 'calls'>): string[] =>
+  ec2.calls.flatMap(({ method, args }) => (method === 'attachVolume' ? [(args[0] as { device: string }).device] : []));

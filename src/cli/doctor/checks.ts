@@ -2,7 +2,7 @@ import { clock, credentials, ec2, region } from './account.ts';
 import type { Check } from './check.ts';
 import { cluster, fencing } from './cluster.ts';
 import { daemon, oneDaemon } from './daemon.ts';
-import { attachments, devices, nvmeTimeout, slots } from './disks.ts';
+import { attachments, devices, foreign, nvmeTimeout, slots } from './disks.ts';
 import { identity, metadata, settingsSource } from './identity.ts';
 import { permissions } from './permissions.ts';
 import { capabilities, processes } from './process.ts';
@@ -14,6 +14,6 @@ export const checks: readonly Check[] = [
   ...[settingsSource, identity, metadata],
   ...[region, credentials, ec2, clock, permissions],
   ...[tools, filesystems, devices, nvmeTimeout, root, propagation, capabilities, processes],
-  ...[slots, attachments, cluster, fencing],
+  ...[slots, attachments, foreign, cluster, fencing],
   ...[daemon, oneDaemon],
 ];

@@ -1,4 +1,5 @@
 import { deviceNames } from '../../ebs/device-names.ts';
+import { shellWord } from '../../errors.ts';
 import type { Check } from './check.ts';
 
 /** How many things a line names. */
@@ -52,6 +53,21 @@ export const nvmeTimeout: Check = {
       level: 'warn',
       found: `the NVMe driver waits only ${seconds} s for a disk: a stall of EBS turns filesystems read-only`,
       todo: 'Put nvme_core.io_timeout=4294967295 on the kernel command line, as the images of Amazon have it, and reboot',
+    };
+  },
+};
+
+/** Whether volumes are mounted here by somebody else, too: such a mount keeps a volume from leaving. */
+export const foreign: Check = {
+  title: 'other mounts',
+  async run({ machine }) {
+    const mounts = await machine.foreignMounts();
+    if (mounts.length === 0) return { level: 'ok', found: 'no volume is mounted on this host but by the driver' };
+    return {
+      level: 'warn',
+      found: "volumes are mounted on this host beside the driver's own mountpoints, which keeps them from leaving",
+      details: mounts.map(({ name, mountpoint }) => `${name}: umount ${shellWord(mountpoint)}`),
+      todo: 'Take away each of these mounts that no task needs any more, with its umount: the kernel refuses it while something uses the mount (mesos-module-dvdi without filesystem/linux leaves such behind)',
     };
   },
 };

@@ -5,6 +5,7 @@ import type { Settings } from '../../config.ts';
 import { DriverError } from '../../errors.ts';
 import { attachedVolumeIds, findDevice } from '../../host/devices.ts';
 import { isInstanceLocked } from '../../host/instance-lock.ts';
+import { parseMountinfo } from '../../host/mountinfo.ts';
 import { run } from '../../host/run.ts';
 import { runTool, wordsOf } from '../../host/tools.ts';
 import { filesystemUsage } from '../../host/usage.ts';
@@ -60,10 +61,18 @@ export interface Machine {
   root(): Promise<RootSpace>;
   /** The mounts that process 1 sees; undefined where they are its own affair or cannot be read. */
   hostMounts(): Promise<readonly MountPoint[] | undefined>;
+  /** Where a volume of the journal is mounted on this host beside the driver's own mountpoint. */
+  foreignMounts(): Promise<readonly ForeignMount[]>;
   /** Readable records of the journal; empty while there is none. */
   records(): Promise<readonly JournalRecord[]>;
   /** Whether a daemon serves the cluster of the settings here, as this instance. */
   isServed(instanceId: string): Promise<boolean>;
+}
+
+export interface ForeignMount {
+  /** The volume. */
+  readonly name: string;
+  readonly mountpoint: string;
 }
 
 /** Opening a disk that answers takes no time. */
@@ -108,9 +117,27 @@ export function openMachine(settings: Pick<Settings, 'root' | 'deviceRoot' | 'sy
       if ((await readlink('/proc/self/ns/pid')) !== firstPidNamespace) return undefined;
       return readMountPoints('/proc/1/mountinfo').catch(() => undefined);
     },
+    async foreignMounts() {
+      const records = await readRecords(join(settings.root, 'state/volumes'));
+      return foreignMounts(settings, records, await readFile('/proc/self/mountinfo', 'utf8'));
+    },
     records: () => readRecords(join(settings.root, 'state/volumes')),
     isServed: (instanceId) => isInstanceLocked({ ...settings, instanceId }),
   };
+}
+
+async function foreignMounts(
+  settings: Pick<Settings, 'root' | 'deviceRoot' | 'sysfsRoot'>,
+  records: readonly JournalRecord[],
+  mountinfo: string,
+): Promise<ForeignMount[]> {
+  const own = `${await realpath(settings.root).catch(() => settings.root)}/`;
+  const entries = parseMountinfo(mountinfo).filter(({ mountpoint }) => !mountpoint.startsWith(own));
+  const found = records.map(async ({ name, volumeId }) => {
+    const disk = await findDevice(settings, volumeId, '').catch(() => undefined);
+    return entries.flatMap(({ number, mountpoint }) => (number === disk?.number ? [{ name, mountpoint }] : []));
+  });
+  return (await Promise.all(found)).flat();
 }
 
 async function askVersion(program: string, flag: string): Promise<Tool> {

@@ -1,8 +1,9 @@
 import { beforeEach, describe, expect, it, vi } from 'vitest';
 import { deviceNames } from '../../../src/ebs/device-names.ts';
 import { roomHere } from '../../../src/volumes/lifecycle/room.ts';
-import { devicesOf, type FakeEc2 } from '../../support/fake-ec2.ts';
+import type { FakeEc2 } from '../../support/fake-ec2.ts';
 import { nodeWithVolume as bench } from '../../support/fake-node.ts';
+import { devicesOf } from '../../support/fake-volume.ts';
 import { failure, pass, useVirtualTime } from '../../support/virtual-time.ts';
 
 vi.mock('node:timers/promises', () => import('../../support/virtual-time.ts'));

@@ -2,8 +2,9 @@ import { beforeEach, describe, expect, it, vi } from 'vitest';
 import { tagKeys } from '../../../src/ebs/tags.ts';
 import type { Attachment, Ec2 } from '../../../src/ebs/types.ts';
 import { ownerTag } from '../../../src/fencing/records.ts';
-import { devicesOf, FakeEc2 } from '../../support/fake-ec2.ts';
+import { FakeEc2 } from '../../support/fake-ec2.ts';
 import { nodeWithVolume as bench, fakeNode, verbs } from '../../support/fake-node.ts';
+import { devicesOf } from '../../support/fake-volume.ts';
 import { failure, pass, useVirtualTime } from '../../support/virtual-time.ts';
 
 vi.mock('node:timers/promises', () => import('../../support/virtual-time.ts'));
