@@ -30,7 +30,7 @@ const surviving = 'trap "" PIPE; exec "$0" "$@"';
 /**
  * Runs a program without letting anybody's words reach a shell, and gives its exit code and output whatever the code is. It reads
  * nothing (its standard input is empty, its working directory too) and knows nothing of our environment but PATH; it is
- * the leader of a session and process group of its own and outlives us, whether we end by ourselves or by kill -9.
+ * the leader of a process group of its own (setsid) and outlives us, whether we end by ourselves or by kill -9.
  * @throws Error when the program cannot be started (its cause: the system's error) or is ended by a signal; the message names the command.
  */
 export async function run(program: string, args: readonly string[], options: RunOptions = {}): Promise<CommandResult> {

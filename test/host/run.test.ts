@@ -51,10 +51,10 @@ test('a program knows only where programs are, and speaks the C locale', async (
   expect(stdout).toContain('LC_ALL=C\n');
 });
 
-test('a program has a session and a process group of its own', async () => {
+test('a program has a process group of its own, and no terminal of ours', async () => {
   const { stdout } = await run('sh', ['-c', 'echo $$ $(cut -d" " -f5,6 /proc/$$/stat)']);
-  const [pid, group, session] = stdout.trim().split(' ');
-  expect([group, session]).toEqual([pid, pid]);
+  const [pid, group, leader] = stdout.trim().split(' ');
+  expect([group, leader]).toEqual([pid, pid]);
 });
 
 test('words are passed on as they are, whatever a shell would make of them', async () => {
