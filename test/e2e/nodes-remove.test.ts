@@ -145,7 +145,10 @@ describe.skipIf(skip)('removing a volume', () => {
       const id = await written(name, bytes, offset);
       const before = await digest(id);
       const message = await box.refused(0, 'Mount', { Name: name, ID: 'one' });
-      expect(message).toMatch(/the disk holds .*nothing was written to it\. Look at it on i-/);
+      expect(message).toMatch(/the disk holds .*only a blank disk is formatted.*nothing was written to it\./);
+      expect(message).toContain(
+        `Run docker-volume-ebs rescue ${name} on ${box.node(0).instanceId}: it takes a snapshot`,
+      );
       expect(await mountedAt(join(box.node(0).root, 'volumes', name))).toBeUndefined();
       await box.detached(name);
       expect(await digest(id)).toBe(before);
