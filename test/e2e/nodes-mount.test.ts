@@ -134,7 +134,8 @@ describe.skipIf(skip)('mounting, looking and listing on two nodes', () => {
       expect(existsSync(target('lingers'))).toBe(false);
       expect(box.sandbox.calls()).toMatchObject({ DetachVolume: 1 });
       expect(box.sandbox.calls()).not.toHaveProperty('AttachVolume');
-      expect(await readdir(join(box.node(here).root, 'state/volumes'))).not.toContain('lingers.json');
+      const records = join(box.node(here).root, 'state/volumes');
+      await eventually(async () => !(await readdir(records)).includes('lingers.json'));
       expect(await readFile(join(await mount('lingers', 'c'), 'kept'), 'utf8')).toBe('data');
       await unmount('lingers', 'c');
     });
