@@ -219,7 +219,9 @@ describe.skipIf(skip)('installed as docs/install.md says, where systemd is proce
     await follow('docker-volume-ebs drain');
     await box.detached('data');
     const names = '( -name "*docker-volume-ebs*" -o -name dvdcli )'.replaceAll(/[()]/g, '\\$&');
-    const left = `find / -xdev ${names} -not -path "/root/*" | sort`;
+    // The lock stays in /dev, which a reboot empties: a daemon of the managed plugin may hold it.
+    const devices = join(dirname(box.node(0).socket), 'dev');
+    const left = `find / -xdev ${names} -not -path "/root/*" -not -path "${devices}/*" | sort`;
     expect((await machine.ok(left)).split('\n')).toEqual([
       '/etc/docker-volume-ebs',
       '/etc/systemd/system/docker-volume-ebs.service.d',
