@@ -162,7 +162,11 @@ describe.skipIf(skip)('a host that comes from REX-Ray, by its page', () => {
     await box.detached('data');
     await page.run('docker-volume-ebs adopt --cluster production --undo', { env: shell });
     expect(await tagsNow('data')).toEqual({ Name: 'data' });
-    expect(await box.refused(0, 'Get', { Name: 'data' })).toMatch(/no such volume|does not exist|has no volume/i);
+    for (const verb of ['Create', 'Mount']) {
+      expect(await box.refused(0, verb, { Name: 'data', ID: 'late' })).toMatch(/given it back with .* adopt --undo/);
+    }
+    const named = (await box.volumes()).filter((volume) => tagsOf(volume)['Name'] === 'data');
+    expect(named.map(({ VolumeId }) => VolumeId)).toEqual([ids['data']]);
   });
 
   it('installs under the name that REX-Ray had, with settings that exist', async () => {

@@ -4,7 +4,7 @@ import { DriverError } from '../../errors.ts';
 import { readOwner } from '../../fencing/records.ts';
 import type { Held } from '../state/held.ts';
 import { keep, type Node, waiting } from '../state/node.ts';
-import { detachTimeoutMs, finishDetach } from './detach.ts';
+import { detachTimeoutMs, finishDetach, stillUsed } from './detach.ts';
 
 /**
  * True for an attachment that this driver made, on this node: its owner tag names it, or this node remembers an
@@ -35,19 +35,29 @@ export async function releaseLeftover(
       waitUntilDetached(node.ec2, { ...attachment, instanceId: node.instanceId }, { timeoutMs: detachTimeoutMs }),
     );
   }
-  if (!isOurMake(node, volume, attachment)) throw attachedByHand(node, name, volume, attachment);
-  const held = await keep(node, leftover(node, name, volume, attachment));
+  const found = leftover(node, name, volume, attachment);
+  if (!isOurMake(node, volume, attachment)) {
+    throw attachedByHand(node, name, volume, attachment, await stillUsed(node, found));
+  }
+  const held = await keep(node, found);
   node.devices.take([attachment.device]);
   await finishDetach(node, held);
   return { ...volume, state: 'available', attachments: [] };
 }
 
-function attachedByHand({ instanceId }: Node, name: string, { id }: EbsVolume, { device }: Attachment): DriverError {
+/** @param use what has it mounted here, as a clause: a disk that is detached under its filesystem loses writes. */
+function attachedByHand(
+  { instanceId }: Node,
+  name: string,
+  { id }: EbsVolume,
+  { device }: Attachment,
+  use: string | undefined,
+): DriverError {
   return new DriverError('IN_USE_HERE', {
     volume: name,
     tried: `use ${id}`,
-    why: `somebody else than this driver has attached it to ${instanceId} as ${device} (its owner tag does not name this attachment), perhaps to rescue it`,
-    todo: `Once nobody works on it, run aws ec2 detach-volume --volume-id ${id} --instance-id ${instanceId} --device ${device}, and try again`,
+    why: `somebody else than this driver has attached it to ${instanceId} as ${device} (its owner tag does not name this attachment), perhaps to rescue it${use === undefined ? '' : `; ${use}`}`,
+    todo: `Once nobody works on it${use === undefined ? '' : ' and it is unmounted'}, run aws ec2 detach-volume --volume-id ${id} --instance-id ${instanceId} --device ${device}, and try again`,
   });
 }
 

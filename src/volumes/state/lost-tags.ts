@@ -56,10 +56,11 @@ export function tagsLost(
   empty?: Pick<EbsVolume, 'id'>,
 ): DriverError {
   const missing = missingTags(volume, wanted);
+  const given = missing[tagKeys.adopted] === undefined ? '' : ', or given it back with docker-volume-ebs adopt --undo';
   return new DriverError('TAGS_LOST', {
     volume: name,
     tried,
-    why: `${volume.id} is its EBS volume (${proof}) and has lost ${Object.keys(missing).join(', ')}: somebody has taken tags off`,
+    why: `${volume.id} is its EBS volume (${proof}) and has lost ${Object.keys(missing).join(', ')}: somebody has taken tags off${given}`,
     todo: `Put them back: ${empty === undefined ? '' : `${retireCommand(empty.id, name)} && `}${createTagsCommand(volume.id, missing)}. If the name is to begin anew with an empty volume and this one is to be kept without a name, say so instead: ${createTagsCommand(volume.id, { [tagKeys.retained]: encodeName(name) })}`,
   });
 }

@@ -211,7 +211,7 @@ describe('a left-over attachment of this instance', () => {
   });
 
   it('is not touched when somebody else has made it, and the error says how to end it', async () => {
-    const { mount, remove, ec2, volume } = await bench();
+    const { mount, remove, ec2, volume, node } = await bench();
     const { device } = ec2.addAttachment(volume, 'i-1', '/dev/xvdba');
     for (const verb of [() => mount('a', 'id-1'), () => remove('a')]) {
       const error = await failure(verb());
@@ -220,6 +220,9 @@ describe('a left-over attachment of this instance', () => {
         `aws ec2 detach-volume --volume-id vol-1 --instance-id i-1 --device ${device}, and try again`,
       );
     }
+    node.host.mountedElsewhere.add('vol-1');
+    const used = String(await failure(mount('a', 'id-1')));
+    expect(used).toMatch(/still has vol-1 mounted\. Once nobody works on it and it is unmounted, run/);
     await pass(120_000);
     expect(ec2.count('detachVolume')).toBe(0);
     expect(volume.attachments).toMatchObject([{ state: 'attached' }]);
