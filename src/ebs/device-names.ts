@@ -1,12 +1,10 @@
 const letters = 'abcdefghijklmnopqrstuvwxyz';
 const series = (prefix: string, suffixes: string): string[] => [...suffixes].map((letter) => `/dev/${prefix}${letter}`);
 
+const driverNames: readonly string[] = [...series('xvdb', letters), ...series('xvdc', letters)];
+
 /** /dev/xvd[b-c][a-z] and /dev/sd[f-p]: what AWS lists as available for EBS data volumes (AWS "Device names for volumes"). */
-const listedNames: readonly string[] = [
-  ...series('xvdb', letters),
-  ...series('xvdc', letters),
-  ...series('sd', 'fghijklmnop'),
-];
+const listedNames: readonly string[] = [...driverNames, ...series('sd', 'fghijklmnop')];
 
 /**
  * What EC2 takes beyond that, up to /dev/xvddx, without the root disk's /dev/xvda (device_names.go of the EBS CSI driver).
@@ -22,6 +20,12 @@ const furtherNames: readonly string[] = [
 
 /** The device names we attach under, preferred ones first. More than these cannot be attached at a time. */
 export const deviceNames: readonly string[] = [...listedNames, ...furtherNames];
+
+/**
+ * True for a name that this driver takes first and people do not: AWS recommends /dev/sd[f-p] for data volumes, and lists
+ * these only as available (AWS "Device names for volumes").
+ */
+export const isDriverName = (name: string): boolean => driverNames.includes(name);
 
 interface DeviceNameUse {
   /** Names in use on the instance, by EC2's, the kernel's or our own account; "/dev/" may be left out. */

@@ -16,6 +16,7 @@ import { filesystemFault } from './faults.ts';
 import { checkFilesystem, makeFilesystem } from './filesystems.ts';
 import { abandonMount, mountDevice, mountedAt, unmountTarget } from './mounts.ts';
 import { lookElsewhere } from './namespaces.ts';
+import { openedBy } from './open-files.ts';
 import { hostFailed } from './tools.ts';
 import type { Host } from './types.ts';
 import { asked, unanswered } from './unanswered.ts';
@@ -68,6 +69,7 @@ export async function openHost(
     watchDevices: (onChange) => ({ close: openWatcher(settings.deviceRoot, onChange) }),
     holdDisk,
     letDiskGo,
+    openedBy,
     isDeviceBusy,
     openSubdirectory,
     unanswered,

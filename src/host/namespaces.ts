@@ -7,7 +7,8 @@ import type { MountEntry, UserElsewhere } from './types.ts';
 // A process may end while we read about it, and a zombie has no namespace any more.
 const endedCodes = new Set<string | undefined>(['ENOENT', 'ESRCH', 'EINVAL', 'EACCES', 'EPERM']);
 
-function ifAlive<T>(promise: Promise<T>): Promise<T | undefined> {
+/** What the promise gives, or undefined when the process it reads about has ended or hides it. */
+export function ifAlive<T>(promise: Promise<T>): Promise<T | undefined> {
   return promise.catch((error: unknown) => {
     if (endedCodes.has(errnoOf(error))) return undefined;
     throw error;
@@ -57,7 +58,7 @@ function describeMount({ mountpoint }: MountEntry): string {
 }
 
 /** "container 3f2a9c0b1d4e (process 4711, postgres)", as its engine names it, or "process 4711 (postgres)". */
-async function describeProcess(pid: string): Promise<string> {
+export async function describeProcess(pid: string): Promise<string> {
   const [comm, cgroup = ''] = await Promise.all(
     ['comm', 'cgroup'].map((file) => ifAlive(readFile(`/proc/${pid}/${file}`, 'utf8'))),
   );

@@ -173,6 +173,8 @@ export interface Host {
   holdDisk(device: BlockDevice, path: string): Promise<void>;
   /** Takes such a path away. Succeeds when it is not there. */
   letDiskGo(path: string): Promise<void>;
+  /** A process we can see that has the disk or a part of it open, also for reading alone; a noun for people. Undefined proves nothing. */
+  openedBy(device: BlockDevice): Promise<string | undefined>;
   /** True while any mount namespace has the disk mounted, or a program holds it exclusively. */
   isDeviceBusy(device: BlockDevice): Promise<boolean>;
   /**

@@ -51,6 +51,7 @@ const host: Methods<Required<Host>> = {
   watchDevices: 'reads',
   holdDisk: 'changes',
   letDiskGo: 'changes',
+  openedBy: 'reads',
   isDeviceBusy: 'reads',
   openSubdirectory: 'changes',
   unanswered: 'reads',

@@ -218,6 +218,8 @@ export class Machine implements Host {
     return { close: this.#cloud.watch(onChange) };
   }
 
+  async openedBy(): Promise<undefined> {}
+
   async isDeviceBusy(device: BlockDevice): Promise<boolean> {
     this.#mayFail('isDeviceBusy');
     const disk = this.#disk(device);

@@ -30,6 +30,8 @@ export class FakeHost implements Host {
   readonly mountedElsewhere = new Set<string>();
   /** Those of them whose processes cannot be seen from here. */
   readonly hidden = new Set<string>();
+  /** Volumes whose disks a program reads. */
+  readonly readers = new Set<string>();
   /** Processes that run, and the engine among them that is known by its name. */
   readonly processes = new Set<number>();
   engine: ProcessIdentity | undefined;
@@ -176,6 +178,11 @@ export class FakeHost implements Host {
 
   watchDevices(onChange: () => void): { close(): void } {
     return { close: this.#ec2.watch(onChange) };
+  }
+
+  async openedBy({ path }: BlockDevice): Promise<string | undefined> {
+    this.#note('openedBy', path);
+    return this.readers.has(basename(path)) ? 'process 43 (dd)' : undefined;
   }
 
   async isDeviceBusy({ path }: BlockDevice): Promise<boolean> {

@@ -9,7 +9,7 @@ import { adopted } from '../state/holders.ts';
 import { nameOf } from '../state/lookup.ts';
 import { keep, mountpointOf, type Node } from '../state/node.ts';
 import { secondLook } from './detach.ts';
-import { isOurMake, leftover } from './leftover.ts';
+import { leftover, mayRelease } from './leftover.ts';
 import { heedAnnouncement } from './yield.ts';
 
 /**
@@ -54,7 +54,7 @@ export async function adoptMounted(node: Node, name: string, volume: EbsVolume):
 async function adopt(node: Node, name: string, volume: EbsVolume, attachment: Attachment): Promise<void> {
   const found = leftover(node, name, volume, attachment);
   const mounted = await asMounted(node, found);
-  if (mounted === undefined && !isOurMake(node, volume, attachment)) {
+  if (mounted === undefined && !(await mayRelease(node, volume, attachment, found))) {
     const { device } = attachment;
     if (node.foreign.get(name)?.volumeId !== volume.id) {
       node.log.warn({ volume: name, volumeId: volume.id, device }, 'attached here by somebody else: it is left alone');

@@ -1,16 +1,34 @@
+import { isDriverName } from '../../ebs/device-names.ts';
 import type { Attachment, EbsVolume } from '../../ebs/types.ts';
 import { waitUntilDetached } from '../../ebs/volume-waits.ts';
 import { DriverError } from '../../errors.ts';
 import { readOwner } from '../../fencing/records.ts';
 import type { Held } from '../state/held.ts';
 import { keep, type Node, waiting } from '../state/node.ts';
-import { detachTimeoutMs, finishDetach, stillUsed } from './detach.ts';
+import { detachTimeoutMs, finishDetach, secondLook, stillUsed } from './detach.ts';
 
 /**
- * True for an attachment that this driver made, on this node: its owner tag names it, or this node remembers an
- * AttachVolume under this name whose end it does not know. Whoever attaches a volume by hand reads it, to rescue it.
+ * True for an attachment of this node that this driver made, or that it has to take for its own: a device name that
+ * people do not use, on a disk that nothing here uses or reads at this moment. So is released what no record explains
+ * any more, and a disk that a person reads to rescue it is not pulled out, whatever its name.
+ * @param found its {@link leftover}. @throws DriverError HOST_FAILED
  */
-export function isOurMake({ instanceId, devices }: Node, { id, tags }: EbsVolume, attachment: Attachment): boolean {
+export async function mayRelease(node: Node, volume: EbsVolume, attachment: Attachment, found: Held): Promise<boolean> {
+  if (isOurMake(node, volume, attachment)) return true;
+  return isDriverName(attachment.device) && (await usedHere(node, found)) === undefined;
+}
+
+/** What has the disk mounted or open here, for reading alone too, as a clause. */
+async function usedHere(node: Node, found: Held): Promise<string | undefined> {
+  const used = await stillUsed(node, found);
+  if (used !== undefined) return used;
+  const disk = await secondLook(node, found);
+  const reader = disk && (await node.host.openedBy(disk));
+  return reader && `${reader} has ${found.volume.id} open`;
+}
+
+/** Its owner tag names it, or this node remembers an AttachVolume under this name whose end it does not know. */
+function isOurMake({ instanceId, devices }: Node, { id, tags }: EbsVolume, attachment: Attachment): boolean {
   const { device, attachTime } = attachment;
   const owner = readOwner(tags);
   if (owner?.instanceId === instanceId && owner.device === device && owner.attachTime === attachTime) return true;
@@ -36,8 +54,8 @@ export async function releaseLeftover(
     );
   }
   const found = leftover(node, name, volume, attachment);
-  if (!isOurMake(node, volume, attachment)) {
-    throw attachedByHand(node, name, volume, attachment, await stillUsed(node, found));
+  if (!(await mayRelease(node, volume, attachment, found))) {
+    throw attachedByHand(node, name, volume, attachment, await usedHere(node, found));
   }
   const held = await keep(node, found);
   node.devices.take([attachment.device]);
@@ -45,7 +63,7 @@ export async function releaseLeftover(
   return { ...volume, state: 'available', attachments: [] };
 }
 
-/** @param use what has it mounted here, as a clause: a disk that is detached under its filesystem loses writes. */
+/** @param use what has it mounted or open here, as a clause: a disk that is detached under its filesystem loses writes. */
 function attachedByHand(
   { instanceId }: Node,
   name: string,

@@ -98,9 +98,10 @@ function rescueShown(held: Held, settings: StatusSources['local']['settings']): 
   return rescued && { path: rescuePathOf(settings, held.name), snapshotId: rescued.snapshotId };
 }
 
-/** Those whose disks are here still. */
+/** Those whose disks are here still, and not as our own by now. */
 async function foreignHere(node: Node): Promise<ForeignAttachment[]> {
   const looked = [...node.foreign.values()].map(async (each) => {
+    if (node.held.get(each.name)?.volume.id === each.volumeId) return [];
     const disk = await node.host.findDevice(each.volumeId, each.device).catch(() => undefined);
     return disk === undefined ? [] : [each];
   });

@@ -88,6 +88,18 @@ describe('a lost journal', () => {
     expect([volume.attachments.length, again.held.size]).toEqual([0, 0]);
   });
 
+  it('what was attached without an owner tag yet is released, though the disk appears late', async () => {
+    const { node, ec2, volume } = await bench('id-1');
+    await verbs(node).unmount('a', 'id-1');
+    await pass(60_000);
+    const again = await restarted(ec2, node);
+    await pass(60_000);
+    delete volume.tags[tagKeys.owner];
+    await ec2.attachVolume({ volumeId: 'vol-1', instanceId: 'i-1', device: '/dev/xvdbq' });
+    await pass(60_000);
+    expect([volume.attachments.length, again.held.size, again.foreign.size]).toEqual([0, 0, 0]);
+  });
+
   it('the device names of what is adopted are in use until it has left', async () => {
     const { node, ec2, volume } = await bench('id-1');
     node.host.mountedElsewhere.add('vol-1');

@@ -3,6 +3,7 @@ import { tagKeys } from '../../../src/ebs/tags.ts';
 import type { Attachment, Ec2 } from '../../../src/ebs/types.ts';
 import { ownerTag } from '../../../src/fencing/records.ts';
 import { FakeEc2 } from '../../support/fake-ec2.ts';
+import type { FakeHost } from '../../support/fake-host.ts';
 import { nodeWithVolume as bench, fakeNode, verbs } from '../../support/fake-node.ts';
 import { devicesOf } from '../../support/fake-volume.ts';
 import { failure, pass, useVirtualTime } from '../../support/virtual-time.ts';
@@ -210,23 +211,48 @@ describe('a left-over attachment of this instance', () => {
     expect([ec2.count('detachVolume'), ec2.count('createTags')]).toEqual([0, 0]);
   });
 
-  it('is not touched when somebody else has made it, and the error says how to end it', async () => {
-    const { mount, remove, ec2, volume, node } = await bench();
-    const { device } = ec2.addAttachment(volume, 'i-1', '/dev/xvdba');
-    for (const verb of [() => mount('a', 'id-1'), () => remove('a')]) {
-      const error = await failure(verb());
-      expect(error).toMatchObject({ code: 'IN_USE_HERE' });
-      expect(String(error)).toContain(
-        `aws ec2 detach-volume --volume-id vol-1 --instance-id i-1 --device ${device}, and try again`,
-      );
-    }
-    node.host.mountedElsewhere.add('vol-1');
-    const used = String(await failure(mount('a', 'id-1')));
-    expect(used).toMatch(/still has vol-1 mounted\. Once nobody works on it and it is unmounted, run/);
-    await pass(120_000);
-    expect(ec2.count('detachVolume')).toBe(0);
-    expect(volume.attachments).toMatchObject([{ state: 'attached' }]);
+  it('that nothing says is ours is released where its device name is one that this driver alone takes', async () => {
+    const { mount, ec2, volume, node } = await bench();
+    ec2.addAttachment(volume, 'i-1', '/dev/xvdbk');
+    await mount('a', 'id-1');
+    expect(ec2.count('detachVolume')).toBe(1);
+    expect(volume.attachments).toMatchObject([{ instanceId: 'i-1', device: '/dev/xvdba' }]);
+    expect(node.held.get('a')?.phase).toBe('mounted');
   });
+
+  const mountedToo = ({ mountedElsewhere }: FakeHost) => mountedElsewhere.add('vol-1');
+  it.each([
+    ['/dev/sdf, a name that people use', () => undefined, 'Once nobody works on it, run'],
+    [
+      '/dev/sdf, and is mounted',
+      mountedToo,
+      /still has vol-1 mounted\. Once nobody works on it and it is unmounted, run/,
+    ],
+    ['/dev/xvdba, a name of ours, and is mounted', mountedToo, /still has vol-1 mounted\. Once nobody works on it and/],
+    [
+      '/dev/xvdba, a name of ours, and is read',
+      ({ readers }) => readers.add('vol-1'),
+      'process 43 (dd) has vol-1 open',
+    ],
+  ] satisfies [string, (host: FakeHost) => unknown, string | RegExp][])(
+    'that nothing says is ours is not touched as %s, and the error says how to end it',
+    async (as, use, says) => {
+      const { mount, remove, ec2, volume, node } = await bench();
+      const { device } = ec2.addAttachment(volume, 'i-1', as.split(',')[0]);
+      use(node.host);
+      for (const verb of [() => mount('a', 'id-1'), () => remove('a')]) {
+        const error = await failure(verb());
+        expect(error).toMatchObject({ code: 'IN_USE_HERE' });
+        expect(String(error)).toMatch(says);
+        expect(String(error)).toContain(
+          `aws ec2 detach-volume --volume-id vol-1 --instance-id i-1 --device ${device}, and try again`,
+        );
+      }
+      await pass(120_000);
+      expect(ec2.count('detachVolume')).toBe(0);
+      expect(volume.attachments).toMatchObject([{ state: 'attached' }]);
+    },
+  );
 });
 
 describe('a volume of another', () => {

@@ -157,6 +157,20 @@ it('a volume that somebody else has attached is left alone, and told of', async 
   expect([ec2.count('detachVolume'), node.held.size]).toEqual([0, 0]);
 });
 
+it('a disk that a program reads under a name of ours is left alone; read by nothing, it is released by the next look', async () => {
+  const { ec2, node, volume } = await bench();
+  ec2.addAttachment(volume, 'i-1', '/dev/xvdba');
+  node.host.readers.add('vol-1');
+  await played(adoptUnrecorded(node));
+  await pass(120_000);
+  expect([...node.foreign.values()]).toEqual([{ name: 'a', volumeId: 'vol-1', device: '/dev/xvdba' }]);
+  expect([ec2.count('detachVolume'), node.held.size]).toEqual([0, 0]);
+  node.host.readers.clear();
+  await played(adoptUnrecorded(node));
+  await pass(20_000);
+  expect([volume.attachments.length, node.held.size]).toEqual([0, 0]);
+});
+
 describe('what is printed', () => {
   const base = { name: 'a', volumeId: 'vol-1', path, since: 's', snapshotId: undefined } as const;
   const other = { kind: 'other', what: 'data' } as const;
