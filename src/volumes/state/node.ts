@@ -94,21 +94,36 @@ export async function quarantine({ devices, journal, log }: Node, { device, volu
   });
 }
 
-/** Does something slow, and says meanwhile in Status, errors and the log what the volume waits for. */
+/** By name, what each work under way waits for, the last begun at the end; at the start what was said before them all. */
+const underWay = new WeakMap<Node['waits'], Map<string, { readonly reason: string | undefined }[]>>();
+
+/**
+ * Does something slow, and says meanwhile in Status, errors and the log what the volume waits for. Works for one volume
+ * may overlap and end in any order: none leaves its reason behind.
+ */
 export async function waiting<T>(
-  node: Pick<Node, 'waits' | 'log'>,
+  { waits, log }: Pick<Node, 'waits' | 'log'>,
   name: string,
   reason: string,
   work: () => Promise<T>,
 ): Promise<T> {
-  const outer = node.waits.get(name);
-  node.waits.set(name, reason);
-  node.log.debug({ volume: name, waitingFor: reason }, 'waiting');
+  const all = underWay.get(waits) ?? new Map<string, { readonly reason: string | undefined }[]>();
+  underWay.set(waits, all);
+  const works = all.get(name) ?? [{ reason: waits.get(name) }];
+  all.set(name, works);
+  const mine = { reason };
+  works.push(mine);
+  waits.set(name, reason);
+  log.debug({ volume: name, waitingFor: reason }, 'waiting');
   try {
     return await work();
   } finally {
-    if (outer === undefined) node.waits.delete(name);
-    else node.waits.set(name, outer);
+    const shown = works.at(-1) === mine;
+    works.splice(works.indexOf(mine), 1);
+    if (works.length === 1) all.delete(name);
+    const before = works.at(-1)?.reason;
+    if (shown && before === undefined) waits.delete(name);
+    else if (shown && before !== undefined) waits.set(name, before);
   }
 }
 
