@@ -8,7 +8,7 @@ const { skip } = requires('root', 'loop', 'aws');
 
 describe.skipIf(skip)('kill -9 at every step of a removal that keeps the data', () => {
   for (const [onRemove, scenario] of Object.entries(removals)) {
-    it(scenario.title, async () => {
+    it(scenario.title, { timeout: 3_600_000 }, async () => {
       const box = await crashSandbox({ nodeEnv: { DVE_ON_REMOVE: onRemove } });
       try {
         const swept = await sweep(new Bench(box), scenario, false);
