@@ -11,6 +11,6 @@ export default defineConfig({
     testTimeout: 120_000,
     hookTimeout: 120_000,
     // Two cores, but these tests mostly wait: for detaches, lingers, daemons that start.
-    maxWorkers: 6,
+    maxWorkers: 8,
   },
 });

@@ -289,14 +289,12 @@ export class Machine implements Host {
     const stop = this.#cloud.watch(check);
     signal.addEventListener('abort', () => reject(signal.reason), { once: true });
     if (signal.aborted) reject(signal.reason);
-    check();
+    else check();
     return promise.finally(stop);
   }
 
   #mayFail(method: keyof Host): void {
     const code = this.faults.get(method);
-    if (code === undefined) return;
-    this.faults.delete(method);
-    throw hostError(code);
+    if (this.faults.delete(method) && code !== undefined) throw hostError(code);
   }
 }
