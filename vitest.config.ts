@@ -8,9 +8,9 @@ export default defineConfig({
     env: { NODE_COMPILE_CACHE: join(import.meta.dirname, 'node_modules/.cache/node') },
     // Whatever is awaited comes, on a busy machine later.
     expect: { poll: { timeout: 60_000 } },
-    testTimeout: 120_000,
-    hookTimeout: 120_000,
+    testTimeout: 300_000,
+    hookTimeout: 600_000,
     // Two cores, but these tests mostly wait: for detaches, lingers, daemons that start.
-    maxWorkers: 8,
+    maxWorkers: 6,
   },
 });
