@@ -8,7 +8,14 @@ const aliases = new Map([
   ['-v', 'version'],
 ]);
 
+/** The oldest major version of Node that has what is used here: `engines` of package.json, which only npm reads. */
+const oldestNode = 24;
+
 async function main([given = '', ...argv]: readonly string[]): Promise<number> {
+  if (Number.parseInt(process.versions.node, 10) < oldestNode) {
+    const found = `${process.execPath} is Node ${process.versions.node}`;
+    return complain(`it needs Node ${oldestNode} or newer, and ${found}. Run it with a newer one.`, 1);
+  }
   try {
     const command = commandOf(aliases.get(given) ?? given);
     const { run, usage } = await command.load();

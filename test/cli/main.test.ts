@@ -1,6 +1,8 @@
 import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
+import { copyFile, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, onTestFinished, test } from 'vitest';
 import { commands } from '../../src/cli/commands.ts';
@@ -49,6 +51,36 @@ test.each([['version'], ['--version']])('%s is that of the package', (word) => {
 test.each([['nonsense'], ['constructor'], ['__proto__'], ['--socket']])('%j is no command', (word) => {
   const expected = `docker-volume-ebs: unknown command ${JSON.stringify(word)}. See docker-volume-ebs help.\n`;
   expect(run([word])).toEqual({ status: 2, stdout: '', stderr: expected });
+});
+
+test('a Node that is too old is named, instead of whatever it lacks', () => {
+  const old = "Object.defineProperty(process, 'versions', { value: { ...process.versions, node: '20.20.2' } })";
+  const { NODE_OPTIONS = '' } = process.env;
+  const options = `${NODE_OPTIONS} --import=data:text/javascript,${encodeURIComponent(old)}`;
+  const { engines } = JSON.parse(readFileSync(join(import.meta.dirname, '../../package.json'), 'utf8'));
+  expect(run(['status'], { NODE_OPTIONS: options })).toEqual({
+    status: 1,
+    stdout: '',
+    stderr: `docker-volume-ebs: it needs Node ${engines.node.slice(2)} or newer, and ${process.execPath} is Node 20.20.2. Run it with a newer one.\n`,
+  });
+});
+
+test('npm says nothing about the Node that it runs on itself, and still fails for what is wrong', async () => {
+  const dir = await mkdtemp(join(tmpdir(), 'dve-npm-'));
+  onTestFinished(() => rm(dir, { recursive: true, force: true }));
+  await writeFile(join(dir, 'package.json'), JSON.stringify({ name: 'a', version: '1.0.0', engines: { node: '<1' } }));
+  const npm = (...argv: string[]) => {
+    const { status, stdout, stderr } = spawnSync('npm', [...argv, '--offline', '--no-audit'], {
+      cwd: dir,
+      encoding: 'utf8',
+    });
+    return { status, output: stdout + stderr };
+  };
+  expect(npm('install').output).toContain('EBADENGINE');
+  await copyFile(join(import.meta.dirname, '../../.npmrc'), join(dir, '.npmrc'));
+  expect(npm('ci')).toEqual({ status: 0, output: expect.not.stringMatching(/warn|EBADENGINE/i) });
+  await rm(join(dir, 'package-lock.json'));
+  expect(npm('ci')).toEqual({ status: 1, output: expect.stringContaining('npm error') });
 });
 
 test('without a command it says so', () => {
