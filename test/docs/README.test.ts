@@ -10,6 +10,8 @@ import { requires } from '../support/requirements.ts';
 import { blocksOf, openPage, projectRoot } from './page.ts';
 
 const page = openPage('README.md');
+/** Taken here, so that they count as used where a test alone is run. */
+const blocks = { demo: page.take('npm ci && npm run demo'), sandbox: page.take('npm run sandbox').trim() };
 const textOf = (file: string) => readFile(join(projectRoot, file), 'utf8');
 /** In this checkout, where npm ci was run. */
 const shell = (command: string, env: Record<string, string> = {}) =>
@@ -22,7 +24,7 @@ const shell = (command: string, env: Record<string, string> = {}) =>
   });
 
 it.skipIf(requires('root', 'loop').skip)('the demo carries the bytes from one instance to another', async () => {
-  const demo = shell(page.take('npm ci && npm run demo'));
+  const demo = shell(blocks.demo);
   const [output, [code]] = await Promise.all([demo.stdout.setEncoding('utf8').toArray(), once(demo, 'close')]);
   expect(output.join('')).toMatch(/sha256/i);
   expect(code, output.join('')).toBe(0);
@@ -31,7 +33,7 @@ it.skipIf(requires('root', 'loop').skip)('the demo carries the bytes from one in
 it.skipIf(requires('root', 'loop').skip)('the sandbox says what to type next, and ends with Ctrl-C', async () => {
   const dir = await mkdtemp(join(tmpdir(), 'docker-volume-ebs-readme-'));
   onTestFinished(() => rm(dir, { recursive: true, force: true }));
-  const sandbox = shell(`${page.take('npm run sandbox').trim()} -- --no-docker --dir ${dir}`);
+  const sandbox = shell(`${blocks.sandbox} -- --no-docker --dir ${dir}`);
   let output = '';
   let asked = false;
   for await (const text of sandbox.stdout.setEncoding('utf8')) {
