@@ -155,7 +155,8 @@ export class FakeEc2 extends FakeInstances implements Ec2 {
       later(this.createMs, () => {
         if (volume.state === 'creating') volume.state = 'available';
       });
-      return sight(volume);
+      // However soon it is made, only a repeated answer shows another state.
+      return { ...sight(volume), state: 'creating' };
     });
   }
 
