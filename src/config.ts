@@ -1,5 +1,6 @@
 import { parseArgs } from 'node:util';
 import { DriverError } from './errors.ts';
+import { gibTaken, readGib } from './sizes.ts';
 
 /** How a setting's text is read: each kind checks its text and says what it takes. */
 type Kind<T> = { readonly takes: string; readonly read: (text: string) => T | undefined };
@@ -33,6 +34,7 @@ const whole = (min: number, max: number, unit: string): Kind<number> => ({
     return number >= min && number <= max ? number : undefined;
   },
 });
+const gibibytes: Kind<number> = { takes: gibTaken, read: readGib };
 const seconds = (min: number, max: number): Kind<number> => ({
   takes: `seconds, ${min} to ${max}`,
   read: (value) => {
@@ -89,7 +91,7 @@ export const settingsTable = {
   ),
   instanceId: setting('DVE_INSTANCE_ID', text, '', 'This EC2 instance; empty asks IMDSv2.'),
   availabilityZone: setting('DVE_AVAILABILITY_ZONE', text, '', 'Its availability zone; empty asks IMDSv2.'),
-  size: setting('DVE_SIZE', whole(1, 2 ** 31 - 1, 'GiB'), '16', 'Size of a new volume when its options give none.'),
+  size: setting('DVE_SIZE', gibibytes, '16', 'Size of a new volume when its options give none.'),
   type: setting(
     'DVE_TYPE',
     oneOf('gp3', 'gp2', 'io1', 'io2', 'st1', 'sc1', 'standard'),

@@ -37,6 +37,7 @@ test('a flag wins over its variable, which wins over the default; an empty varia
   expect(loadSettings(['--size', '30'], { DVE_SIZE: '20' }).size).toBe(30);
   expect(loadSettings(['--size=30', '--size=31'], {}).size).toBe(31);
   expect(loadSettings([], { DVE_SIZE: '' }).size).toBe(16);
+  expect(loadSettings([], { DVE_SIZE: '1T' }).size).toBe(1024);
 });
 
 test('an empty flag is a value, not a default', () => {
@@ -45,7 +46,11 @@ test('an empty flag is a value, not a default', () => {
 });
 
 test.each([
-  ['size', ['0', '2147483648', '1.5', '-1', '1e3', '0x10', ' 1', 'ten'], ['1', '65536']],
+  [
+    'size',
+    ['0', '2147483648', '1.5', '-1', '1e3', '0x10', ' 1', 'ten', '1000M'],
+    ['1', '65536', '10GB', '1T', '10240M'],
+  ],
   ['linger', ['-1', '3601', '1s', '.5', 'NaN', 'Infinity'], ['0', '0.5', '3600']],
   ['encrypted', ['yes', '1', 'constructor', '__proto__', 'tru'], ['true', 'FALSE', 'True']],
   ['type', ['gp4', 'GP3', 'constructor'], ['gp2', 'io2']],

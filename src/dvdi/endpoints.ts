@@ -1,7 +1,7 @@
 import { DriverError } from '../errors.ts';
 import type { VolumeInfo } from '../volumes/types.ts';
 import { type Endpoint, endpoint } from './endpoint.ts';
-import { Anything, Creating, Mounting, Named } from './messages.ts';
+import { Anything, Creating, Mounting, Named, textsOf } from './messages.ts';
 import { operatorEndpoints } from './operator-endpoints.ts';
 
 /** Every endpoint there is. Activate and Capabilities ask the driver nothing: dockerd waits for them without a limit. */
@@ -21,7 +21,7 @@ export const endpoints: readonly Endpoint[] = [
     'create it',
     Creating,
     async (driver, { Name, Opts }, caller) => {
-      await (await driver()).create(Name, Opts ?? {}, caller);
+      await (await driver()).create(Name, textsOf(Opts), caller);
       return {};
     },
     { long: true },

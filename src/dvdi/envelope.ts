@@ -6,11 +6,16 @@ export const contentType = 'application/vnd.docker.plugins.v1.2+json';
 
 /** A request that cannot be understood; `why` says what was wrong with it. */
 export function malformed(tried: string, why: string, cause?: unknown): DriverError {
+  const todo = 'Send a JSON object as the Docker volume plugin protocol has it';
+  return new DriverError('INVALID_REQUEST', { tried, why, todo, cause });
+}
+
+/** A request without the body that it needs: the Docker Engine repeats a call so, and whoever sees it asked for it in order. */
+export function emptyRequest(tried: string): DriverError {
   return new DriverError('INVALID_REQUEST', {
     tried,
-    why,
-    todo: 'Send a JSON object as the Docker volume plugin protocol has it',
-    cause,
+    why: 'the request has no body (the Docker Engine repeats a call without it when the plugin has restarted)',
+    todo: 'Try again',
   });
 }
 

@@ -6,6 +6,9 @@ import { type Static, Type } from 'typebox';
  */
 const Name = Type.String({ minLength: 1 });
 
+/** What callers send for an option: Docker sends text alone, tools that write JSON themselves what they have. */
+type OptionText = string | number | boolean | null;
+
 export const Anything = Type.Object({});
 export const Named = Type.Object({ Name });
 export const Mounting = Type.Object({
@@ -17,7 +20,10 @@ export const Creating = Type.Object({
   // Not Type.Record: its pattern does not match keys with a newline, whose values would go unchecked.
   Opts: Type.Optional(
     Type.Union([
-      Type.Unsafe<Record<string, string>>({ type: 'object', additionalProperties: Type.String() }),
+      Type.Unsafe<Record<string, OptionText>>({
+        type: 'object',
+        additionalProperties: { type: ['string', 'number', 'boolean', 'null'] },
+      }),
       Type.Null(),
     ]),
   ),
@@ -50,6 +56,12 @@ export const Setting = Type.Object({
   }),
   DryRun: Type.Optional(Type.Boolean()),
 });
+
+/** Options as text: a number or a truth as it is written, null as not given. */
+export const textsOf = (options: Readonly<Record<string, OptionText>> | null | undefined): Record<string, string> =>
+  Object.fromEntries(
+    Object.entries(options ?? {}).flatMap(([name, value]) => (value === null ? [] : [[name, String(value)]])),
+  );
 
 export type Named = Static<typeof Named>;
 export type Mounting = Static<typeof Mounting>;

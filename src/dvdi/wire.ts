@@ -6,7 +6,7 @@ import { compilers } from './body.ts';
 import { workFor } from './caller.ts';
 import type { Endpoint } from './endpoint.ts';
 import { endpoints } from './endpoints.ts';
-import { asDriverError, contentType, malformed, noSuchEndpoint, refuseConnection } from './envelope.ts';
+import { asDriverError, contentType, emptyRequest, malformed, noSuchEndpoint, refuseConnection } from './envelope.ts';
 import { addHealth } from './health.ts';
 import { peerPid } from './peer.ts';
 
@@ -25,7 +25,6 @@ export interface WireOptions {
 /** dockerd waits 60 s for all but create and mount (moby daemon/volume/drivers/proxy.go). */
 const quickMs = 50_000;
 const maxBodyBytes = 1024 * 1024;
-const emptyBody = 'the request has no body (the Docker Engine repeats a call without it when the plugin has restarted)';
 
 /**
  * The Docker volume plugin protocol over HTTP, not yet listening. It speaks to every known client: dockerd sends no
@@ -89,7 +88,7 @@ function addEndpoint(app: FastifyInstance, endpoint: Endpoint, options: WireOpti
     schema: { body: endpoint.body },
     preValidation: async (request) => {
       if (request.body !== undefined && request.body !== null) return;
-      if (!endpoint.mayBeEmpty) throw malformed(endpoint.verb, emptyBody);
+      if (!endpoint.mayBeEmpty) throw emptyRequest(endpoint.verb);
       request.body = {};
     },
     handler: async (request, reply) => ({ ...(await answer(endpoint, request, reply, options)), Err: '' }),

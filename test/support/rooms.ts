@@ -17,10 +17,11 @@ export const mayImport: Readonly<Record<string, readonly string[]>> = {
   events: [],
   errors: [],
   lock: [],
+  sizes: [],
 };
 
-/** Errors, what is published about calls and takeovers, and locks on files are everybody's. */
-const everybodys = ['errors', 'events', 'lock'];
+/** Errors, what is published about calls and takeovers, locks on files, and how a size is read are everybody's. */
+const everybodys = ['errors', 'events', 'lock', 'sizes'];
 
 /** These rooms see of volumes its interface alone. */
 const seeInterface = { rooms: ['dvdi', 'metrics'], only: 'src/volumes/types.ts' };

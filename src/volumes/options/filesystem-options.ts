@@ -55,7 +55,7 @@ function refuseOnNew(words: readonly string[], madeWith: string): void {
   if (words.includes('ro')) {
     bad(
       'holds "ro", and a new disk has nothing to read',
-      `${todo}; a container can mount a volume read-only by itself`,
+      `${todo}; for one container alone it is read only with docker run -v NAME:/data:ro`,
     );
   }
   if (words.some((word) => /^subvol(id)?=/.test(word))) bad('names a subvolume, and a new disk has none', todo);

@@ -3,6 +3,7 @@ import { tagPrefix } from '../../ebs/tags.ts';
 import { DriverError } from '../../errors.ts';
 import { type FencePolicy, fencePolicies } from '../../fencing/types.ts';
 import { type FilesystemType, filesystemTypes } from '../../host/types.ts';
+import { gibTaken, readGib } from '../../sizes.ts';
 import { BadValue, bad } from './bad-value.ts';
 import { mostAsked, type VolumeType, volumeTypes } from './limits.ts';
 import { nearest } from './spelling.ts';
@@ -43,10 +44,7 @@ const wholeNumber =
       ? Number(text)
       : bad(`takes a whole number from ${min} to ${max}`);
 
-const gibibytes: Reader<number> = (text) => {
-  const digits = /^(\d+)\s*(?:g|gb|gib)?$/i.exec(text)?.[1];
-  return digits === undefined ? bad('takes a whole number of GiB, as 20') : wholeNumber(1, mostAsked)(digits);
-};
+const gibibytes: Reader<number> = (text) => readGib(text) ?? bad(`takes ${gibTaken}`);
 
 const truths = new Map([
   ...['true', '1', 'yes'].map((word) => [word, true] as const),
@@ -187,8 +185,13 @@ export function whyBad(spelled: string, text: string, error: unknown): [why: str
   return [`${spelled} ${error.message}${got}`, error.todo ?? (takes ? 'Correct it' : 'Leave that out')];
 }
 
-/** Options of REX-Ray that have no meaning here, by lower case: what its users must know instead. */
+const readOnly =
+  'whether it is read only is said for each container: docker run -v NAME:/data:ro, or read_only in Compose';
+/** Options that people try and that have no meaning here, by lower case: what they must know instead. */
 const foreign = new Map([
+  ['ro', readOnly],
+  ['readonly', readOnly],
+  ['read_only', readOnly],
   ['volumename', 'to copy a volume, take a snapshot of it and give snapshotId'],
   ['volumeid', 'to copy a volume, take a snapshot of it and give snapshotId'],
   ['snapshotname', 'snapshots are given by id: snapshotId'],

@@ -101,7 +101,9 @@ describe('values', () => {
     ['size', '2147483648'],
     ['size', '-1'],
     ['size', '1.5'],
-    ['size', '10TiB'],
+    ['size', '10PiB'],
+    ['size', '1000M'],
+    ['size', '0.3T'],
     ['size', ''],
     ['size', '1e3'],
     ['type', 'gp4'],
@@ -143,8 +145,22 @@ describe('values', () => {
     expect(refusal({ VolumeType: 'gp9' })).toContain('VolumeType takes one of gp3, gp2');
   });
 
-  it.each(['20', '20g', '20 GB', '20GiB', '020'])('size=%j is 20 GiB', (text) => {
+  it.each(['20', '20g', '20 GB', '20GiB', '020', '20480M', '20480 mib', '20.0G'])('size=%j is 20 GiB', (text) => {
     expect(parse({ size: text })).toEqual({ size: 20 });
+  });
+
+  it('a size is written in M, G or T, and a refusal says so', () => {
+    expect(parse({ size: '10GB' })).toEqual({ size: 10 });
+    expect(parse({ size: '1T' })).toEqual({ size: 1024 });
+    expect(parse({ size: '1.5TiB' })).toEqual({ size: 1536 });
+    expect(parse({ size: '10240M' })).toEqual({ size: 10 });
+    expect(refusal({ size: '10241M' })).toContain(
+      'size takes a whole number of GiB, 1 to 2147483647, also as 20GB, 10240M or 1.5T, not "10241M"',
+    );
+  });
+
+  it.each(['ro', 'readonly', 'ReadOnly', 'read_only'])('%s is said for a container, not for the volume', (option) => {
+    expect(refusal({ [option]: 'true' })).toMatch(/is not taken: .* docker run -v NAME:\/data:ro.*\. Leave it out\.$/);
   });
 
   it.each([
