@@ -8,16 +8,16 @@ import { fileURLToPath } from 'node:url';
 import { tagKeys } from '../../src/ebs/tags.ts';
 import type { SandboxOptions } from '../../src/sandbox/sandbox.ts';
 import type { Held } from '../../src/volumes/state/held.ts';
+import { builtBundle } from '../support/bundle.ts';
 import { type CrashPoint, filesOf } from '../support/crash-orders.ts';
 import { eventually, mountedAt, type TestSandbox, tagsOf, testSandbox } from '../support/sandbox.ts';
-
-const crashingDaemon = fileURLToPath(new URL('../support/crashing-daemon.ts', import.meta.url));
 
 /** A sandbox whose daemons die on order, and start soon. */
 export async function crashSandbox({ nodeEnv, ...more }: Partial<SandboxOptions> = {}): Promise<TestSandbox> {
   const cache = fileURLToPath(new URL('../../node_modules/.cache/crashing-daemon', import.meta.url));
   const env = { DVE_LINGER: '0.3', DVE_SIZE: '1', DVE_LOG_LEVEL: 'debug', NODE_COMPILE_CACHE: cache, ...nodeEnv };
-  return testSandbox({ nodes: 1, daemonCommand: [process.execPath, crashingDaemon], nodeEnv: env, ...more });
+  const daemonCommand = more.daemonCommand ?? [process.execPath, await builtBundle('crashing-daemon')];
+  return testSandbox({ nodes: 1, nodeEnv: env, ...more, daemonCommand });
 }
 
 /** Everything that a volume's name stands for, outside the daemon. */

@@ -2,9 +2,8 @@ import { existsSync } from 'node:fs';
 import { readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
-import { ownDaemon } from '../../src/sandbox/node-daemon.ts';
 import { requires } from '../support/requirements.ts';
-import { eventually, type TestSandbox } from '../support/sandbox.ts';
+import { bundledDaemon, eventually, type TestSandbox } from '../support/sandbox.ts';
 import { Bench, Container, crashSandbox, heldBy, released } from './bench.ts';
 
 const { skip } = requires('root', 'loop');
@@ -17,7 +16,7 @@ describe.skipIf(skip)('a restart while volumes are in use', () => {
   let bench: Bench;
   const containers: Container[] = [];
   beforeAll(async () => {
-    box = await crashSandbox({ daemonCommand: ownDaemon() });
+    box = await crashSandbox({ daemonCommand: await bundledDaemon() });
     bench = new Bench(box);
   });
   afterEach(async () => {

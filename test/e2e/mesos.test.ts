@@ -5,12 +5,11 @@ import { StartInstancesCommand, StopInstancesCommand } from '@aws-sdk/client-ec2
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { tagKeys } from '../../src/ebs/tags.ts';
 import { readEpoch, readFenceLog, readOwner } from '../../src/fencing/records.ts';
-import { ownDaemon } from '../../src/sandbox/node-daemon.ts';
 import { checkRecords, type Term } from '../support/checker.ts';
 import { Isolator, ModuleIsolator } from '../support/isolator.ts';
 import { type StandInMesos, startMesos } from '../support/mesos.ts';
 import { requires } from '../support/requirements.ts';
-import { eventually, mountedAt, type TestSandbox, tagsOf, testSandbox } from '../support/sandbox.ts';
+import { bundledDaemon, eventually, mountedAt, type TestSandbox, tagsOf, testSandbox } from '../support/sandbox.ts';
 import { RecordWriter, recordFile } from '../support/writer-of-records.ts';
 
 /** Runs a node's daemon with the endpoint of that node's own agent. */
@@ -28,7 +27,7 @@ describe.skipIf(requires('root', 'loop').skip)('volumes of Mesos tasks', () => {
     const agents = await mesos.agents();
     agentIds = agents.ids;
     const nodeEnv = { DVE_LINGER: '0', DVE_MESOS_MASTERS: mesos.leader.url, DVE_MESOS_AGENT: agents.url };
-    const daemonCommand = ['sh', '-c', besideItsAgent, 'sh', ...ownDaemon()];
+    const daemonCommand = ['sh', '-c', besideItsAgent, 'sh', ...(await bundledDaemon())];
     box = await testSandbox({ nodes: 3, nodeEnv, daemonCommand });
     [a = '', b = '', c = ''] = box.sandbox.nodes().map(({ instanceId }) => instanceId);
     register(a, 'S-a');

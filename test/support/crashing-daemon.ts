@@ -12,6 +12,9 @@ import { basename } from 'node:path';
 import type { World } from '../../src/volumes/state/local.ts';
 import { filesOf, type Orders } from './crash-orders.ts';
 
+// The daemon starts its workers by the program that it runs itself.
+if (process.argv[2] === 'disk-worker') await (await import('../../src/host/disk-work.ts')).serveDiskWork();
+
 // Before anything of the project is loaded: its modules then get the traced functions too.
 const root = process.env['DVE_ROOT'] ?? '';
 const files = filesOf(root);

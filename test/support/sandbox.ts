@@ -4,6 +4,7 @@ import { EC2Client, paginateDescribeVolumes, type Tag, type Volume } from '@aws-
 import { parseMountinfo } from '../../src/host/mountinfo.ts';
 import type { MountEntry } from '../../src/host/types.ts';
 import { type Sandbox, type SandboxNode, type SandboxOptions, startSandbox } from '../../src/sandbox/sandbox.ts';
+import { builtBundle } from './bundle.ts';
 import { type DvdiAnswer, dvdi } from './dvdi-client.ts';
 import { run } from './run.ts';
 
@@ -33,10 +34,11 @@ export interface TestSandbox {
   close(): Promise<void>;
 }
 
-/** Starts a sandbox for a test file: two nodes in one zone without delays, unless told. */
+/** Starts a sandbox for a test file: two nodes in one zone without delays, unless told; their daemons run the bundle. */
 export async function testSandbox(options: Partial<SandboxOptions> = {}): Promise<TestSandbox> {
   const dir = await mkdtemp('/var/tmp/dve-test-');
-  const sandbox = await startSandbox({ dir, nodes: 2, zones: 1, timing: 'none', ...options });
+  const daemonCommand = options.daemonCommand ?? (await bundledDaemon());
+  const sandbox = await startSandbox({ dir, nodes: 2, zones: 1, timing: 'none', ...options, daemonCommand });
   const node = (which: number | string): SandboxNode => {
     const nodes = sandbox.nodes();
     const found = typeof which === 'number' ? nodes[which] : nodes.find(({ instanceId }) => instanceId === which);
@@ -103,6 +105,9 @@ export async function testSandbox(options: Partial<SandboxOptions> = {}): Promis
     },
   };
 }
+
+/** The project's daemon as it is shipped. */
+export const bundledDaemon = async (): Promise<string[]> => [process.execPath, await builtBundle('program'), 'serve'];
 
 /** Looks until `look` gives something; the test's own time limit ends it. */
 export async function eventually<T>(look: () => Promise<T | undefined | false>): Promise<T> {
