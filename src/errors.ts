@@ -35,6 +35,7 @@ const catalogue = {
   EC2_UNAVAILABLE: { status: 503, transient: true },
   EC2_REJECTED: { status: 500, transient: false },
   EC2_NO_SUCH_VOLUME: { status: 500, transient: false },
+  EC2_NO_SUCH_SNAPSHOT: { status: 500, transient: false },
   EC2_NO_SUCH_INSTANCE: { status: 500, transient: false },
   EC2_VOLUME_IN_USE: { status: 500, transient: true },
   EC2_VOLUME_MODIFYING: { status: 500, transient: true },

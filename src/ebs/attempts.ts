@@ -4,7 +4,7 @@ import { type Events, publish, stopwatch } from '../events.ts';
 import { toDriverError } from './errors.ts';
 import type { Pacer } from './pacer.ts';
 import { countAttempts, isAnswer, retryOf } from './retries.ts';
-import type { Lane } from './types.ts';
+import type { Lane, OneAttempt } from './types.ts';
 
 /** One call of the EC2 API, as its caller wants it made. */
 export interface Call {
@@ -17,6 +17,8 @@ export interface Call {
   readonly onThrottled?: (() => void) | undefined;
   /** Asked at each attempt, once it has its turn, for that may come late; false ends the call. */
   readonly stillValid?: (() => boolean) | undefined;
+  /** Sends its only attempt. */
+  readonly once?: OneAttempt | undefined;
 }
 
 /** What the SDK's send takes besides the command. */
@@ -107,14 +109,15 @@ async function attemptOnce<T>(
   const tell = (outcome: Events['ec2-call']['outcome']) =>
     publish('ec2-call', { action, outcome, seconds: (performance.now() - sentAt) / 1000, waitedSeconds });
   try {
-    const answer = await send(signal === undefined ? {} : { abortSignal: signal });
+    const sendIt = () => send(signal === undefined ? {} : { abortSignal: signal });
+    const answer = await (call.once === undefined ? sendIt() : call.once(sendIt));
     tell('ok');
     return { answer };
   } catch (error) {
     const retry = retryOf(error);
     if (retry === 'rate') pacer.refused(action, sentAt);
     tell(signal?.aborted && !isAnswer(error) ? 'aborted' : toDriverError(error, { action, tried: call.tried }).code);
-    return { failed: { error, retry } };
+    return { failed: { error, retry: call.once === undefined ? retry : undefined } };
   }
 }
 

@@ -12,6 +12,7 @@ const special: Readonly<Record<string, Allowance>> = {
   CreateVolume: { burst: 100, perSecond: 5 },
   DeleteVolume: { burst: 100, perSecond: 5 },
   CreateSnapshot: { burst: 100, perSecond: 5 },
+  DeleteSnapshot: { burst: 100, perSecond: 5 },
   CreateTags: { burst: 100, perSecond: 10 },
   DeleteTags: { burst: 100, perSecond: 10 },
 };

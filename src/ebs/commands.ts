@@ -4,6 +4,7 @@ import {
   CreateSnapshotCommand,
   CreateTagsCommand,
   CreateVolumeCommand,
+  DeleteSnapshotCommand,
   DeleteTagsCommand,
   DeleteVolumeCommand,
   DetachVolumeCommand,
@@ -74,6 +75,9 @@ export const createSnapshot = (
     TagSpecifications: tagSpecifications('snapshot', tags),
     DryRun: dryRun,
   });
+
+export const deleteSnapshot = (snapshotId: string, dryRun?: true): DeleteSnapshotCommand =>
+  new DeleteSnapshotCommand({ SnapshotId: snapshotId, DryRun: dryRun });
 
 /** Force alone still tries the guest's shutdown first; only with SkipOsShutdown is the power cut at once. */
 export const stopInstance = (

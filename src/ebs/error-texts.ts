@@ -57,6 +57,12 @@ const readings: readonly Reading[] = [
     code: 'EC2_LIMIT',
     todo: 'Try again later, or with another volume type or zone: AWS has no room left for this one',
   },
+  {
+    // Neither number can be raised (EBS user guide, quotas).
+    names: ['ConcurrentSnapshotLimitExceeded', 'PendingSnapshotLimitExceeded'],
+    code: 'EC2_LIMIT',
+    todo: 'Try again once one of the snapshots that EC2 is still copying is complete',
+  },
   { names: ['OptInRequired', 'Blocked', 'PendingVerification'], code: 'EC2_DENIED', todo: account },
   {
     names: ['UnsupportedOperationException'],

@@ -23,6 +23,7 @@ export const rateNames: readonly string[] = [
  */
 const namesByCode: Partial<Record<Ec2Code, readonly string[]>> = {
   EC2_NO_SUCH_VOLUME: ['InvalidVolume.NotFound'],
+  EC2_NO_SUCH_SNAPSHOT: ['InvalidSnapshot.NotFound'],
   EC2_NO_SUCH_INSTANCE: ['InvalidInstanceID.NotFound'],
   EC2_VOLUME_IN_USE: ['VolumeInUse'],
   EC2_INCORRECT_STATE: ['IncorrectState', 'IncorrectInstanceState'],
@@ -60,8 +61,6 @@ const namesByCode: Partial<Record<Ec2Code, readonly string[]>> = {
     'VolumeIOPSLimit',
     'ResourceLimitExceeded',
     'SnapshotLimitExceeded',
-    'PendingSnapshotLimitExceeded',
-    'ConcurrentSnapshotLimitExceeded',
     'TagLimitExceeded',
   ],
   EC2_UNAVAILABLE: [
@@ -80,6 +79,7 @@ const codeByName = new Map(
 
 const todoByCode: Record<Exclude<Ec2Code, 'EC2_DENIED'>, string> = {
   EC2_NO_SUCH_VOLUME: 'Look for the volume in the EC2 console: it may have been deleted there',
+  EC2_NO_SUCH_SNAPSHOT: 'Look for the snapshot in the EC2 console: it may have been deleted there',
   EC2_NO_SUCH_INSTANCE: 'Check DVE_INSTANCE_ID and the region: they must name this instance',
   EC2_VOLUME_IN_USE: 'Try again once the volume is free',
   EC2_VOLUME_MODIFYING:

@@ -4,10 +4,11 @@ import type { Call } from './attempts.ts';
 import type { Caller } from './call.ts';
 import { exactFilter, maxFilterValues } from './filters.ts';
 import { toInstance, toSnapshot, toVolume } from './mapping.ts';
+import { namesOf } from './names.ts';
 import { maxHealthIds, readAttachmentLimit, readHealth, readInstances, readSnapshots, readVolumes } from './reads.ts';
 import { SharedReads } from './shared-reads.ts';
 import { tagKeys } from './tags.ts';
-import type { Ec2, InstanceHealth } from './types.ts';
+import type { EbsSnapshot, Ec2, InstanceHealth } from './types.ts';
 
 type Lookups = Pick<
   Ec2,
@@ -17,6 +18,9 @@ type Lookups = Pick<
   | 'listVolumes'
   | 'describeVolume'
   | 'findSnapshots'
+  | 'listSnapshots'
+  | 'snapshotsOf'
+  | 'describeSnapshot'
   | 'describeInstance'
   | 'describeHealth'
   | 'attachmentLimit'
@@ -80,6 +84,28 @@ export function openLookups(client: EC2Client, call: Caller, cluster: string): L
       const read = { tried: `look for snapshots tagged ${tagKey} ${value}`, signal, lane };
       const snapshots = await readSnapshots(client, call, read, [exactFilter(`tag:${tagKey}`, value)]);
       return snapshots.map(toSnapshot).filter(({ tags }) => tags[tagKey] === value);
+    },
+
+    async listSnapshots({ signal, lane } = {}) {
+      const read = { tried: `list the snapshots ${ofCluster}`, signal, lane };
+      return (await readSnapshots(client, call, read, [inCluster])).map(toSnapshot);
+    },
+
+    async snapshotsOf(volumeIds, { signal, lane } = {}) {
+      const read = { tried: `look for snapshots of ${namesOf(volumeIds)}`, signal, lane };
+      const found: EbsSnapshot[] = [];
+      for (let at = 0; at < volumeIds.length; at += maxFilterValues) {
+        const filter = exactFilter('volume-id', ...volumeIds.slice(at, at + maxFilterValues));
+        found.push(...(await readSnapshots(client, call, read, [filter])).map(toSnapshot));
+      }
+      return found;
+    },
+
+    async describeSnapshot(snapshotId, { signal, lane } = {}) {
+      const read = { tried: `look up ${snapshotId}`, signal, lane };
+      const snapshots = await readSnapshots(client, call, read, [exactFilter('snapshot-id', snapshotId)]);
+      const found = snapshots.find(({ SnapshotId }) => SnapshotId === snapshotId);
+      return found && toSnapshot(found);
     },
 
     async describeInstance(instanceId, { signal, lane } = {}) {

@@ -52,13 +52,18 @@ export function toVolume(volume: sdk.Volume): EbsVolume {
   };
 }
 
-/** A snapshot of EC2's answer as ours. @throws DriverError EC2_REJECTED when the answer lacks its id or state. */
+/** A snapshot of EC2's answer as ours. @throws DriverError EC2_REJECTED when the answer lacks what every snapshot has, or has a state we do not know. */
 export function toSnapshot(snapshot: sdk.Snapshot): EbsSnapshot {
   const answer = reader(`snapshot ${snapshot.SnapshotId ?? '(without an id)'}`);
   return {
     id: answer.text('id', snapshot.SnapshotId),
     state: answer.oneOf('state', snapshotStates, snapshot.State),
     message: snapshot.StateMessage || undefined,
+    volumeId: answer.text('volume id', snapshot.VolumeId),
+    sizeGib: answer.count('size', snapshot.VolumeSize),
+    startedAt: answer.time('start time', snapshot.StartTime),
+    description: snapshot.Description ?? '',
+    encrypted: snapshot.Encrypted ?? false,
     tags: toTags(snapshot.Tags),
   };
 }

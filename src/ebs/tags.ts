@@ -44,6 +44,22 @@ export const tagKeys = {
   adopted: 'docker-volume-ebs:adopted',
   /** On a volume that `doctor --live` made for its checks, and deletes: the instance that did, and when (RFC 3339). */
   check: 'docker-volume-ebs:check',
+  /** On a snapshot that somebody here asked for: its name. Only we write it, so that it tells ours from copies of our tags. */
+  snapshotName: 'docker-volume-ebs:snapshot-name',
+  /** On such a snapshot: the encoded name of its volume (a key of its own: other tools copy a volume's tags). */
+  snapshotOf: 'docker-volume-ebs:snapshot-of',
+  /** On such a snapshot: the EBS volume it was taken of, which EC2 does not know of a copied one. */
+  snapshotVolume: 'docker-volume-ebs:snapshot-volume',
+  /** On such a snapshot: who asked for it, once; a lost answer is looked for by this. */
+  snapshotRequest: 'docker-volume-ebs:snapshot-request',
+  /** On such a snapshot: how consistent it is; see volumes/copies/snapshot-tags.ts. */
+  consistency: 'docker-volume-ebs:snapshot-consistency',
+  /** On a snapshot of a schedule: the slots it stands for, as "hourly/2026-11-30T12 daily/2026-11-30". */
+  slots: 'docker-volume-ebs:snapshot-slots',
+  /** On such a snapshot: type, iops and throughput of its volume, as "gp3 3000 125". */
+  performance: 'docker-volume-ebs:performance',
+  /** On a snapshot: whether its data could be read, and when that was tried (RFC 3339), as "ok 2026-11-30T12:00:00Z". */
+  verified: 'docker-volume-ebs:verified',
   fsType: 'docker-volume-ebs:fs-type',
   mountOptions: 'docker-volume-ebs:mount-options',
   mkfsOptions: 'docker-volume-ebs:mkfs-options',

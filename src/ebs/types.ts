@@ -95,6 +95,14 @@ export interface EbsSnapshot {
   readonly state: 'pending' | 'completed' | 'error' | 'recoverable' | 'recovering';
   /** Why it failed, where EC2 says so. */
   readonly message: string | undefined;
+  /** The EBS volume it was taken of, if EC2 knows: one that CopySnapshot made has an id that means nothing ("vol-ffffffff"). */
+  readonly volumeId: string;
+  /** Of the volume it was taken of, GiB: the least that a volume made from it may have. */
+  readonly sizeGib: number;
+  /** When it was asked for, RFC 3339: what it holds is what was on the disk then. */
+  readonly startedAt: string;
+  readonly description: string;
+  readonly encrypted: boolean;
   readonly tags: Tags;
 }
 
@@ -104,6 +112,7 @@ export type Permission =
   | { readonly action: 'AttachVolume' | 'DetachVolume'; readonly key: AttachmentKey }
   | { readonly action: 'CreateTags' | 'DeleteTags'; readonly resourceId: string; readonly key: string }
   | { readonly action: 'DeleteVolume'; readonly volumeId: string }
+  | { readonly action: 'DeleteSnapshot'; readonly snapshotId: string }
   | { readonly action: 'CreateSnapshot'; readonly volumeId: string; readonly tags: Tags }
   | { readonly action: 'DescribeVolumes' | 'DescribeInstanceStatus' | 'DescribeSnapshots' }
   | { readonly action: 'StopInstances'; readonly instanceId: string };
@@ -145,6 +154,12 @@ export interface CallOptions {
 }
 
 /**
+ * A call that is sent once, whatever comes of it, and with something done around it. It is called when the call has its
+ * turn: nothing is waited for between it and the sending. Not called when the turn never comes.
+ */
+export type OneAttempt = <T>(send: () => Promise<T>) => Promise<T>;
+
+/**
  * The EC2 calls the driver makes, paced to EC2's budgets and repeated while that may help. Reads page until done; those
  * of one kind share calls, but a read is only answered from a call sent after it was asked for. Every method throws
  * DriverError with an EC2_* code (or NODE_FULL, WRONG_ZONE); a failed or throttled read throws and never answers
@@ -179,10 +194,26 @@ export interface Ec2 {
     tags: Readonly<Record<string, string | undefined>>,
     options?: CallOptions,
   ): Promise<void>;
-  /** Starts a snapshot; it is complete later, but what it holds is fixed when this returns. */
-  createSnapshot(volumeId: string, description: string, tags: Tags, options?: CallOptions): Promise<string>;
+  /**
+   * Starts a snapshot; it is complete later, but what it holds is fixed when this returns. EC2 knows no token for it: one
+   * whose answer was lost is to be looked for by a tag before another is asked for.
+   */
+  createSnapshot(
+    volumeId: string,
+    description: string,
+    tags: Tags,
+    options?: CallOptions & { readonly once?: OneAttempt },
+  ): Promise<string>;
+  /** Succeeds also for one that is being deleted. EC2_NO_SUCH_SNAPSHOT when there is none. */
+  deleteSnapshot(snapshotId: string, options?: CallOptions): Promise<void>;
   /** All snapshots of this account that carry a tag with this key and value. A new one may be missing for some seconds. */
   findSnapshots(tagKey: string, value: string, options?: CallOptions): Promise<EbsSnapshot[]>;
+  /** All snapshots of this account that carry the tag of this cluster: ours, and others that somebody copied the tags to. */
+  listSnapshots(options?: CallOptions): Promise<EbsSnapshot[]>;
+  /** All snapshots of this account that EC2 knows to be of one of these EBS volumes, whoever took them. */
+  snapshotsOf(volumeIds: readonly string[], options?: CallOptions): Promise<EbsSnapshot[]>;
+  /** One snapshot of this account by id; undefined when EC2 lists none, which a new one is for some seconds. */
+  describeSnapshot(snapshotId: string, options?: CallOptions): Promise<EbsSnapshot | undefined>;
   /** One instance by id; undefined when EC2 lists none, which proves nothing about it. */
   describeInstance(instanceId: string, options?: CallOptions): Promise<Instance | undefined>;
   /** EC2's checks of one instance, in whatever state; undefined when EC2 lists none, which proves nothing. */

@@ -2,6 +2,7 @@ import type { EC2Client } from '@aws-sdk/client-ec2';
 import type { Caller } from './call.ts';
 import * as commands from './commands.ts';
 import { answerLacks, toAttachment, toVolume } from './mapping.ts';
+import { namesOf } from './names.ts';
 import type { Ec2 } from './types.ts';
 
 type Writes = Pick<
@@ -13,6 +14,7 @@ type Writes = Pick<
   | 'createTags'
   | 'deleteTags'
   | 'createSnapshot'
+  | 'deleteSnapshot'
   | 'stopInstance'
 >;
 
@@ -68,12 +70,18 @@ export function openWrites(client: EC2Client, call: Caller): Writes {
       );
     },
 
-    async createSnapshot(volumeId, description, tags, { signal, lane } = {}) {
-      const answer = await call('CreateSnapshot', { tried: `snapshot ${volumeId}`, signal, lane }, (options) =>
+    async createSnapshot(volumeId, description, tags, { signal, lane, once } = {}) {
+      const answer = await call('CreateSnapshot', { tried: `snapshot ${volumeId}`, signal, lane, once }, (options) =>
         client.send(commands.createSnapshot(volumeId, description, tags), options),
       );
       if (!answer.SnapshotId) throw answerLacks(`the snapshot of ${volumeId}`, 'its id');
       return answer.SnapshotId;
+    },
+
+    async deleteSnapshot(snapshotId, { signal, lane } = {}) {
+      await call('DeleteSnapshot', { tried: `delete ${snapshotId}`, signal, lane }, (options) =>
+        client.send(commands.deleteSnapshot(snapshotId), options),
+      );
     },
 
     async stopInstance(instanceId, { signal, lane, stillValid, force = false } = {}) {
@@ -84,7 +92,3 @@ export function openWrites(client: EC2Client, call: Caller): Writes {
     },
   };
 }
-
-/** As "vol-1" or "vol-1 and 3 more". */
-const namesOf = ([first = 'nothing', ...others]: readonly string[]): string =>
-  others.length === 0 ? first : `${first} and ${others.length} more`;

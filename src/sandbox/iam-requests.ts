@@ -27,7 +27,7 @@ export function requestsOf(name: string, query: Query, state: CloudState, region
   if (name === 'CreateVolume') return [...creating(name, 'volume', query, region), ...about(named('SnapshotId'))];
   if (name === 'CreateSnapshot') return [...creating(name, 'snapshot', query, region), ...about(named('VolumeId'))];
   if (name.startsWith('Describe')) return [{ action, resource: '*', keys: {} }];
-  return about(named('VolumeId', 'InstanceId', 'ResourceId'), tagging(groups(query, 'Tag')));
+  return about(named('VolumeId', 'SnapshotId', 'InstanceId', 'ResourceId'), tagging(groups(query, 'Tag')));
 }
 
 /** For something that has no id yet, and its tags. */

@@ -64,6 +64,8 @@ export interface SnapshotRecord {
   readonly encrypted: boolean;
   readonly kmsKeyId: string | undefined;
   state: 'pending' | 'completed' | 'error';
+  /** Its deletion was asked for while it was pending. */
+  deleting?: true;
   tags: TagSet;
 }
 

@@ -15,6 +15,7 @@ export function settle(state: CloudState): VolumeRecord[] {
   const gone = new Set(state.instances.filter(({ state: power }) => power === 'terminated').map(({ id }) => id));
   state.volumes = state.volumes.filter((volume) => volume.state !== 'deleting');
   for (const volume of state.volumes) settleVolume(volume, gone);
+  state.snapshots = state.snapshots.filter(({ deleting }) => !deleting);
   for (const snapshot of state.snapshots) if (snapshot.state === 'pending') snapshot.state = 'completed';
   return state.volumes.filter((volume) => {
     const unmade = volume.state === 'creating';

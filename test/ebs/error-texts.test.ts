@@ -20,7 +20,7 @@ const rows: readonly (readonly [string, string, ErrorCode] | readonly [string, s
     'EC2_NO_SUCH_INSTANCE',
     'DVE_INSTANCE_ID',
   ],
-  ['InvalidSnapshot.NotFound', "The snapshot 'snap-0f3b6d9e2a5c8b7d1' does not exist.", 'EC2_REJECTED'],
+  ['InvalidSnapshot.NotFound', "The snapshot 'snap-0f3b6d9e2a5c8b7d1' does not exist.", 'EC2_NO_SUCH_SNAPSHOT'],
   ['InvalidID', "The ID 'subnet-1' is not valid", 'EC2_REJECTED'],
   ['InvalidZone.NotFound', "The zone 'eu-west-1z' does not exist.", 'EC2_REJECTED', 'DVE_AVAILABILITY_ZONE'],
   ['InvalidParameterValue', 'Invalid availability zone: [eu-west-1z]', 'EC2_REJECTED', 'DVE_AVAILABILITY_ZONE'],
@@ -115,7 +115,8 @@ const rows: readonly (readonly [string, string, ErrorCode] | readonly [string, s
     'The maximum per volume CreateSnapshot request rate has been exceeded.',
     'EC2_THROTTLED',
   ],
-  ['ConcurrentSnapshotLimitExceeded', 'Maximum of 5 pending snapshots reached', 'EC2_LIMIT'],
+  ['ConcurrentSnapshotLimitExceeded', 'Maximum of 5 pending snapshots reached', 'EC2_LIMIT', 'once one'],
+  ['PendingSnapshotLimitExceeded', 'Maximum of 100 pending snapshots reached', 'EC2_LIMIT', 'once one'],
   ['IncorrectModificationState', "Volume vol-1 has a modification in state 'optimizing'", 'EC2_VOLUME_MODIFYING'],
   [
     'VolumeModificationRateExceeded',

@@ -47,6 +47,7 @@ describe('asking for a permission', () => {
       { action: 'CreateSnapshot', volumeId: 'vol-1', tags: { a: '1' } },
       { VolumeId: 'vol-1', 'TagSpecification.1.ResourceType': 'snapshot', 'TagSpecification.1.Tag.1.Key': 'a' },
     ],
+    [{ action: 'DeleteSnapshot', snapshotId: 'snap-1' }, { SnapshotId: 'snap-1' }],
     [{ action: 'DescribeVolumes' }, {}],
     [{ action: 'DescribeInstanceStatus' }, {}],
     [{ action: 'StopInstances', instanceId: 'i-1' }, { 'InstanceId.1': 'i-1' }],

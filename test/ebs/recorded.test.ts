@@ -203,6 +203,13 @@ describe('snapshots', () => {
       ['recoverable', undefined],
       ['recovering', undefined],
     ]);
+    expect(snapshots[0]).toMatchObject({
+      volumeId: 'vol-0c1f7d3a5e9b2c103',
+      sizeGib: 100,
+      startedAt: '2026-03-02T09:40:00.120Z',
+      description: '',
+      encrypted: false,
+    });
   });
 
   it('CreateSnapshot: its id, while it is pending', async () => {

@@ -3,6 +3,7 @@ import {
   CreateSnapshotCommand,
   CreateTagsCommand,
   CreateVolumeCommand,
+  DeleteSnapshotCommand,
   DeleteTagsCommand,
   DeleteVolumeCommand,
   DescribeInstancesCommand,
@@ -174,8 +175,8 @@ describe.skipIf(requires('root', 'loop').skip)('the EC2 API over a socket', () =
     await expect(grow(6)).rejects.toEqual(refusal('VolumeModificationRateExceeded'));
   });
 
-  test('snapshots complete, and become volumes', async () => {
-    const { ec2 } = await openCloud(0);
+  test('snapshots complete, become volumes, and are deleted once they are complete', async () => {
+    const { sandbox, ec2 } = await openCloud(0);
     const id = await newVolume(ec2);
     const { SnapshotId, State } = await ec2.send(new CreateSnapshotCommand({ VolumeId: id, Description: 'd' }));
     expect(State).toBe('pending');
@@ -193,6 +194,15 @@ describe.skipIf(requires('root', 'loop').skip)('the EC2 API over a socket', () =
     );
     expect(copy.Size).toBe(1);
     await becomes(ec2, copy.VolumeId!, 'available');
+    await fetch(sandbox.faults, { method: 'POST', body: JSON.stringify({ kind: 'stuck-snapshot' }) });
+    const { SnapshotId: pending } = await ec2.send(new CreateSnapshotCommand({ VolumeId: id }));
+    const snapshots = async () =>
+      (await ec2.send(new DescribeSnapshotsCommand({ OwnerIds: ['self'] }))).Snapshots!.map((each) => each.SnapshotId);
+    await ec2.send(new DeleteSnapshotCommand({ SnapshotId: pending }));
+    await ec2.send(new DeleteSnapshotCommand({ SnapshotId }));
+    expect(await snapshots()).toEqual([pending]);
+    await fetch(sandbox.faults, { method: 'DELETE' });
+    await vi.waitFor(async () => expect(await snapshots()).toEqual([]), { timeout: 60_000 });
   });
 
   test('power states, hibernation only where configured', async () => {

@@ -4,14 +4,14 @@ import type {
   AttachmentKey,
   CallOptions,
   CreateVolumeSpec,
-  EbsSnapshot,
   EbsVolume,
   Ec2,
   Instance,
   Tags,
 } from '../../src/ebs/types.ts';
 import type { DiskContent } from '../../src/host/types.ts';
-import { ec2Error, FakeInstances, later, type Mutable } from './fake-instances.ts';
+import { ec2Error, later, type Mutable } from './fake-instances.ts';
+import { FakeSnapshots } from './fake-snapshots.ts';
 
 export { ec2Error };
 
@@ -25,7 +25,7 @@ type FakeVolume = Mutable<Omit<EbsVolume, 'attachments' | 'tags'>> & {
  * The one model of EC2 in memory: volume states, client tokens, attach as compare-and-swap. Times are those of the
  * global timers. Faults are set one by one; `Cloud` in test/property/ puts a network with random faults before it.
  */
-export class FakeEc2 extends FakeInstances implements Ec2 {
+export class FakeEc2 extends FakeSnapshots implements Ec2 {
   readonly volumes = new Map<string, FakeVolume>();
   /** What is written on each volume; blank unless told. */
   readonly contents = new Map<string, DiskContent>();
@@ -39,9 +39,6 @@ export class FakeEc2 extends FakeInstances implements Ec2 {
   tokenScope: 'region' | 'zone' = 'region';
   /** The account encrypts what is made, whatever is asked. */
   encryptsByDefault = false;
-  readonly snapshots: Mutable<EbsSnapshot>[] = [];
-  /** What becomes of the next ones. */
-  snapshotState: EbsSnapshot['state'] = 'completed';
   createMs = 600;
   attachMs = 2000;
   detachMs = 2000;
@@ -49,14 +46,8 @@ export class FakeEc2 extends FakeInstances implements Ec2 {
   unplugMs = 2000;
   /** From CreateVolume on until reads list the volume. */
   listedAfterMs = 0;
-  readonly #cluster: string;
   readonly #tokens = new Map<string, { spec: string; volumeId: string }>();
   #count = 0;
-
-  constructor(cluster = 'default') {
-    super();
-    this.#cluster = cluster;
-  }
 
   /** A volume that is there already. */
   addVolume(change: Partial<Omit<FakeVolume, 'id'>> = {}): FakeVolume {
@@ -229,7 +220,7 @@ export class FakeEc2 extends FakeInstances implements Ec2 {
 
   createTags(resourceIds: string | readonly string[], tags: Tags): Promise<void> {
     return this.call('createTags', [resourceIds, tags], () => {
-      for (const volume of [resourceIds].flat().map((id) => this.#volume(id))) Object.assign(volume.tags, tags);
+      for (const resource of [resourceIds].flat().map((id) => this.#tagged(id))) Object.assign(resource.tags, tags);
     });
   }
 
@@ -238,26 +229,12 @@ export class FakeEc2 extends FakeInstances implements Ec2 {
     tags: Readonly<Record<string, string | undefined>>,
   ): Promise<void> {
     return this.call('deleteTags', [resourceIds, tags], () => {
-      for (const volume of [resourceIds].flat().map((id) => this.#volume(id))) {
+      for (const resource of [resourceIds].flat().map((id) => this.#tagged(id))) {
         for (const [key, value] of Object.entries(tags)) {
-          if (value === undefined || volume.tags[key] === value) delete volume.tags[key];
+          if (value === undefined || resource.tags[key] === value) delete resource.tags[key];
         }
       }
     });
-  }
-
-  createSnapshot(volumeId: string, description: string, tags: Tags): Promise<string> {
-    return this.call('createSnapshot', [volumeId, description, tags], () => {
-      const id = `snap-${this.snapshots.length + 1}-of-${this.#volume(volumeId).id}`;
-      this.snapshots.push({ id, state: this.snapshotState, message: undefined, tags });
-      return id;
-    });
-  }
-
-  findSnapshots(tagKey: string, value: string): Promise<EbsSnapshot[]> {
-    return this.call('findSnapshots', [tagKey, value], () =>
-      this.snapshots.filter(({ tags }) => tags[tagKey] === value).map((each) => ({ ...each })),
-    );
   }
 
   describeInstance(instanceId: string): Promise<Instance | undefined> {
@@ -277,8 +254,12 @@ export class FakeEc2 extends FakeInstances implements Ec2 {
 
   #listed(): EbsVolume[] {
     return [...this.volumes.values()]
-      .filter(({ tags, listedFrom }) => tags[tagKeys.cluster] === this.#cluster && listedFrom <= Date.now())
+      .filter(({ tags, listedFrom }) => tags[tagKeys.cluster] === this.cluster && listedFrom <= Date.now())
       .map(sight);
+  }
+
+  #tagged(id: string): { readonly tags: Record<string, string> } {
+    return this.snapshots.find((each) => each.id === id) ?? this.#volume(id);
   }
 
   #volume(id: string): FakeVolume {

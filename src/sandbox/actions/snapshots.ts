@@ -7,9 +7,11 @@ import type { Action, World } from '../world.ts';
 import { one, snapshotKind, some, tagsForNew, volumeKind } from './lookup.ts';
 import { snapshotShape } from './shapes.ts';
 
-/** EBS: 15 s between two snapshots of a volume, and five at a time. */
+/** EBS: 15 s between two snapshots of a volume; pending at a time five of one, one of a hard disk's, 100 in all. */
 const intervalMs = 15_000;
 const maxPending = 5;
+const hardDisks = ['st1', 'sc1'];
+const maxPendingInAll = 100;
 /** How often one that stays pending is asked whether its fault is cleared. */
 const stuckLookMs = 200;
 
@@ -18,7 +20,7 @@ export const createSnapshot: Action = async ({ query, fault }, world) => {
   if (volume.state !== 'available' && volume.state !== 'in-use') {
     throw new Ec2Error('IncorrectState', `Volume '${volume.id}' is in the '${volume.state}' state.`);
   }
-  if (world.timing.throttled) checkRate(world, volume.id);
+  if (world.timing.throttled) checkRate(world, volume);
   const snapshot: SnapshotRecord = {
     id: newId('snap'),
     volumeId: volume.id,
@@ -40,21 +42,30 @@ export const createSnapshot: Action = async ({ query, fault }, world) => {
     await world.tasks.sleep(total);
     while (stuck !== undefined && world.faults.isListed(stuck)) await world.tasks.sleep(stuckLookMs);
     snapshot.state = fails ? 'error' : 'completed';
-    world.store.save();
+    if (snapshot.deleting) await forget(world, snapshot);
+    else world.store.save();
   });
   return snapshotShape(snapshot);
 };
 
-function checkRate(world: World, volumeId: string): void {
-  const ofVolume = world.store.state.snapshots.filter((snapshot) => snapshot.volumeId === volumeId);
+function checkRate(world: World, { id, type }: VolumeRecord): void {
+  const { snapshots } = world.store.state;
+  const ofVolume = snapshots.filter((snapshot) => snapshot.volumeId === id);
   if (ofVolume.some(({ startTime }) => Date.now() - Date.parse(startTime) < intervalMs)) {
-    const message = 'The maximum per volume CreateSnapshot request rate has been exceeded. Use an increasing delay.';
-    throw new Ec2Error('SnapshotCreationPerVolumeRateExceeded', message);
+    const message = 'The maximum per volume CreateSnapshot request rate has been exceeded.';
+    const advice = 'Use an increasing or variable sleep interval between requests.';
+    throw new Ec2Error('SnapshotCreationPerVolumeRateExceeded', `${message} ${advice}`);
   }
-  if (ofVolume.filter(({ state }) => state === 'pending').length >= maxPending) {
-    throw new Ec2Error('ConcurrentSnapshotLimitExceeded', `Maximum of ${maxPending} pending snapshots reached`);
+  const most = hardDisks.includes(type) ? 1 : maxPending;
+  if (ofVolume.filter(isPending).length >= most) {
+    throw new Ec2Error('ConcurrentSnapshotLimitExceeded', `Maximum of ${most} pending snapshots reached`);
+  }
+  if (snapshots.filter(isPending).length >= maxPendingInAll) {
+    throw new Ec2Error('PendingSnapshotLimitExceeded', `Maximum of ${maxPendingInAll} pending snapshots reached`);
   }
 }
+
+const isPending = ({ state }: SnapshotRecord): boolean => state === 'pending';
 
 /** Copies what the volume holds at this moment, even while it is being written to. */
 async function copyContent(world: World, volume: VolumeRecord, snapshotId: string): Promise<void> {
@@ -88,11 +99,19 @@ export const describeSnapshots: Action = ({ query, view }) => {
   return { snapshotSet: items.map(snapshotShape), nextToken };
 };
 
+/** One that is pending goes once it is complete, and counts until then. */
 export const deleteSnapshot: Action = async ({ query }, world) => {
+  const snapshot = one(snapshotKind, world.store.state, requiredText(query, 'SnapshotId'));
+  if (isPending(snapshot)) {
+    snapshot.deleting = true;
+    world.store.save();
+  } else await forget(world, snapshot);
+  return { return: true };
+};
+
+async function forget(world: World, snapshot: SnapshotRecord): Promise<void> {
   const { state } = world.store;
-  const snapshot = one(snapshotKind, state, requiredText(query, 'SnapshotId'));
   state.snapshots = state.snapshots.filter((each) => each !== snapshot);
   world.store.save();
   await world.files.removeSnapshot(snapshot.id);
-  return { return: true };
-};
+}
