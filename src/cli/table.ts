@@ -104,8 +104,8 @@ export function widthOf(text: string): number {
 }
 
 /** How long ago that was, in its two largest units: "3d 4h", "12s"; "-" for no time. */
-export function ageOf(since: string, now: number): string {
-  const seconds = Math.max(0, Math.floor((now - Date.parse(since)) / 1000));
+export function ageOf(since: string | undefined, now: number): string {
+  const seconds = Math.max(0, Math.floor((now - Date.parse(since ?? '')) / 1000));
   if (Number.isNaN(seconds)) return '-';
   const units = [
     ['d', 86_400],

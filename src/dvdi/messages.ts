@@ -29,34 +29,6 @@ export const Creating = Type.Object({
   ),
 });
 
-/** What the operator's commands send. */
-const Reason = Type.String({ minLength: 1, maxLength: 1000 });
-
-export const Reasoned = Type.Object({ Reason });
-export const Limited = Type.Object({ Limit: Type.Integer({ minimum: 1, maximum: 10_000 }) });
-export const Rescuing = Type.Object({ Name, Snapshot: Type.Optional(Type.Boolean()) });
-export const Confirming = Type.Object({
-  Name,
-  Victim: Type.String({ minLength: 1 }),
-  Reason,
-  EvenIfRunning: Type.Optional(Type.Boolean()),
-});
-
-export const HolderEnding = Type.Object({
-  Name: Type.String({ minLength: 1 }),
-  Holder: Type.String({ minLength: 1 }),
-});
-
-export const Setting = Type.Object({
-  Name,
-  Options: Type.Unsafe<Record<string, string>>({
-    type: 'object',
-    additionalProperties: Type.String(),
-    minProperties: 1,
-  }),
-  DryRun: Type.Optional(Type.Boolean()),
-});
-
 /** Options as text: a number or a truth as it is written, null as not given. */
 export const textsOf = (options: Readonly<Record<string, OptionText>> | null | undefined): Record<string, string> =>
   Object.fromEntries(

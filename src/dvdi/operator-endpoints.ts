@@ -1,63 +1,59 @@
-import type { DrainReport, Explanation } from '../volumes/types.ts';
 import { type Endpoint, endpoint } from './endpoint.ts';
-import { Anything, Confirming, HolderEnding, Limited, Named, Reasoned, Rescuing, Setting } from './messages.ts';
-import { clusterAnswer, countersAnswer, rescueAnswer, statusAnswer } from './seen.ts';
+import { Anything } from './messages.ts';
+import { Confirming, HolderEnding, Limited, OfVolume, Reasoned, Rescuing, Setting } from './operator-messages.ts';
 
-/** What an operator's commands call, beside the protocol on the same socket and in the same envelope. */
+/**
+ * What an operator's commands call, beside the protocol on the same socket and in the same envelope. Answers are what the
+ * driver gives, in its own case; what is not known is left out.
+ */
 export const operatorEndpoints: readonly Endpoint[] = [
-  endpoint(
-    '/Ebs.Status',
-    "tell this node's status",
-    Anything,
-    async (driver) => statusAnswer(await (await driver()).operator.status()),
-    { mayBeEmpty: true },
-  ),
+  endpoint('/Ebs.Status', "tell this node's status", Anything, async (driver) => (await driver()).operator.status(), {
+    mayBeEmpty: true,
+  }),
   endpoint(
     '/Ebs.Volumes',
     "list the cluster's volumes",
     Anything,
-    async (driver) => clusterAnswer(await (await driver()).operator.volumes()),
+    async (driver) => (await driver()).operator.volumes(),
     { mayBeEmpty: true },
   ),
-  endpoint('/Ebs.Drain', 'drain this node', Reasoned, async (driver, { Reason }) =>
-    reported(await (await driver()).operator.drain(Reason)),
+  endpoint('/Ebs.Drain', 'drain this node', Reasoned, async (driver, { reason }) =>
+    (await driver()).operator.drain(reason),
   ),
   endpoint(
     '/Ebs.DrainStatus',
     'tell how far the drain is',
     Anything,
-    async (driver) => reported(await (await driver()).operator.drainStatus()),
+    async (driver) => (await driver()).operator.drainStatus(),
     { mayBeEmpty: true },
   ),
-  endpoint('/Ebs.DrainCancel', 'end the drain', Anything, async (driver) => {
-    const ended = await (await driver()).operator.cancelDrain();
-    return ended === undefined ? {} : { Reason: ended.reason, Since: ended.since };
-  }),
+  endpoint(
+    '/Ebs.DrainCancel',
+    'end the drain',
+    Anything,
+    async (driver) => (await (await driver()).operator.cancelDrain()) ?? {},
+  ),
   endpoint(
     '/Ebs.Set',
     'set its options',
     Setting,
-    async (driver, { Name, Options, DryRun: dryRun = false }) => {
-      const { volumeId, changes, effective } = await (await driver()).operator.setOptions(Name, Options, { dryRun });
-      const told = changes.map(({ option, was = '', is = '' }) => ({ Option: option, Was: was, Is: is }));
-      return { VolumeId: volumeId, Changes: told, Effective: effective };
-    },
+    async (driver, { name, options, dryRun = false }) =>
+      (await driver()).operator.setOptions(name, options, { dryRun }),
     { long: true },
   ),
   endpoint(
     '/Ebs.Rescue',
     'rescue it',
     Rescuing,
-    async (driver, { Name, Snapshot: snapshot = true }) =>
-      rescueAnswer(await (await driver()).operator.rescue(Name, { snapshot })),
+    async (driver, { name, snapshot = true }) => (await driver()).operator.rescue(name, { snapshot }),
     { long: true },
   ),
   endpoint(
     '/Ebs.RescueEnd',
     'end its rescue',
-    Named,
-    async (driver, { Name }) => {
-      await (await driver()).operator.endRescue(Name);
+    OfVolume,
+    async (driver, { name }) => {
+      await (await driver()).operator.endRescue(name);
       return {};
     },
     { long: true },
@@ -66,8 +62,8 @@ export const operatorEndpoints: readonly Endpoint[] = [
     '/Ebs.EndHolder',
     'end a holder of it',
     HolderEnding,
-    async (driver, { Name, Holder }) => {
-      await (await driver()).operator.endHolder(Name, Holder);
+    async (driver, { name, holder }) => {
+      await (await driver()).operator.endHolder(name, holder);
       return {};
     },
     { long: true },
@@ -75,23 +71,19 @@ export const operatorEndpoints: readonly Endpoint[] = [
   endpoint(
     '/Ebs.FenceExplain',
     'explain what would happen to it',
-    Named,
-    async (driver, { Name }) => explained(await (await driver()).operator.fence.explain(Name)),
+    OfVolume,
+    async (driver, { name }) => (await driver()).operator.fence.explain(name),
     { long: true },
   ),
-  endpoint('/Ebs.FenceHistory', 'read the history of fencing', Limited, async (driver, { Limit }) => {
-    const { entries, counters } = await (await driver()).operator.fence.history(Limit);
-    return {
-      Entries: entries.map(({ at, text, entry }) => ({ At: at, Text: text, Entry: entry })),
-      Counters: countersAnswer(counters),
-    };
-  }),
+  endpoint('/Ebs.FenceHistory', 'read the history of fencing', Limited, async (driver, { limit }) =>
+    (await driver()).operator.fence.history(limit),
+  ),
   endpoint(
     '/Ebs.FenceConfirm',
     'confirm that its owner is finished with it',
     Confirming,
-    async (driver, { Name, Victim, Reason, EvenIfRunning: evenIfRunning = false }) => ({
-      Next: await (await driver()).operator.fence.confirm(Name, Victim, Reason, { evenIfRunning }),
+    async (driver, { name, victim, reason, evenIfRunning = false }) => ({
+      next: await (await driver()).operator.fence.confirm(name, victim, reason, { evenIfRunning }),
     }),
     { long: true },
   ),
@@ -99,48 +91,14 @@ export const operatorEndpoints: readonly Endpoint[] = [
     '/Ebs.FencePause',
     'pause fencing',
     Reasoned,
-    async (driver, { Reason }) => ({ Volumes: await (await driver()).operator.fence.pause(Reason) }),
+    async (driver, { reason }) => ({ volumes: await (await driver()).operator.fence.pause(reason) }),
     { long: true },
   ),
   endpoint(
     '/Ebs.FenceResume',
     'resume fencing',
     Anything,
-    async (driver) => ({ Volumes: await (await driver()).operator.fence.resume() }),
+    async (driver) => ({ volumes: await (await driver()).operator.fence.resume() }),
     { long: true },
   ),
 ];
-
-function reported({ draining, volumes }: DrainReport): object {
-  return {
-    ...(draining === undefined
-      ? {}
-      : { Draining: { Reason: draining.reason, By: draining.by, Since: draining.since } }),
-    Volumes: volumes.map(({ name, volumeId, state, holders, why }) => ({
-      Name: name,
-      VolumeId: volumeId,
-      State: state,
-      Holders: holders,
-      Why: why ?? '',
-    })),
-  };
-}
-
-function explained({ owner, ...explanation }: Explanation): object {
-  return {
-    Name: explanation.name,
-    VolumeId: explanation.volumeId,
-    Policy: explanation.policy,
-    Outcome: explanation.outcome,
-    Reason: explanation.reason,
-    Todo: explanation.todo ?? '',
-    ...(owner === undefined
-      ? {}
-      : { Owner: { InstanceId: owner.instanceId, Device: owner.device, AttachTime: owner.attachTime } }),
-    For: explanation.evidenceFor,
-    Against: explanation.evidenceAgainst,
-    Steps: explanation.steps,
-    Paused: explanation.paused ?? '',
-    Denied: explanation.denied,
-  };
-}

@@ -137,9 +137,10 @@ function fail(log: Logger, error: unknown, request: FastifyRequest, reply: Fasti
 
 const causeText = ({ cause }: Error) => (cause instanceof Error ? cause.message : undefined);
 
+/** The protocol says Name, our own endpoints name. */
 function volumeOf({ body }: FastifyRequest): string | undefined {
-  if (typeof body !== 'object' || body === null || !('Name' in body)) return undefined;
-  return typeof body.Name === 'string' && body.Name !== '' ? body.Name : undefined;
+  const { Name, name = Name } = Object(body) as { Name?: unknown; name?: unknown };
+  return typeof name === 'string' && name !== '' ? name : undefined;
 }
 
 /** "/VolumeDriver.Mount" is "mount"; undefined where there is no such endpoint. */

@@ -1,30 +1,36 @@
 import { execFile } from 'node:child_process';
 import { join } from 'node:path';
 import { describe, expect, it, test } from 'vitest';
-import { type Cluster, type ClusterRow, clusterLines, duplicateTexts } from '../../src/cli/ls/view.ts';
+import { clusterLines, duplicateTexts } from '../../src/cli/ls/view.ts';
 import { DriverError } from '../../src/errors.ts';
-import type { ClusterVolume, Operator } from '../../src/volumes/types.ts';
+import type { ClusterVolume, ClusterVolumes, Operator } from '../../src/volumes/types.ts';
 import { fakeDriver } from '../dvdi/fake-driver.ts';
 import { serving } from '../dvdi/serving.ts';
 
-const row = (Name: string, change: Partial<ClusterRow> = {}): ClusterRow => ({
-  Name,
-  Retained: false,
-  Duplicate: false,
-  VolumeId: `vol-${Name}`,
-  Zone: 'eu-west-1a',
-  Type: 'gp3',
-  SizeGiB: 16,
-  State: 'available',
-  Notes: [],
+const row = (name: string, change: Partial<ClusterVolume> = {}): ClusterVolume => ({
+  name,
+  retained: false,
+  duplicate: false,
+  volumeId: `vol-${name}`,
+  zone: 'eu-west-1a',
+  type: 'gp3',
+  sizeGiB: 16,
+  state: 'available',
+  owner: undefined,
+  notes: [],
   ...change,
 });
-const cluster = (...Volumes: ClusterRow[]): Cluster => ({ Cluster: 'shop', Volumes, Paused: '', Stale: '' });
-const owner = { InstanceId: 'i-2', InstanceState: 'stopped', Device: '/dev/xvdba', Since: '2026-01-21T09:00:43.000Z' };
+const cluster = (...volumes: ClusterVolume[]): ClusterVolumes => ({
+  cluster: 'shop',
+  volumes,
+  paused: undefined,
+  stale: undefined,
+});
+const owner = { instanceId: 'i-2', instanceState: 'stopped', device: '/dev/xvdba', since: '2026-01-21T09:00:43.000Z' };
 
 describe("the cluster's volumes for people", () => {
   it('are a line each, with who has them', () => {
-    const stuck = row('pgdata', { State: 'attached', Owner: owner, Notes: ['i-3 is taking it over (f-1)'] });
+    const stuck = row('pgdata', { state: 'attached', owner, notes: ['i-3 is taking it over (f-1)'] });
     expect(clusterLines(cluster(row('logs'), stuck), undefined)).toEqual([
       'NAME    VOLUME      ZONE        TYPE  SIZE    STATE      OWNER          SINCE',
       'logs    vol-logs    eu-west-1a  gp3   16 GiB  available  -              -',
@@ -37,12 +43,12 @@ describe("the cluster's volumes for people", () => {
     const text = clusterLines(
       {
         ...cluster(
-          row('old', { Retained: true }),
-          row('', { VolumeId: 'vol-9' }),
-          row('task', { State: 'attached', Owner: { ...owner, InstanceId: '' } }),
-          row('web', { State: 'attached', Owner: { ...owner, InstanceState: '' } }),
+          row('old', { retained: true }),
+          row('', { name: undefined, volumeId: 'vol-9' }),
+          row('task', { state: 'attached', owner: { ...owner, instanceId: undefined } }),
+          row('web', { state: 'attached', owner: { ...owner, instanceState: undefined } }),
         ),
-        Paused: 'network',
+        paused: 'network',
       },
       undefined,
     ).join('\n');
@@ -54,13 +60,13 @@ describe("the cluster's volumes for people", () => {
   });
 
   it('keep who has them on a narrow terminal', () => {
-    const text = clusterLines(cluster(row('pgdata', { State: 'attached', Owner: owner })), 50);
+    const text = clusterLines(cluster(row('pgdata', { state: 'attached', owner })), 50);
     for (const line of text) expect(line.length).toBeLessThanOrEqual(50);
     expect(text[1]).toMatch(/^pgdata +vol-pgdata .*attached +i-2 \(stopped\)$/);
   });
 
   it('that share a name are shouted about', () => {
-    const twice = [row('a', { Duplicate: true }), row('a', { Duplicate: true, VolumeId: 'vol-2', Zone: 'eu-west-1b' })];
+    const twice = [row('a', { duplicate: true }), row('a', { duplicate: true, volumeId: 'vol-2', zone: 'eu-west-1b' })];
     expect(duplicateTexts(cluster(row('b'), ...twice))).toEqual([
       expect.stringMatching(
         /^DUPLICATE NAME: 2 EBS volumes are called a: vol-a \(eu-west-1a, available\), vol-2 \(eu-west-1b, available\)\. /,
@@ -82,27 +88,14 @@ async function ls(volumes: Operator['volumes'], ...argv: string[]) {
   });
 }
 
-const volume = (name: string, change: Partial<ClusterVolume> = {}): ClusterVolume => ({
-  name,
-  retained: false,
-  duplicate: false,
-  volumeId: `vol-${name}`,
-  zone: 'eu-west-1a',
-  type: 'gp3',
-  sizeGib: 16,
-  state: 'available',
-  owner: undefined,
-  notes: [],
-  ...change,
-});
-const has = { instanceId: 'i-2', instanceState: 'running', device: '/dev/xvdba', since: owner.Since };
+const has = { instanceId: 'i-2', instanceState: 'running', device: '/dev/xvdba', since: owner.since };
 const answer = {
   cluster: 'shop',
   volumes: [
-    volume('a'),
-    volume('b', { owner: has, state: 'attached' }),
-    volume('c', { zone: 'eu-west-1b', duplicate: true }),
-    volume('c', { zone: 'eu-west-1a', duplicate: true, volumeId: 'vol-c2', owner: has }),
+    row('a'),
+    row('b', { owner: has, state: 'attached' }),
+    row('c', { zone: 'eu-west-1b', duplicate: true }),
+    row('c', { zone: 'eu-west-1a', duplicate: true, volumeId: 'vol-c2', owner: has }),
   ],
   paused: undefined,
   stale: undefined,
@@ -114,7 +107,7 @@ test('ls shows what is asked for, and duplicates whatever is asked for', async (
   expect(stdout).toMatch(/^NAME .*\na +vol-a .*\nDUPLICATE NAME: 2 EBS volumes are called c: .*\n$/);
   const { stdout: json } = await ls(async () => answer, 'b', '--json');
   expect(JSON.parse(json)).toMatchObject({
-    Volumes: [{ Name: 'b', Owner: { InstanceId: 'i-2', InstanceState: 'running' } }],
+    volumes: [{ name: 'b', owner: { instanceId: 'i-2', instanceState: 'running' } }],
   });
 });
 

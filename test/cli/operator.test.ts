@@ -108,7 +108,7 @@ test('drain ends with status 1 when something is left after its time, naming wha
   );
   expect(stdout).toContain('1 of 2 not released yet');
   const { stdout: json } = await command('drain', '--status', '--json');
-  expect(JSON.parse(json)).toMatchObject({ Draining: { Reason: 'kernel update' }, Volumes: [{}, { State: 'in-use' }] });
+  expect(JSON.parse(json)).toMatchObject({ draining: { reason: 'kernel update' }, volumes: [{}, { state: 'in-use' }] });
 });
 
 test('drain --cancel says what it ended', async () => {
@@ -130,7 +130,7 @@ against        the policy
 a mount would  1. refuse
 to do          Detach it
 `);
-  expect(JSON.parse((await command('fence', 'explain', 'a', '--json')).stdout)).toMatchObject({ Outcome: 'refuse' });
+  expect(JSON.parse((await command('fence', 'explain', 'a', '--json')).stdout)).toMatchObject({ outcome: 'refuse' });
 });
 
 test('fence history, confirm, pause and resume tell what the daemon did', async () => {
@@ -142,8 +142,8 @@ test('fence history, confirm, pause and resume tell what the daemon did', async 
       '2 graceful and 0 forced stops, 0 forced detaches, 1 lost to another node, 0 aborted\n',
   );
   expect(JSON.parse((await command('fence', 'history', '--json')).stdout)).toEqual({
-    Counters: expect.objectContaining({ Refusals: { 'veto mesos': 1 }, LostRaces: 1 }),
-    Entries: [{ event: 'call' }],
+    counters: expect.objectContaining({ refusals: { 'veto mesos': 1 }, lostRaces: 1 }),
+    entries: [{ event: 'call' }],
   });
   const confirmed = await command('fence', 'confirm', 'a', '--victim', 'i-2', '--reason', 'it burnt');
   expect(confirmed).toEqual({ status: 0, stdout: 'i-2 is finished.\n', stderr: '' });
@@ -172,7 +172,7 @@ test('set sends what is asked in the words of create, and tells what changed', a
     /^a \(vol-1\), were it not a dry run:/,
   );
   expect(JSON.parse((await command('set', 'a', '--mkfs-options=-b 1024', '--json')).stdout)).toMatchObject({
-    Changes: [{ Option: 'mkfsOptions', Is: '-b 1024' }],
+    changes: [{ option: 'mkfsOptions', is: '-b 1024' }],
   });
   expect(calls).toEqual([
     ['setOptions', 'a', { mountOptions: 'noatime', subdirectory: '/', uid: '' }, { dryRun: false }],

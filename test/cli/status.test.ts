@@ -2,7 +2,8 @@ import { execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { join } from 'node:path';
 import { describe, expect, it, onTestFinished, test } from 'vitest';
-import { type Status, type StatusVolume, statusLines } from '../../src/cli/status/view.ts';
+import { statusLines } from '../../src/cli/status/view.ts';
+import { nothingCounted } from '../../src/fencing/audit.ts';
 import type { NodeStatus, NodeVolume } from '../../src/volumes/types.ts';
 import { fakeDriver } from '../dvdi/fake-driver.ts';
 import { serving } from '../dvdi/serving.ts';
@@ -13,57 +14,58 @@ const ago = (seconds: number) => new Date(now - seconds * 1000).toISOString();
 const gib = 2 ** 30;
 const esc = '\x1b';
 
-const node: Status = {
-  InstanceId: 'i-1',
-  Zone: 'eu-west-1a',
-  Cluster: 'shop',
-  FencePolicy: 'never',
-  Version: '1.2.3',
-  Since: ago(3 * 86_400),
-  Unready: '',
-  Slots: { Used: 3, Limit: 27 },
-  Foreign: [],
-  Volumes: [],
-  Takeovers: [],
-  Fences: {
-    Decisions: {},
-    Refusals: {},
-    Stops: { Graceful: 0, Forced: 0 },
-    ForcedDetaches: 0,
-    LostRaces: 0,
-    Aborted: 0,
-  },
-  Notices: [],
+const identity = { instanceId: 'i-1', zone: 'eu-west-1a', cluster: 'shop', fencePolicy: 'never', version: '1.2.3' };
+const node: NodeStatus = {
+  node: identity,
+  since: ago(3 * 86_400),
+  unready: undefined,
+  reserveUsedSince: undefined,
+  draining: undefined,
+  paused: undefined,
+  slots: { used: 3, limit: 27 },
+  foreign: [],
+  volumes: [],
+  takeovers: [],
+  fencesDone: nothingCounted(),
+  notices: [],
 };
 
-const pgdata: StatusVolume = {
-  Name: 'pgdata',
-  VolumeId: 'vol-1',
-  Phase: 'mounted',
-  Device: '/dev/xvdba',
-  Mountpoint: '/ebs/volumes/pgdata/data',
-  Holders: [{ Id: '3f2a9c0b1d4e5f60718293a4b5c6d7e8', Since: ago(60) }],
-  Since: ago(90_061),
-  WaitingFor: '',
-  Ghost: false,
-  Fault: '',
-  Usage: { Bytes: { Total: 16 * gib, Used: 4 * gib, Available: 11 * gib }, Inodes: { Total: 1000, Used: 10 } },
+const pgdata: NodeVolume = {
+  name: 'pgdata',
+  volumeId: 'vol-1',
+  phase: 'mounted',
+  device: '/dev/xvdba',
+  mountpoint: '/ebs/volumes/pgdata/data',
+  holders: [{ id: '3f2a9c0b1d4e5f60718293a4b5c6d7e8', since: ago(60) }],
+  since: ago(90_061),
+  waitingFor: undefined,
+  rescue: undefined,
+  ghost: false,
+  fault: undefined,
+  usage: { bytes: { total: 16 * gib, used: 4 * gib, available: 11 * gib }, inodes: { total: 1000, used: 10 } },
 };
-const { Usage: _, ...unmounted } = { ...pgdata, Device: '/dev/xvdbb', Mountpoint: '', Holders: [] };
+const unmounted: NodeVolume = { ...pgdata, device: '/dev/xvdbb', mountpoint: undefined, holders: [], usage: undefined };
 
-const lines = (change: Partial<Status>, names: readonly string[] = [], width?: number) =>
+const lines = (change: Partial<NodeStatus>, names: readonly string[] = [], width?: number) =>
   statusLines({ ...node, ...change }, { names, width, now });
 
 describe('the status for people', () => {
   it('is a line for the node, and one for each volume', () => {
-    const waiting = { ...unmounted, Name: 'logs', VolumeId: '', Phase: 'waiting', Device: '', Since: ago(12) } as const;
+    const waiting = {
+      ...unmounted,
+      name: 'logs',
+      volumeId: undefined,
+      phase: 'waiting',
+      device: undefined,
+      since: ago(12),
+    } as const;
     const wait = 'step 1 of 3 of takeover f-1: a second look (within 5 s)';
-    const Volumes = [
-      { ...waiting, WaitingFor: wait },
+    const volumes = [
+      { ...waiting, waitingFor: wait },
       pgdata,
-      { ...unmounted, Name: 'web', VolumeId: 'vol-3', Phase: 'attached', Since: ago(1) } as const,
+      { ...unmounted, name: 'web', volumeId: 'vol-3', phase: 'attached', since: ago(1) } as const,
     ];
-    expect(lines({ Volumes })).toEqual([
+    expect(lines({ volumes })).toEqual([
       'node i-1 in eu-west-1a, cluster shop, fence policy never, disk slots 3 of 27, daemon 1.2.3 up 3d',
       '',
       'NAME    VOLUME  STATE      DEVICE      USED              HOLDERS           FOR',
@@ -76,16 +78,16 @@ describe('the status for people', () => {
 
   it('says what is wrong in capitals', () => {
     const text = lines({
-      InstanceId: '',
-      Slots: { Used: 1 },
-      Unready: 'IMDS is silent',
-      ReserveUsedSince: '2026-01-02T03:04:05Z',
-      Draining: { Reason: 'kernel update', By: 'operator', Since: ago(60) },
-      Paused: { Reason: 'network', SeenAt: ago(240) },
-      Notices: ['EC2 will stop this instance'],
-      Volumes: [
-        { ...pgdata, Ghost: true },
-        { ...pgdata, Name: 'web', Fault: 'the kernel has shut its filesystem down' },
+      node: { ...identity, instanceId: undefined },
+      slots: { used: 1, limit: undefined },
+      unready: 'IMDS is silent',
+      reserveUsedSince: '2026-01-02T03:04:05Z',
+      draining: { reason: 'kernel update', by: 'operator', since: ago(60) },
+      paused: { reason: 'network', seenAt: ago(240) },
+      notices: ['EC2 will stop this instance'],
+      volumes: [
+        { ...pgdata, ghost: true },
+        { ...pgdata, name: 'web', fault: 'the kernel has shut its filesystem down' },
       ],
     });
     expect(text).toEqual(
@@ -105,33 +107,33 @@ describe('the status for people', () => {
   });
 
   it('does not take for lingering what is held, or cannot be released', () => {
-    const attached = { ...unmounted, Phase: 'attached' } as const;
-    const held = { ...attached, Holders: pgdata.Holders };
-    const stuck = { ...attached, WaitingFor: 'process 42 (postgres) still has it mounted' };
-    for (const volume of [held, stuck]) expect(lines({ Volumes: [volume] })[3]).toMatch(/ attached /);
+    const attached = { ...unmounted, phase: 'attached' } as const;
+    const held = { ...attached, holders: pgdata.holders };
+    const stuck = { ...attached, waitingFor: 'process 42 (postgres) still has it mounted' };
+    for (const volume of [held, stuck]) expect(lines({ volumes: [volume] })[3]).toMatch(/ attached /);
   });
 
   it('tells of full and of silent filesystems', () => {
-    const full = { Bytes: { Total: 100, Used: 95, Available: 0 }, Inodes: { Total: 100, Used: 95 } };
-    const [, , , first, second] = lines({ Volumes: [{ ...pgdata, Usage: full }] });
+    const full = { bytes: { total: 100, used: 95, available: 0 }, inodes: { total: 100, used: 95 } };
+    const [, , , first, second] = lines({ volumes: [{ ...pgdata, usage: full }] });
     expect(first).toContain('95 / 100 B (100%)');
     expect(second).toBe('    95% of its inodes are used');
-    const btrfs = { ...full, Inodes: { Total: 0, Used: 0 } };
-    expect(lines({ Volumes: [{ ...pgdata, Usage: btrfs }] })).toHaveLength(4);
-    expect(lines({ Volumes: [{ ...unmounted, Phase: 'mounted' }] })[3]).toContain('not known');
+    const btrfs = { ...full, inodes: { total: 0, used: 0 } };
+    expect(lines({ volumes: [{ ...pgdata, usage: btrfs }] })).toHaveLength(4);
+    expect(lines({ volumes: [{ ...unmounted, phase: 'mounted' }] })[3]).toContain('not known');
   });
 
   it('names two holders, and says how many there are', () => {
-    const Holders = ['a', 'anonymous', 'c'].map((Id) => ({ Id, Since: ago(1) }));
-    expect(lines({ Volumes: [{ ...pgdata, Holders }] })[3]).toContain('3 (a, anonymous, …)');
+    const holders = ['a', 'anonymous', 'c'].map((id) => ({ id, since: ago(1) }));
+    expect(lines({ volumes: [{ ...pgdata, holders }] })[3]).toContain('3 (a, anonymous, …)');
   });
 
   it('ends with takeovers under way and what fencing has done', () => {
-    const Takeovers = [
-      { FenceId: 'f-1', Volume: 'logs', VolumeId: 'vol-2', Owner: 'i-2', Device: '/dev/xvdbq', Since: ago(12) },
+    const takeovers = [
+      { fenceId: 'f-1', volume: 'logs', volumeId: 'vol-2', instanceId: 'i-2', device: '/dev/xvdbq', since: ago(12) },
     ];
-    const Fences = { ...node.Fences, Decisions: { 'never - refuse': 2 } };
-    expect(lines({ Takeovers, Fences }).slice(-4)).toEqual([
+    const fencesDone = { ...node.fencesDone, decisions: { 'never - refuse': 2 } };
+    expect(lines({ takeovers, fencesDone }).slice(-4)).toEqual([
       'No volume is held on this node.',
       '',
       'takeover f-1 of logs (vol-2 on i-2, /dev/xvdbq), for 12s',
@@ -140,16 +142,16 @@ describe('the status for people', () => {
   });
 
   it('shows only the names that are asked for, and says which are not here', () => {
-    const Volumes = [pgdata, { ...pgdata, Name: 'web' }];
-    const text = lines({ Volumes }, ['web', 'other']).join('\n');
+    const volumes = [pgdata, { ...pgdata, name: 'web' }];
+    const text = lines({ volumes }, ['web', 'other']).join('\n');
     expect(text).toMatch(/^web /m);
     expect(text).not.toMatch(/^pgdata /m);
     expect(text).toContain('other: not held on this node');
   });
 
   it('fits a narrow terminal: identifiers and states stay whole', () => {
-    const volume = { ...pgdata, Name: `${'long-'.repeat(12)}17`, VolumeId: 'vol-0123456789abcdef0' };
-    const text = lines({ Volumes: [{ ...volume, WaitingFor: 'another try '.repeat(12) }] }, [], 60);
+    const volume = { ...pgdata, name: `${'long-'.repeat(12)}17`, volumeId: 'vol-0123456789abcdef0' };
+    const text = lines({ volumes: [{ ...volume, waitingFor: 'another try '.repeat(12) }] }, [], 60);
     for (const line of text) expect(line.length).toBeLessThanOrEqual(60);
     expect(text.join('\n')).toMatch(/long-l?.*….*17 +vol-0123456789abcdef0 +mounted/);
   });
@@ -210,9 +212,9 @@ test('status prints the table, or the answer as JSON, of the names that are aske
   expect([status, stderr]).toEqual([0, '']);
   expect(stdout).toMatch(/^node i-1 in eu-west-1a.*\n\nNAME .*\nweb +vol-1 +mounted .*\n$/);
   expect(JSON.parse((await command('--json', 'web')).stdout)).toMatchObject({
-    InstanceId: 'i-1',
-    Slots: { Used: 2, Limit: 27 },
-    Volumes: [{ Name: 'web', Phase: 'mounted', Usage: { Bytes: { Used: 40 } } }],
+    node: { instanceId: 'i-1' },
+    slots: { used: 2, limit: 27 },
+    volumes: [{ name: 'web', phase: 'mounted', usage: { bytes: { used: 40 } } }],
   });
 });
 
@@ -248,7 +250,7 @@ test('status --watch --json gives a line for each change, also where no daemon a
     '/nowhere/s',
   ]);
   await until((shown) => shown.endsWith('\n'));
-  expect(JSON.parse(text())).toEqual({ Err: expect.stringContaining('/nowhere/s') });
+  expect(JSON.parse(text())).toEqual({ error: expect.stringContaining('/nowhere/s') });
   child.stdout.destroy();
   child.kill('SIGTERM');
   expect(await once(child, 'exit')).toEqual([0, null]);

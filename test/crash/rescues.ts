@@ -8,10 +8,10 @@ async function operator(bench: Bench, endpoint: string, body: object): Promise<v
   const { status, body: answer } = await dvdi(bench.box.node(bench.instanceId).socket).call(`Ebs.${endpoint}`, body);
   if (status !== 200) throw new Error(`${endpoint} answered ${status}: ${JSON.stringify(answer)}`);
 }
-const rescue = (bench: Bench, name: string) => operator(bench, 'Rescue', { Name: name });
+const rescue = (bench: Bench, name: string) => operator(bench, 'Rescue', { name });
 /** It is ended already where a call before this one was cut off. */
 const endRescue = (bench: Bench, name: string) =>
-  operator(bench, 'RescueEnd', { Name: name }).catch((error: unknown) => {
+  operator(bench, 'RescueEnd', { name }).catch((error: unknown) => {
     if (!/it is not rescued/.test(String(error))) throw error;
   });
 

@@ -28,7 +28,7 @@ describe.skipIf(requires('root', 'loop', 'aws').skip)(
         /^node i-\w+ in us-east-1a, .*\n\nNAME .*\ndata +vol-\w+ +mounted +\/dev\/\w+ .* 1 \(a\) /,
       );
       const { stdout: json } = await page.run('docker-volume-ebs status --json', { env, replace });
-      expect(JSON.parse(json)).toMatchObject({ Volumes: [{ Name: 'data', Phase: 'mounted' }] });
+      expect(JSON.parse(json)).toMatchObject({ volumes: [{ name: 'data', phase: 'mounted' }] });
     });
 
     it('what the cluster has, and a name that two volumes carry until one loses it', async () => {

@@ -15,17 +15,17 @@ test('each command reaches the operator in its own words', async () => {
   for (const [endpoint, body] of [
     ['Status', undefined],
     ['Volumes', undefined],
-    ['Drain', { Reason: 'maintenance' }],
+    ['Drain', { reason: 'maintenance' }],
     ['DrainStatus', undefined],
     ['DrainCancel', {}],
-    ['FenceExplain', { Name: 'a' }],
-    ['FenceHistory', { Limit: 5 }],
-    ['FenceConfirm', { Name: 'a', Victim: 'i-2', Reason: 'burnt' }],
-    ['FenceConfirm', { Name: 'a', Victim: 'i-2', Reason: 'burnt', EvenIfRunning: true }],
-    ['Set', { Name: 'a', Options: { uid: '' } }],
-    ['Set', { Name: 'a', Options: { mountOptions: 'noatime' }, DryRun: true }],
-    ['EndHolder', { Name: 'a', Holder: 'anonymous' }],
-    ['FencePause', { Reason: 'network' }],
+    ['FenceExplain', { name: 'a' }],
+    ['FenceHistory', { limit: 5 }],
+    ['FenceConfirm', { name: 'a', victim: 'i-2', reason: 'burnt' }],
+    ['FenceConfirm', { name: 'a', victim: 'i-2', reason: 'burnt', evenIfRunning: true }],
+    ['Set', { name: 'a', options: { uid: '' } }],
+    ['Set', { name: 'a', options: { mountOptions: 'noatime' }, dryRun: true }],
+    ['EndHolder', { name: 'a', holder: 'anonymous' }],
+    ['FencePause', { reason: 'network' }],
     ['FenceResume', {}],
   ] as const) {
     expect(await call(`Ebs.${endpoint}`, body)).toMatchObject({ status: 200, body: { Err: '' } });
@@ -48,38 +48,37 @@ test('each command reaches the operator in its own words', async () => {
   ]);
 });
 
-test('answers are in the case of the wire, inside its envelope', async () => {
+test("answers are in the one case of our own JSON, inside the wire's envelope; what is not known is left out", async () => {
   const { call } = await serving(fakeDriver());
-  expect((await call('Ebs.Drain', { Reason: 'maintenance' })).body).toEqual({
-    Draining: { Reason: 'maintenance', By: 'operator', Since: '2026-11-22T10:00:00.000Z' },
-    Volumes: [{ Name: 'a', VolumeId: 'vol-1', State: 'in-use', Holders: ['id-1'], Why: 'a container has it' }],
+  expect((await call('Ebs.Drain', { reason: 'maintenance' })).body).toEqual({
+    draining: { reason: 'maintenance', by: 'operator', since: '2026-11-22T10:00:00.000Z' },
+    volumes: [{ name: 'a', volumeId: 'vol-1', state: 'in-use', holders: ['id-1'], why: 'a container has it' }],
     Err: '',
   });
-  expect((await call('Ebs.DrainStatus')).body).toEqual({ Volumes: [], Err: '' });
-  expect((await call('Ebs.FenceExplain', { Name: 'a' })).body).toEqual({
-    Name: 'a',
-    VolumeId: 'vol-1',
-    Policy: 'never',
-    Outcome: 'refuse',
-    Reason: 'it is attached to i-2',
-    Todo: 'Detach it',
-    Owner: { InstanceId: 'i-2', Device: '/dev/xvdba', AttachTime: '2026-11-22T10:00:00Z' },
-    For: [],
-    Against: ['the policy'],
-    Steps: ['refuse'],
-    Paused: '',
-    Denied: [],
+  expect((await call('Ebs.DrainStatus')).body).toEqual({ volumes: [], Err: '' });
+  expect((await call('Ebs.FenceExplain', { name: 'a' })).body).toEqual({
+    name: 'a',
+    volumeId: 'vol-1',
+    policy: 'never',
+    outcome: 'refuse',
+    reason: 'it is attached to i-2',
+    todo: 'Detach it',
+    owner: { instanceId: 'i-2', device: '/dev/xvdba', attachTime: '2026-11-22T10:00:00Z' },
+    evidenceFor: [],
+    evidenceAgainst: ['the policy'],
+    steps: ['refuse'],
+    denied: [],
     Err: '',
   });
-  expect((await call('Ebs.FenceHistory', { Limit: 1 })).body).toEqual({
-    Entries: [{ At: '2026-11-22T10:00:00.000Z', Text: 'a line', Entry: { event: 'call' } }],
-    Counters: {
-      Decisions: { 'stonith suspected stop': 2, 'stonith - refuse': 1 },
-      Refusals: { 'veto mesos': 1 },
-      Stops: { Graceful: 2, Forced: 0 },
-      ForcedDetaches: 0,
-      LostRaces: 1,
-      Aborted: 0,
+  expect((await call('Ebs.FenceHistory', { limit: 1 })).body).toEqual({
+    entries: [{ at: '2026-11-22T10:00:00.000Z', text: 'a line', entry: { event: 'call' } }],
+    counters: {
+      decisions: { 'stonith suspected stop': 2, 'stonith - refuse': 1 },
+      refusals: { 'veto mesos': 1 },
+      stops: { graceful: 2, forced: 0 },
+      forcedDetaches: 0,
+      lostRaces: 1,
+      aborted: 0,
     },
     Err: '',
   });
@@ -87,16 +86,16 @@ test('answers are in the case of the wire, inside its envelope', async () => {
 
 test.each([
   ['Drain', {}],
-  ['Drain', { Reason: '' }],
+  ['Drain', { reason: '' }],
   ['FenceExplain', {}],
-  ['FenceHistory', { Limit: 0 }],
-  ['FenceConfirm', { Name: 'a', Victim: 'i-2' }],
-  ['FenceConfirm', { Name: 'a', Victim: '', Reason: 'burnt' }],
-  ['FenceConfirm', { Name: 'a', Victim: 'i-2', Reason: 'burnt', EvenIfRunning: 'no' }],
+  ['FenceHistory', { limit: 0 }],
+  ['FenceConfirm', { name: 'a', victim: 'i-2' }],
+  ['FenceConfirm', { name: 'a', victim: '', reason: 'burnt' }],
+  ['FenceConfirm', { name: 'a', victim: 'i-2', reason: 'burnt', evenIfRunning: 'no' }],
   ['FencePause', undefined],
-  ['Set', { Name: 'a' }],
-  ['Set', { Name: 'a', Options: {} }],
-  ['Set', { Name: 'a', Options: { uid: 5 } }],
+  ['Set', { name: 'a' }],
+  ['Set', { name: 'a', options: {} }],
+  ['Set', { name: 'a', options: { uid: 5 } }],
 ])('%s with %j is refused before anything is asked', async (endpoint, body) => {
   const driver = fakeDriver();
   const { call } = await serving(driver);
@@ -111,7 +110,7 @@ test('a refusal of the operator is answered as one of the driver is', async () =
     todo: 'Look again',
   });
   const { call } = await operating({ fence: { ...idle.fence, confirm: () => Promise.reject(refused) } });
-  expect(await call('Ebs.FenceConfirm', { Name: 'a', Victim: 'i-2', Reason: 'burnt' })).toMatchObject({
+  expect(await call('Ebs.FenceConfirm', { name: 'a', victim: 'i-2', reason: 'burnt' })).toMatchObject({
     status: 400,
     body: { Err: 'volume "a": cannot confirm it: its owner is i-3. Look again.' },
   });

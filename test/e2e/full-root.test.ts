@@ -35,10 +35,10 @@ describe.skipIf(skip)('a node whose DVE_ROOT is full', () => {
     await box.detached('a');
     await box.ok(1, 'Mount', { Name: 'a', ID: 'x' });
     const status = async () => (await dvdi(box.node(0).socket).call('Ebs.Status', {})).body as Record<string, unknown>;
-    expect((await status())['ReserveUsedSince']).toMatch(/^20/);
+    expect((await status())['reserveUsedSince']).toMatch(/^20/);
     await inside(`rm ${state}/filler`);
     await box.ok(0, 'Mount', { Name: 'b', ID: 'y' });
     await box.ok(0, 'Unmount', { Name: 'b', ID: 'y' });
-    await eventually(async () => (await status())['ReserveUsedSince'] === '');
+    await eventually(async () => (await status())['reserveUsedSince'] === undefined);
   });
 });

@@ -2,8 +2,7 @@ import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { CreateVolumeCommand, StopInstancesCommand } from '@aws-sdk/client-ec2';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import type { Cluster } from '../../src/cli/ls/view.ts';
-import type { Status } from '../../src/cli/status/view.ts';
+import type { ClusterVolumes, NodeStatus } from '../../src/volumes/types.ts';
 import { dvdi } from '../support/dvdi-client.ts';
 import { requires } from '../support/requirements.ts';
 import { eventually, type TestSandbox, testSandbox } from '../support/sandbox.ts';
@@ -37,39 +36,36 @@ describe.skipIf(requires('root', 'loop').skip)('what a node and the cluster show
     await box.fault({ kind: 'delay', action: 'DescribeVolumes', caller: first, times: 1, ms: 2000 });
     const late = mount(first, 'late');
     const seen = await eventually(async () => {
-      const status = await ask<Status>('Status');
-      return status.Volumes.some(({ Name, Phase }) => Name === 'late' && Phase === 'waiting') && status;
+      const status = await ask<NodeStatus>('Status');
+      return status.volumes.some(({ name, phase }) => name === 'late' && phase === 'waiting') && status;
     });
     box.sandbox.resetCalls();
     await ask('Status');
     expect(box.sandbox.calls()).toEqual({});
     const [data] = await box.volumes('data');
     expect(seen).toMatchObject({
-      InstanceId: first,
-      Zone: 'us-east-1a',
-      Cluster: 'default',
-      Unready: '',
-      Slots: { Used: expect.any(Number), Limit: expect.any(Number) },
-      Takeovers: [],
+      node: { instanceId: first, zone: 'us-east-1a', cluster: 'default' },
+      slots: { used: expect.any(Number), limit: expect.any(Number) },
+      takeovers: [],
     });
-    expect(seen.Volumes).toMatchObject([
+    expect(seen.unready).toBeUndefined();
+    expect(seen.volumes).toMatchObject([
       {
-        Name: 'data',
-        VolumeId: data?.VolumeId,
-        Phase: 'mounted',
-        Device: data?.Attachments?.[0]?.Device,
-        Mountpoint: join(box.node(first).root, 'volumes/data/data'),
-        Holders: [{ Id: 'id-data' }],
-        WaitingFor: '',
-        Ghost: false,
+        name: 'data',
+        volumeId: data?.VolumeId,
+        phase: 'mounted',
+        device: data?.Attachments?.[0]?.Device,
+        mountpoint: join(box.node(first).root, 'volumes/data/data'),
+        holders: [{ id: 'id-data' }],
+        ghost: false,
       },
-      { Name: 'idle', Phase: 'attached', Holders: [], WaitingFor: '', Mountpoint: '' },
-      { Name: 'late', VolumeId: '', Phase: 'waiting', WaitingFor: expect.stringMatching(/EC2/) },
+      { name: 'idle', phase: 'attached', holders: [] },
+      { name: 'late', phase: 'waiting', waitingFor: expect.stringMatching(/EC2/) },
     ]);
-    const { Total = 0, Used = 0 } = seen.Volumes[0]?.Usage?.Bytes ?? {};
-    expect(Total).toBeLessThanOrEqual(2 ** 30);
-    expect(Used).toBeGreaterThanOrEqual(32 * 2 ** 20);
-    expect(seen.Volumes[1]).not.toHaveProperty('Usage');
+    const { total = 0, used = 0 } = seen.volumes[0]?.usage?.bytes ?? {};
+    expect(total).toBeLessThanOrEqual(2 ** 30);
+    expect(used).toBeGreaterThanOrEqual(32 * 2 ** 20);
+    expect(seen.volumes[1]).not.toHaveProperty('usage');
     await late;
   });
 
@@ -85,11 +81,11 @@ describe.skipIf(requires('root', 'loop').skip)('what a node and the cluster show
         TagSpecifications: [{ ResourceType: 'volume', Tags: tags }],
       }),
     );
-    const stopped = (cluster: Cluster) =>
-      cluster.Volumes.some(({ Name, Owner }) => Name === 'far' && Owner?.InstanceState === 'stopped') && cluster;
-    const { Volumes } = await eventually(async () => stopped(await ask<Cluster>('Volumes')));
+    const stopped = (cluster: ClusterVolumes) =>
+      cluster.volumes.some(({ name, owner }) => name === 'far' && owner?.instanceState === 'stopped') && cluster;
+    const { volumes } = await eventually(async () => stopped(await ask<ClusterVolumes>('Volumes')));
     const [far] = await box.volumes('far');
-    expect(Volumes.map(({ Name, Duplicate, Owner }) => [Name, Duplicate, Owner?.InstanceId])).toEqual(
+    expect(volumes.map(({ name, duplicate, owner }) => [name, duplicate, owner?.instanceId])).toEqual(
       expect.arrayContaining([
         ['data', true, first],
         ['data', true, undefined],
@@ -97,13 +93,13 @@ describe.skipIf(requires('root', 'loop').skip)('what a node and the cluster show
         ['idle', false, first],
       ]),
     );
-    expect(Volumes.find(({ VolumeId }) => VolumeId === behind.VolumeId)).toMatchObject({ SizeGiB: 2, Duplicate: true });
-    expect(Volumes.find(({ Name }) => Name === 'far')).toMatchObject({
-      VolumeId: far?.VolumeId,
-      Type: 'gp3',
-      SizeGiB: 1,
-      State: 'attached',
-      Owner: { Device: far?.Attachments?.[0]?.Device, InstanceState: 'stopped' },
+    expect(volumes.find(({ volumeId }) => volumeId === behind.VolumeId)).toMatchObject({ sizeGiB: 2, duplicate: true });
+    expect(volumes.find(({ name }) => name === 'far')).toMatchObject({
+      volumeId: far?.VolumeId,
+      type: 'gp3',
+      sizeGiB: 1,
+      state: 'attached',
+      owner: { device: far?.Attachments?.[0]?.Device, instanceState: 'stopped' },
     });
   });
 });

@@ -49,7 +49,7 @@ async function ask(node: SandboxNode, endpoint: string, body: object = {}) {
 
 /** What its role may not do, as the node says once it knows: `explain` itself waits 3 s for that. */
 const deniedTo = (node: SandboxNode): Promise<string[]> =>
-  eventually(async () => (await ask(node, 'FenceExplain', { Name: 'a' })).Denied);
+  eventually(async () => (await ask(node, 'FenceExplain', { name: 'a' })).denied);
 
 /** All that a cluster does in its life, on two nodes whose role has this policy. */
 async function live(name: FencePolicy) {
@@ -64,12 +64,12 @@ async function live(name: FencePolicy) {
     await box.ok(1, 'Mount', { Name: 'a', ID: 'task' });
     await box.ok(1, 'Unmount', { Name: 'a', ID: 'task' });
     await box.detached('a');
-    await ask(box.node(1), 'FencePause', { Reason: 'a test' });
+    await ask(box.node(1), 'FencePause', { reason: 'a test' });
     await ask(box.node(1), 'FenceResume');
     if (lose !== undefined) await takeOver(box, lose);
     await box.ok(0, 'Remove', { Name: 'a' });
     if (onRemove === 'snapshot') await restore(box);
-    await ask(box.node(0), 'Drain', { Reason: 'a test' });
+    await ask(box.node(0), 'Drain', { reason: 'a test' });
     return { denied, calls: box.sandbox.callList(), requests: box.sandbox.iamRequests() };
   } finally {
     await box.close();

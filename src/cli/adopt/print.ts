@@ -68,7 +68,7 @@ const listed = (lines: readonly string[]): string => lines.map((line) => `  ${li
 /** The same for programs. */
 export function candidateJson({ volume, name, owner, verdict, remarks }: Candidate): object {
   const { id, zone, sizeGib, state } = volume;
-  return { volumeId: id, name, zone, sizeGib, state, owner, verdict, remarks };
+  return { volumeId: id, name, zone, sizeGiB: sizeGib, state, owner, verdict, remarks };
 }
 
 /** The same for programs. `done` is false for what is refused, has failed, or would only be done with --apply. */

@@ -1,4 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
+import type { DrainedVolume, DrainReport } from '../../volumes/types.ts';
 import {
   callDaemon,
   type Invocation,
@@ -31,19 +32,6 @@ The daemon does the same at SIGUSR2, and by itself at a notice of EC2 that this 
 stopped or retired (DVE_NOTICES).
 `;
 
-interface Volume {
-  readonly Name: string;
-  readonly VolumeId: string;
-  readonly State: 'released' | 'releasing' | 'in-use';
-  readonly Holders: readonly string[];
-  readonly Why: string;
-}
-
-interface Report {
-  readonly Draining?: { readonly Reason: string; readonly By: string; readonly Since: string };
-  readonly Volumes: readonly Volume[];
-}
-
 const pollMs = 250;
 const longestTimeout = 86_400;
 
@@ -59,32 +47,32 @@ export async function run(argv: readonly string[]): Promise<number> {
   if (words.length > 0)
     throw new UsageError(`drain takes no argument ${JSON.stringify(words[0])}: it drains this node.`);
   if (values['cancel']) return cancel(invocation);
-  if (values['status']) return show(invocation, await callDaemon<Report>(invocation, 'DrainStatus'));
+  if (values['status']) return show(invocation, await callDaemon<DrainReport>(invocation, 'DrainStatus'));
   const timeoutMs = secondsOf('timeout', String(values['timeout'] ?? 60), 0, longestTimeout) * 1000;
   const reason = values['reason'] ?? 'an operator drains this node';
-  await callDaemon<Report>(invocation, 'Drain', { Reason: reason });
+  await callDaemon<DrainReport>(invocation, 'Drain', { reason });
   return show(invocation, await outcome(invocation, timeoutMs));
 }
 
 async function cancel(invocation: Invocation): Promise<number> {
-  const ended = await callDaemon<{ Reason?: string; Since?: string }>(invocation, 'DrainCancel');
+  const ended = await callDaemon<{ reason?: string; since?: string }>(invocation, 'DrainCancel');
   if (invocation.values['json']) printJson(ended);
-  else if (ended.Reason === undefined) print('This node was not being drained.\n');
-  else print(`This node takes mounts again. It was drained since ${ended.Since}: ${ended.Reason}.\n`);
+  else if (ended.reason === undefined) print('This node was not being drained.\n');
+  else print(`This node takes mounts again. It was drained since ${ended.since}: ${ended.reason}.\n`);
   return 0;
 }
 
 /** Asks until everything is released or the time is over. Says on standard error what it waits for. */
-async function outcome(invocation: Invocation, timeoutMs: number): Promise<Report> {
+async function outcome(invocation: Invocation, timeoutMs: number): Promise<DrainReport> {
   const deadline = performance.now() + timeoutMs;
   const told = new Set<string>();
   for (;;) {
-    const report = await callDaemon<Report>(invocation, 'DrainStatus');
-    const left = report.Volumes.filter(({ State }) => State !== 'released');
-    if (left.length === 0 || report.Draining === undefined || performance.now() >= deadline) return report;
+    const report = await callDaemon<DrainReport>(invocation, 'DrainStatus');
+    const left = report.volumes.filter(({ state }) => state !== 'released');
+    if (left.length === 0 || report.draining === undefined || performance.now() >= deadline) return report;
     for (const volume of left) {
-      const line = `waiting for ${volume.Name}: ${useOf(volume)}\n`;
-      if (volume.State !== 'in-use' || told.has(line)) continue;
+      const line = `waiting for ${volume.name}: ${useOf(volume)}\n`;
+      if (volume.state !== 'in-use' || told.has(line)) continue;
       told.add(line);
       process.stderr.write(line);
     }
@@ -92,30 +80,30 @@ async function outcome(invocation: Invocation, timeoutMs: number): Promise<Repor
   }
 }
 
-function show({ values }: Invocation, report: Report): number {
-  const { Draining: draining, Volumes: volumes } = report;
-  const left = volumes.filter(({ State }) => State !== 'released').length;
+function show({ values }: Invocation, report: DrainReport): number {
+  const { draining, volumes } = report;
+  const left = volumes.filter(({ state }) => state !== 'released').length;
   const status = left === 0 ? 0 : 1;
   if (values['json']) {
     printJson(report);
     return status;
   }
-  const width = Math.max(...volumes.map(({ Name }) => Name.length));
-  for (const volume of volumes) print(`${volume.Name.padEnd(width)}  ${volume.VolumeId}  ${stateOf(volume)}\n`);
+  const width = Math.max(...volumes.map(({ name }) => name.length));
+  for (const volume of volumes) print(`${volume.name.padEnd(width)}  ${volume.volumeId}  ${stateOf(volume)}\n`);
   print(`${summary(volumes.length, left, draining)}\n`);
   return status;
 }
 
-function stateOf(volume: Volume): string {
-  if (volume.State === 'released') return 'released';
-  return volume.State === 'in-use' ? `in use: ${useOf(volume)}` : `being released: waiting for ${volume.Why}`;
+function stateOf(volume: DrainedVolume): string {
+  if (volume.state === 'released') return 'released';
+  return volume.state === 'in-use' ? `in use: ${useOf(volume)}` : `being released: waiting for ${volume.why}`;
 }
 
-const useOf = ({ Holders, Why }: Volume) => `${Why} (mounted for ${Holders.join(', ')})`;
+const useOf = ({ holders, why }: DrainedVolume) => `${why} (mounted for ${holders.join(', ')})`;
 
-function summary(all: number, left: number, draining: Report['Draining']): string {
+function summary(all: number, left: number, draining: DrainReport['draining']): string {
   if (draining === undefined) return 'This node is not being drained.';
-  const since = `It takes no new mounts since ${draining.Since} (${draining.Reason}); docker-volume-ebs drain --cancel ends that.`;
+  const since = `It takes no new mounts since ${draining.since} (${draining.reason}); docker-volume-ebs drain --cancel ends that.`;
   if (all === 0) return `No volume is held on this node. ${since}`;
   if (left === 0) return `All ${all} released. ${since}`;
   return `${left} of ${all} not released yet: each is as soon as nothing uses it. ${since}`;

@@ -1,3 +1,4 @@
+import type { Explanation, FenceHistory } from '../../volumes/types.ts';
 import { callDaemon, type Invocation, print, printJson, readInvocation, UsageError } from '../operator-client.ts';
 
 /** What `--help` prints. */
@@ -50,21 +51,6 @@ export async function run(argv: readonly string[]): Promise<number> {
   return 0;
 }
 
-interface Explained {
-  readonly Name: string;
-  readonly VolumeId: string;
-  readonly Policy: string;
-  readonly Outcome: keyof typeof outcomes;
-  readonly Reason: string;
-  readonly Todo: string;
-  readonly Owner?: { readonly InstanceId: string; readonly Device: string; readonly AttachTime: string };
-  readonly For: readonly string[];
-  readonly Against: readonly string[];
-  readonly Steps: readonly string[];
-  readonly Paused: string;
-  readonly Denied?: readonly string[];
-}
-
 /** What a Mount here would come to. */
 const outcomes = {
   free: 'nothing stands in the way',
@@ -78,25 +64,25 @@ const outcomes = {
 } as const;
 
 async function explain(invocation: Invocation, words: readonly string[]): Promise<void> {
-  const answer = await callDaemon<Explained>(invocation, 'FenceExplain', { Name: only(words, 'explain', 'VOLUME') });
+  const answer = await callDaemon<Explanation>(invocation, 'FenceExplain', { name: only(words, 'explain', 'VOLUME') });
   if (invocation.values['json']) {
     printJson(answer);
     return;
   }
-  const { Owner: owner, Paused: paused, Denied: denied } = answer;
-  line('volume', `${answer.Name} (${answer.VolumeId})`);
-  line('owner', owner === undefined ? 'none' : `${owner.InstanceId}, as ${owner.Device}, since ${owner.AttachTime}`);
-  line('policy', answer.Policy);
-  if (paused !== '') line('paused', paused);
-  line('outcome', outcomes[answer.Outcome]);
-  line('because', answer.Reason);
-  lines('for', answer.For);
-  lines('against', answer.Against);
+  const { owner, paused, denied } = answer;
+  line('volume', `${answer.name} (${answer.volumeId})`);
+  line('owner', owner === undefined ? 'none' : `${owner.instanceId}, as ${owner.device}, since ${owner.attachTime}`);
+  line('policy', answer.policy);
+  if (paused !== undefined) line('paused', paused);
+  line('outcome', outcomes[answer.outcome]);
+  line('because', answer.reason);
+  lines('for', answer.evidenceFor);
+  lines('against', answer.evidenceAgainst);
   lines(
     'a mount would',
-    answer.Steps.map((step, index) => `${index + 1}. ${step}`),
+    answer.steps.map((step, index) => `${index + 1}. ${step}`),
   );
-  if (answer.Todo !== '') line('to do', answer.Todo);
+  if (answer.todo !== undefined) line('to do', answer.todo);
   lines('not permitted', denied ?? ['not known: EC2 has not told whether this role may do what the policy needs']);
 }
 
@@ -106,47 +92,31 @@ function lines(label: string, texts: readonly string[]): void {
   for (const [index, text] of texts.entries()) line(index === 0 ? label : '', text);
 }
 
-interface History {
-  readonly Entries: readonly { readonly At: string; readonly Text: string; readonly Entry: object }[];
-  readonly Counters: Counters;
-}
-
-/** Since the daemon's start. */
-export interface Counters {
-  /** By policy, evidence (or a dash) and outcome. */
-  readonly Decisions: Readonly<Record<string, number>>;
-  /** By what spoke against it. */
-  readonly Refusals: Readonly<Record<string, number>>;
-  readonly Stops: { readonly Graceful: number; readonly Forced: number };
-  readonly ForcedDetaches: number;
-  readonly LostRaces: number;
-  readonly Aborted: number;
-}
-
 async function history(invocation: Invocation, words: readonly string[]): Promise<void> {
   none(words, 'history');
   const text = String(invocation.values['limit'] ?? 50);
   const limit = /^\d+$/.test(text) ? Number(text) : 0;
   if (limit < 1 || limit > 10_000) throw new UsageError(`--limit takes 1 to 10000, not ${JSON.stringify(text)}.`);
-  const { Entries: entries, Counters } = await callDaemon<History>(invocation, 'FenceHistory', { Limit: limit });
+  const { entries, counters } = await callDaemon<FenceHistory>(invocation, 'FenceHistory', { limit });
   if (invocation.values['json']) {
-    printJson({ Counters, Entries: entries.map(({ Entry }) => Entry) });
+    printJson({ counters, entries: entries.map(({ entry }) => entry) });
     return;
   }
-  for (const { At, Text } of entries) print(`${At}  ${Text}\n`);
+  for (const { at, text } of entries) print(`${at}  ${text}\n`);
   if (entries.length === 0) print('This node has decided nothing yet: no volume it was asked for had another owner.\n');
-  print(`Since the daemon's start: ${summaryOf(Counters)}\n`);
+  print(`Since the daemon's start: ${summaryOf(counters)}\n`);
 }
 
 /** One line: how often what was decided, with the policy and the evidence, what spoke against it, and what was done. */
-export function summaryOf({ Decisions, Refusals, Stops, ForcedDetaches, LostRaces, Aborted }: Counters): string {
-  const decisions = listed(Decisions);
-  const refusals = listed(Refusals);
+export function summaryOf(counters: FenceHistory['counters']): string {
+  const { stops, forcedDetaches, lostRaces, aborted } = counters;
+  const decisions = listed(counters.decisions);
+  const refusals = listed(counters.refusals);
   const done = [
-    `${Stops.Graceful} graceful and ${Stops.Forced} forced stops`,
-    `${ForcedDetaches} forced detaches`,
-    `${LostRaces} lost to another node`,
-    `${Aborted} aborted`,
+    `${stops.graceful} graceful and ${stops.forced} forced stops`,
+    `${forcedDetaches} forced detaches`,
+    `${lostRaces} lost to another node`,
+    `${aborted} aborted`,
   ];
   return [
     `decisions ${decisions || '0'}`,
@@ -163,27 +133,27 @@ const listed = (counts: Readonly<Record<string, number>>): string =>
 async function confirm(invocation: Invocation, words: readonly string[]): Promise<void> {
   const volume = only(words, 'confirm', 'VOLUME');
   const body = {
-    Name: volume,
-    Victim: needed(invocation, 'victim'),
-    Reason: needed(invocation, 'reason'),
-    EvenIfRunning: invocation.values['even-if-running'] === true,
+    name: volume,
+    victim: needed(invocation, 'victim'),
+    reason: needed(invocation, 'reason'),
+    evenIfRunning: invocation.values['even-if-running'] === true,
   };
-  const answer = await callDaemon<{ Next: string }>(invocation, 'FenceConfirm', body);
+  const answer = await callDaemon<{ next: string }>(invocation, 'FenceConfirm', body);
   if (invocation.values['json']) printJson(answer);
-  else print(`${answer.Next}\n`);
+  else print(`${answer.next}\n`);
 }
 
 async function pause(invocation: Invocation, words: readonly string[]): Promise<void> {
   none(words, 'pause');
-  const answer = await callDaemon<{ Volumes: number }>(invocation, 'FencePause', {
-    Reason: needed(invocation, 'reason'),
+  const answer = await callDaemon<{ volumes: number }>(invocation, 'FencePause', {
+    reason: needed(invocation, 'reason'),
   });
   if (invocation.values['json']) printJson(answer);
-  else if (answer.Volumes === 0) {
+  else if (answer.volumes === 0) {
     print('Nothing is paused: the cluster has no volume to write it on, and none to take over.\n');
   } else {
     print(
-      `Fencing is paused in the whole cluster: ${volumes(answer.Volumes)} it. docker-volume-ebs fence resume ends that.\n`,
+      `Fencing is paused in the whole cluster: ${volumes(answer.volumes)} it. docker-volume-ebs fence resume ends that.\n`,
     );
   }
 }
@@ -192,10 +162,10 @@ const volumes = (count: number) => (count === 1 ? '1 volume says' : `${count} vo
 
 async function resume(invocation: Invocation, words: readonly string[]): Promise<void> {
   none(words, 'resume');
-  const answer = await callDaemon<{ Volumes: number }>(invocation, 'FenceResume');
+  const answer = await callDaemon<{ volumes: number }>(invocation, 'FenceResume');
   if (invocation.values['json']) printJson(answer);
-  else if (answer.Volumes === 0) print('Fencing was not paused: no volume says it.\n');
-  else print(`Fencing goes on: it was taken off ${answer.Volumes === 1 ? '1 volume' : `${answer.Volumes} volumes`}.\n`);
+  else if (answer.volumes === 0) print('Fencing was not paused: no volume says it.\n');
+  else print(`Fencing goes on: it was taken off ${answer.volumes === 1 ? '1 volume' : `${answer.volumes} volumes`}.\n`);
 }
 
 function only(words: readonly string[], command: string, what: string): string {

@@ -1,8 +1,9 @@
 import { styleText } from 'node:util';
+import type { ClusterVolume, ClusterVolumes } from '../../volumes/types.ts';
 import { callDaemon, print, printJson, readInvocation } from '../operator-client.ts';
 import { terminalWidth } from '../status/status.ts';
 import { wrapped } from '../table.ts';
-import { type Cluster, type ClusterRow, clusterLines, duplicateTexts } from './view.ts';
+import { clusterLines, duplicateTexts } from './view.ts';
 
 /** What `--help` prints. */
 export const usage = () => `Usage: docker-volume-ebs ls [NAME...] [OPTIONS]
@@ -25,18 +26,18 @@ not answer, its last answer is shown, with its age on standard error.
 export async function run(argv: readonly string[]): Promise<number> {
   const invocation = readInvocation(argv, { zone: { type: 'string' }, free: { type: 'boolean' } });
   const { values, words: names } = invocation;
-  const answer = await callDaemon<Cluster>(invocation, 'Volumes');
-  const wanted = ({ Name, Zone, Owner }: ClusterRow) =>
-    (names.length === 0 || names.includes(Name)) &&
-    (values['zone'] === undefined || values['zone'] === Zone) &&
-    (!values['free'] || Owner === undefined);
-  const cluster = { ...answer, Volumes: answer.Volumes.filter(wanted) };
+  const answer = await callDaemon<ClusterVolumes>(invocation, 'Volumes');
+  const wanted = ({ name, zone, owner }: ClusterVolume) =>
+    (names.length === 0 || (name !== undefined && names.includes(name))) &&
+    (values['zone'] === undefined || values['zone'] === zone) &&
+    (!values['free'] || owner === undefined);
+  const cluster = { ...answer, volumes: answer.volumes.filter(wanted) };
   if (values['json']) {
     printJson(cluster);
     return 0;
   }
   const width = terminalWidth();
-  if (cluster.Stale !== '') process.stderr.write(`This is an earlier answer: ${cluster.Stale}.\n`);
+  if (cluster.stale !== undefined) process.stderr.write(`This is an earlier answer: ${cluster.stale}.\n`);
   print(`${clusterLines(cluster, width).join('\n')}\n`);
   // Last, where a terminal shows it, and whatever is asked for: nobody who looks for a volume must miss that there are two.
   for (const text of duplicateTexts(answer)) print(`${styleText(['bold', 'red'], wrapped(text, width).join('\n'))}\n`);

@@ -1,30 +1,5 @@
+import type { ClusterVolume, ClusterVolumes } from '../../volumes/types.ts';
 import { type Column, tableLines, wrapped } from '../table.ts';
-
-/** What the daemon answers; see dvdi/seen.ts. */
-export interface Cluster {
-  readonly Cluster: string;
-  readonly Volumes: readonly ClusterRow[];
-  readonly Paused: string;
-  readonly Stale: string;
-}
-
-export interface ClusterRow {
-  readonly Name: string;
-  readonly Retained: boolean;
-  readonly Duplicate: boolean;
-  readonly VolumeId: string;
-  readonly Zone: string;
-  readonly Type: string;
-  readonly SizeGiB: number;
-  readonly State: string;
-  readonly Owner?: {
-    readonly InstanceId: string;
-    readonly InstanceState: string;
-    readonly Device: string;
-    readonly Since: string;
-  };
-  readonly Notes: readonly string[];
-}
 
 const columns: readonly Column[] = [
   { title: 'NAME', least: 16 },
@@ -38,8 +13,8 @@ const columns: readonly Column[] = [
 ];
 
 /** The volumes as lines for people. @param width of the terminal; undefined where nothing needs to fit. Pure. */
-export function clusterLines({ Cluster: cluster, Volumes: volumes, Paused }: Cluster, width: number | undefined) {
-  const paused = Paused === '' ? [] : [`FENCING PAUSED in the whole cluster: ${Paused}`];
+export function clusterLines({ cluster, volumes, paused: why }: ClusterVolumes, width: number | undefined) {
+  const paused = why === undefined ? [] : [`FENCING PAUSED in the whole cluster: ${why}`];
   const none = volumes.length === 0 ? [`No such volume in the cluster ${cluster}.`] : [];
   const rows = volumes.map((volume) => ({ cells: cellsOf(volume), below: remarks(volume) }));
   return [
@@ -49,13 +24,13 @@ export function clusterLines({ Cluster: cluster, Volumes: volumes, Paused }: Clu
 }
 
 /** What operators fear: names that several EBS volumes carry, a sentence each. */
-export function duplicateTexts({ Volumes: volumes }: Cluster): string[] {
+export function duplicateTexts({ volumes }: ClusterVolumes): string[] {
   const byName = Map.groupBy(
-    volumes.filter(({ Duplicate }) => Duplicate),
-    ({ Name }) => Name,
+    volumes.filter(({ duplicate }) => duplicate),
+    ({ name }) => name,
   );
   return [...byName].map(([name, several]) => {
-    const ids = several.map(({ VolumeId, Zone, State }) => `${VolumeId} (${Zone}, ${State})`).join(', ');
+    const ids = several.map(({ volumeId, zone, state }) => `${volumeId} (${zone}, ${state})`).join(', ');
     return (
       `DUPLICATE NAME: ${several.length} EBS volumes are called ${name}: ${ids}. Nobody can mount, create or remove it until ` +
       'one is left. Find out which has the data you want (what is known of each stands below it), and take the name from the ' +
@@ -65,21 +40,21 @@ export function duplicateTexts({ Volumes: volumes }: Cluster): string[] {
   });
 }
 
-function cellsOf({ Name, VolumeId, Zone, Type, SizeGiB, State, Owner }: ClusterRow): string[] {
-  return [Name || '-', VolumeId, Zone, Type, `${SizeGiB} GiB`, State, ownerOf(Owner), Owner?.Since ?? '-'];
+function cellsOf({ name, volumeId, zone, type, sizeGiB, state, owner }: ClusterVolume): string[] {
+  return [name ?? '-', volumeId, zone, type, `${sizeGiB} GiB`, state, ownerOf(owner), owner?.since ?? '-'];
 }
 
-function ownerOf(owner: ClusterRow['Owner']): string {
+function ownerOf(owner: ClusterVolume['owner']): string {
   if (owner === undefined) return '-';
-  if (owner.InstanceId === '') return 'a resource that AWS manages';
-  return `${owner.InstanceId} (${owner.InstanceState || 'state not known'})`;
+  if (owner.instanceId === undefined) return 'a resource that AWS manages';
+  return `${owner.instanceId} (${owner.instanceState ?? 'state not known'})`;
 }
 
-function remarks({ Name, Retained, Duplicate, Notes }: ClusterRow): string[] {
+function remarks({ name, retained, duplicate, notes }: ClusterVolume): string[] {
   return [
-    ...(Duplicate ? ['DUPLICATE NAME'] : []),
-    ...(Retained ? ['it was removed, and kept: no name leads to it'] : []),
-    ...(Name === '' && !Retained ? ['it has lost its docker-volume-ebs:name tag: no name leads to it'] : []),
-    ...Notes,
+    ...(duplicate ? ['DUPLICATE NAME'] : []),
+    ...(retained ? ['it was removed, and kept: no name leads to it'] : []),
+    ...(name === undefined && !retained ? ['it has lost its docker-volume-ebs:name tag: no name leads to it'] : []),
+    ...notes,
   ];
 }

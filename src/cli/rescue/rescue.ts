@@ -1,4 +1,5 @@
 import { shellWord } from '../../errors.ts';
+import type { RescueReport } from '../../volumes/types.ts';
 import { callDaemon, print, printJson, readInvocation, UsageError } from '../operator-client.ts';
 
 /** What `--help` prints. */
@@ -20,16 +21,6 @@ Only a volume that no container uses, here or on another node, can be rescued.
 Exit status: 0 when it is done, 1 when it cannot be, 2 for a wrong command line.
 `;
 
-interface Answer {
-  readonly Name: string;
-  readonly VolumeId: string;
-  readonly Path: string;
-  readonly Since: string;
-  readonly SnapshotId: string;
-  readonly Found: string;
-  readonly Steps: readonly { readonly Command: string; readonly What: string }[];
-}
-
 /** Holds a volume here for a person, or gives it back; gives the exit status. */
 export async function run(argv: readonly string[]): Promise<number> {
   const invocation = readInvocation(argv, { end: { type: 'boolean' }, 'no-snapshot': { type: 'boolean' } });
@@ -37,33 +28,33 @@ export async function run(argv: readonly string[]): Promise<number> {
   const [name, ...more] = words;
   if (name === undefined || more.length > 0) throw new UsageError('rescue takes the name of one volume.');
   if (values['end']) {
-    const ended = await callDaemon<object>(invocation, 'RescueEnd', { Name: name });
+    const ended = await callDaemon<object>(invocation, 'RescueEnd', { name });
     if (values['json']) printJson(ended);
     else print(`${name} is given back: it can be mounted again.\n`);
     return 0;
   }
-  const answer = await callDaemon<Answer>(invocation, 'Rescue', { Name: name, Snapshot: !values['no-snapshot'] });
+  const answer = await callDaemon<RescueReport>(invocation, 'Rescue', { name, snapshot: !values['no-snapshot'] });
   if (values['json']) printJson(answer);
   else print(textOf(answer));
   return 0;
 }
 
-function textOf({ Name, VolumeId, Path, Since, SnapshotId, Found, Steps }: Answer): string {
-  const width = Math.max(...Steps.map(({ Command }) => Command.length));
+function textOf({ name, volumeId, path, since, snapshotId, found, steps }: RescueReport): string {
+  const width = Math.max(...steps.map(({ command }) => command.length));
   const snapshot =
-    SnapshotId === ''
+    snapshotId === undefined
       ? 'No snapshot was taken. One first is better: run this again without --no-snapshot.'
-      : `Snapshot: ${SnapshotId}. It holds what was on the disk before, also while EC2 still completes it.`;
+      : `Snapshot: ${snapshotId}. It holds what was on the disk before, also while EC2 still completes it.`;
   return `${[
-    `${Name} (${VolumeId}) is held on this node for you since ${Since}; mounts of it are refused meanwhile.`,
-    `Disk: ${Path}`,
+    `${name} (${volumeId}) is held on this node for you since ${since}; mounts of it are refused meanwhile.`,
+    `Disk: ${path}`,
     snapshot,
-    `Found: ${Found}.`,
+    `Found: ${found}.`,
     '',
     'Run in this order, as far as it is needed:',
-    ...Steps.map(({ Command, What }) => `  ${Command.padEnd(width)}  # ${What}`),
+    ...steps.map(({ command, what }) => `  ${command.padEnd(width)}  # ${what}`),
     '',
     'When it is in order, give it back:',
-    `  docker-volume-ebs rescue ${shellWord(Name)} --end`,
+    `  docker-volume-ebs rescue ${shellWord(name)} --end`,
   ].join('\n')}\n`;
 }

@@ -1,3 +1,4 @@
+import type { OptionsSet } from '../../volumes/types.ts';
 import { callDaemon, print, printJson, readInvocation, UsageError } from '../operator-client.ts';
 
 export const usage = () => `Usage: docker-volume-ebs set VOLUME [OPTIONS]
@@ -30,12 +31,6 @@ const settable = {
   'mkfs-options': 'mkfsOptions',
 } as const;
 
-interface Answer {
-  readonly VolumeId: string;
-  readonly Changes: readonly { readonly Option: string; readonly Was: string; readonly Is: string }[];
-  readonly Effective: string;
-}
-
 /** Sets options of a volume through this node's daemon; gives the exit status. */
 export async function run(argv: readonly string[]): Promise<number> {
   const flags = Object.keys(settable).map((flag) => [flag, { type: 'string' as const }]);
@@ -46,19 +41,19 @@ export async function run(argv: readonly string[]): Promise<number> {
     throw new UsageError('set takes one VOLUME. See docker-volume-ebs set --help.');
   const given = Object.entries(settable).filter(([flag]) => values[flag] !== undefined);
   if (given.length === 0) throw new UsageError('set needs an option to set. See docker-volume-ebs set --help.');
-  const answer = await callDaemon<Answer>(invocation, 'Set', {
-    Name: name,
-    Options: Object.fromEntries(given.map(([flag, option]) => [option, values[flag]])),
-    DryRun: values['dry-run'] === true,
+  const answer = await callDaemon<OptionsSet>(invocation, 'Set', {
+    name,
+    options: Object.fromEntries(given.map(([flag, option]) => [option, values[flag]])),
+    dryRun: values['dry-run'] === true,
   });
   if (values['json']) printJson(answer);
   else print(sentences(name, answer, values['dry-run'] === true));
   return 0;
 }
 
-function sentences(name: string, { VolumeId, Changes, Effective }: Answer, dryRun: boolean): string {
-  if (Changes.length === 0) return `${name} (${VolumeId}): nothing to change.\n`;
-  const lines = Changes.map(({ Option, Was, Is }) => `  ${Option}: ${Was || 'not set'} -> ${Is || 'not set'}\n`);
-  const head = `${name} (${VolumeId})${dryRun ? ', were it not a dry run' : ''}:\n`;
-  return `${head}${lines.join('')}${Effective}.\n`;
+function sentences(name: string, { volumeId, changes, effective }: OptionsSet, dryRun: boolean): string {
+  if (changes.length === 0) return `${name} (${volumeId}): nothing to change.\n`;
+  const lines = changes.map(({ option, was, is }) => `  ${option}: ${was ?? 'not set'} -> ${is || 'not set'}\n`);
+  const head = `${name} (${volumeId})${dryRun ? ', were it not a dry run' : ''}:\n`;
+  return `${head}${lines.join('')}${effective}.\n`;
 }

@@ -1,6 +1,7 @@
+import type { NodeStatus } from '../../volumes/types.ts';
 import { callDaemon, type Invocation, print, printJson, readInvocation, secondsOf } from '../operator-client.ts';
 import { wrapped } from '../table.ts';
-import { chosen, type Status, statusLines } from './view.ts';
+import { chosen, statusLines } from './view.ts';
 import { type Sight, watch } from './watch.ts';
 
 /** What `--help` prints. */
@@ -56,9 +57,9 @@ function withSeconds(argv: readonly string[]): string[] {
   return argv.toSpliced(at, given ? 2 : 1, `--watch=${given ? next : defaultSeconds}`);
 }
 
-async function ask(invocation: Invocation): Promise<Status> {
-  const status = await callDaemon<Status>(invocation, 'Status');
-  return { ...status, Volumes: chosen(status, invocation.words) };
+async function ask(invocation: Invocation): Promise<NodeStatus> {
+  const status = await callDaemon<NodeStatus>(invocation, 'Status');
+  return { ...status, volumes: chosen(status, invocation.words) };
 }
 
 /** A daemon that cannot be asked may be starting again: that is shown, and asked on. */
@@ -68,7 +69,7 @@ async function lookAgain(invocation: Invocation, asScreen: boolean): Promise<Sig
     const status = await ask(invocation);
     const key = JSON.stringify({
       ...status,
-      Volumes: status.Volumes.map((volume) => ({ ...volume, Usage: undefined })),
+      volumes: status.volumes.map((volume) => ({ ...volume, usage: undefined })),
     });
     if (invocation.values['json']) return { key, lines: () => [JSON.stringify({ ...status, Err: undefined })] };
     return stamped(at, asScreen, key, (width) =>
@@ -76,7 +77,7 @@ async function lookAgain(invocation: Invocation, asScreen: boolean): Promise<Sig
     );
   } catch (error) {
     const message = error instanceof Error ? error.message : String(error);
-    if (invocation.values['json']) return { key: message, lines: () => [JSON.stringify({ Err: message })] };
+    if (invocation.values['json']) return { key: message, lines: () => [JSON.stringify({ error: message })] };
     return stamped(at, asScreen, message, (width) => wrapped(message, width));
   }
 }

@@ -23,7 +23,7 @@ export async function run(argv: readonly string[]): Promise<number> {
   if (name === undefined || more.length > 0 || typeof holder !== 'string') {
     throw new UsageError('unmount takes one VOLUME and --holder. See docker-volume-ebs unmount --help.');
   }
-  const answer = await callDaemon<object>(invocation, 'EndHolder', { Name: name, Holder: holder });
+  const answer = await callDaemon<object>(invocation, 'EndHolder', { name, holder });
   if (values['json']) printJson(answer);
   else print(`${holder} holds ${name} no more.\n`);
   return 0;

@@ -59,7 +59,7 @@ function clusterVolume(volume: EbsVolume, shared: boolean, states: ReadonlyMap<s
     volumeId: id,
     zone,
     type,
-    sizeGib,
+    sizeGiB: sizeGib,
     state: attachment?.state ?? volume.state,
     owner: attachment === undefined ? undefined : ownerOf(attachment, states),
     notes: [...(name !== undefined && shared ? [whatIsKnown(volume)] : []), ...notesOn(volume, attachment)],

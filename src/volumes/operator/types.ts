@@ -188,7 +188,7 @@ export interface ClusterVolume {
   readonly volumeId: string;
   readonly zone: string;
   readonly type: string;
-  readonly sizeGib: number;
+  readonly sizeGiB: number;
   /** EC2's state of its attachment, or of the volume where it has none. */
   readonly state: string;
   /** Undefined while it is free. */

@@ -1,0 +1,26 @@
+import { Type } from 'typebox';
+
+/** What the operator's commands send, in the one case of our own JSON; unknown fields are let through. */
+const name = Type.String({ minLength: 1 });
+const reason = Type.String({ minLength: 1, maxLength: 1000 });
+
+export const OfVolume = Type.Object({ name });
+export const Reasoned = Type.Object({ reason });
+export const Limited = Type.Object({ limit: Type.Integer({ minimum: 1, maximum: 10_000 }) });
+export const Rescuing = Type.Object({ name, snapshot: Type.Optional(Type.Boolean()) });
+export const HolderEnding = Type.Object({ name, holder: Type.String({ minLength: 1 }) });
+export const Confirming = Type.Object({
+  name,
+  victim: Type.String({ minLength: 1 }),
+  reason,
+  evenIfRunning: Type.Optional(Type.Boolean()),
+});
+export const Setting = Type.Object({
+  name,
+  options: Type.Unsafe<Record<string, string>>({
+    type: 'object',
+    additionalProperties: Type.String(),
+    minProperties: 1,
+  }),
+  dryRun: Type.Optional(Type.Boolean()),
+});
