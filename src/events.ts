@@ -35,6 +35,8 @@ export interface Events {
     readonly outcome: 'let-go' | 'fenced' | ErrorCode;
     readonly seconds: number;
   };
+  /** The filesystem of a mounted volume was to grow to its disk. */
+  readonly growth: { readonly outcome: 'grown' | 'refused' };
   /** A disk went from this machine without us, and its mount was taken away. */
   readonly ghost: { readonly volume: string };
 }

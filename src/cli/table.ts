@@ -126,9 +126,15 @@ export function ageOf(since: string | undefined, now: number): string {
 
 const binaryUnits = ['B', 'KiB', 'MiB', 'GiB', 'TiB'] as const;
 
-/** A part of a whole, both in bytes, in the unit of the whole: "1.2 / 15.6 GiB". */
-export function partOf(part: number, whole: number): string {
-  const power = Math.min(Math.floor(Math.log2(Math.max(whole, 1)) / 10), binaryUnits.length - 1);
-  const shown = (bytes: number) => String(Math.round((bytes / 1024 ** power) * 10) / 10);
-  return `${shown(part)} / ${shown(whole)} ${binaryUnits[power]}`;
+const powerOf = (bytes: number): number =>
+  Math.min(Math.floor(Math.log2(Math.max(bytes, 1)) / 10), binaryUnits.length - 1);
+const inUnit = (bytes: number, power: number): string => String(Math.round((bytes / 1024 ** power) * 10) / 10);
+
+/** Bytes as "15.6 GiB". */
+export function sizeText(bytes: number): string {
+  const power = powerOf(bytes);
+  return `${inUnit(bytes, power)} ${binaryUnits[power]}`;
 }
+
+/** A part of a whole, both in bytes, in the unit of the whole: "1.2 / 15.6 GiB". */
+export const partOf = (part: number, whole: number): string => `${inUnit(part, powerOf(whole))} / ${sizeText(whole)}`;

@@ -41,6 +41,19 @@ export async function attachedVolumeIds(sysfsRoot: string): Promise<Set<string>>
   }
 }
 
+/** How large the kernel has a disk now; undefined once it has another under this name, or does not say. @throws DriverError HOST_FAILED */
+export async function diskBytes(
+  sysfsRoot: string,
+  { path, number, volumeId }: BlockDevice,
+): Promise<number | undefined> {
+  try {
+    const disk = await readDisk(sysfsRoot, basename(path));
+    return disk.number === number ? disk.sizeBytes : undefined;
+  } catch (error) {
+    throw hostFailed(`read the size of ${nameOf({ volumeId })}`, error, `Check that ${sysfsRoot} is readable`);
+  }
+}
+
 /** Whether the kernel has a disk of this "major:minor", whatever its serial. @throws DriverError HOST_FAILED */
 export async function hasDisk(sysfsRoot: string, number: string): Promise<boolean> {
   try {

@@ -2,6 +2,7 @@ import { readFile } from 'node:fs/promises';
 import type { Settings } from '../config.ts';
 import {
   attachedVolumeIds,
+  diskBytes,
   findDevice,
   hasDisk,
   usedDeviceNames,
@@ -14,6 +15,7 @@ import { nameOf } from './disk-names.ts';
 import { engineOf, isRunning } from './engines.ts';
 import { filesystemFault } from './faults.ts';
 import { checkFilesystem, makeFilesystem } from './filesystems.ts';
+import { growMounted } from './grow.ts';
 import { abandonMount, mountDevice, mountedAt, unmountTarget } from './mounts.ts';
 import { lookElsewhere } from './namespaces.ts';
 import { openedBy } from './open-files.ts';
@@ -23,22 +25,14 @@ import { asked, unanswered } from './unanswered.ts';
 import { filesystemUsage } from './usage.ts';
 import { openWatcher } from './watch.ts';
 
-/** A mount replays a journal and an unmount writes what is dirty: at a busy volume's pace that takes a while. */
+/** A mount replays a journal, an unmount writes what is dirty, growth writes descriptors: at a busy volume's pace that takes a while. */
 const mountMs = 60_000;
-
-export interface HostOptions {
-  /** Told what went wrong without failing the call, as a filesystem that could not be grown. */
-  readonly onWarning?: (message: string) => void;
-}
 
 /**
  * This machine, through its device nodes, sysfs and util-linux.
  * @throws DriverError HOST_FAILED when the boot id cannot be read.
  */
-export async function openHost(
-  settings: Pick<Settings, 'deviceRoot' | 'sysfsRoot' | 'bootIdFile'>,
-  { onWarning = () => {} }: HostOptions = {},
-): Promise<Host> {
+export async function openHost(settings: Pick<Settings, 'deviceRoot' | 'sysfsRoot' | 'bootIdFile'>): Promise<Host> {
   return {
     bootId: await readBootId(settings.bootIdFile),
     findDevice: (volumeId, ec2Device) => findDevice(settings, volumeId, ec2Device),
@@ -49,6 +43,7 @@ export async function openHost(
     },
     waitForDeviceGone: (volumeId, ec2Device, signal) => waitForDeviceGone(settings, volumeId, ec2Device, signal),
     attachedVolumeIds: () => attachedVolumeIds(settings.sysfsRoot),
+    diskBytes: (device) => diskBytes(settings.sysfsRoot, device),
     hasDisk: (number) => hasDisk(settings.sysfsRoot, number),
     usedDeviceNames: () => usedDeviceNames(settings.deviceRoot),
     readContent,
@@ -56,7 +51,9 @@ export async function openHost(
     makeFilesystem,
     checkFilesystem,
     mount: (device, target, type, options) =>
-      asked(nameOf(device), 'to be mounted', mountMs, mountDevice(device, target, type, options, onWarning)),
+      asked(nameOf(device), 'to be mounted', mountMs, mountDevice(device, target, type, options)),
+    growFilesystem: (device, target, type) =>
+      asked(nameOf(device), 'to grow its filesystem', mountMs, growMounted(device, target, type)),
     unmount: (target) => asked(target, 'to be unmounted', mountMs, unmountTarget(target)),
     mountedAt,
     filesystemFault,

@@ -1,9 +1,9 @@
 import { mkdir, readFile, realpath, rmdir } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { DriverError } from '../errors.ts';
+import { readFilesystemSize } from './disk.ts';
 import { nameOf, withoutPath } from './disk-names.ts';
 import { damaged, whyRefused } from './filesystems.ts';
-import { growMounted, hasOutgrown } from './grow.ts';
 import { parseMountinfo } from './mountinfo.ts';
 import { shutdownFilesystem } from './shutdown.ts';
 import { blockDeviceNumber, ifThere } from './sysfs.ts';
@@ -81,7 +81,9 @@ export async function abandonMount(target: string): Promise<void> {
 
 /**
  * Mounts a disk at `target`, which is made if absent and removed again if the mount fails. Success when the disk is
- * mounted there already. Afterwards grows a filesystem that its disk has outgrown; a failure to grow is a warning.
+ * mounted there already.
+ * @returns the size of its filesystem as the superblock says, in bytes: read before the mount, while the disk is at rest.
+ * Undefined where it is mounted already, or only to be read.
  * @throws DriverError TARGET_BUSY when something else is mounted there; FILESYSTEM_DAMAGED; HOST_FAILED with mount's words.
  */
 export async function mountDevice(
@@ -89,20 +91,14 @@ export async function mountDevice(
   target: string,
   type: FilesystemType,
   options: readonly string[],
-  onWarning: (message: string) => void,
-): Promise<void> {
+): Promise<number | undefined> {
   const tried = `mount ${nameOf(device)} at ${target}`;
   try {
     await makeTarget(target);
-    if (await isMountedAlready(device, target, tried)) return;
-    const readOnly = options.includes('ro');
-    const outgrown = !readOnly && (await hasOutgrown(device, type));
+    if (await isMountedAlready(device, target, tried)) return undefined;
+    const filesystemBytes = options.includes('ro') ? undefined : await readFilesystemSize(device, type);
     await runMount(device, target, type, options, tried);
-    if (outgrown) {
-      await growMounted(device, target, type).catch((error: Error) =>
-        onWarning(`the filesystem on ${nameOf(device)} stays smaller than its disk: ${error.message}`),
-      );
-    }
+    return filesystemBytes;
   } catch (error) {
     throw hostFailed(
       tried,

@@ -117,6 +117,8 @@ export interface Host {
   attachedVolumeIds(): Promise<Set<string>>;
   /** Waits until {@link findDevice} finds it, watching the device directory; throws the signal's reason when aborted. */
   waitForDevice(volumeId: string, ec2Device: string, signal: AbortSignal): Promise<BlockDevice>;
+  /** How large the kernel has the disk now, without a question to it; undefined once it is gone, or the kernel does not say. */
+  diskBytes(device: BlockDevice): Promise<number | undefined>;
   /** Whether the kernel still has a disk of this number ("259:3"), whatever its serial. */
   hasDisk(number: string): Promise<boolean>;
   /** Waits until {@link findDevice} no longer finds it, nor its node; throws the signal's reason when aborted. */
@@ -144,8 +146,18 @@ export interface Host {
   wasEverMounted(device: BlockDevice): Promise<boolean>;
   /** Makes a filesystem consistent without loss, or throws FILESYSTEM_DAMAGED saying what a person must run. */
   checkFilesystem(device: BlockDevice, type: FilesystemType): Promise<void>;
-  /** Mounts at `target`, which is made if absent. Grows the filesystem first if its disk is larger. */
-  mount(device: BlockDevice, target: string, type: FilesystemType, options: readonly string[]): Promise<void>;
+  /**
+   * Mounts at `target`, which is made if absent. Gives the size of its filesystem in bytes, read while the disk was at rest;
+   * undefined where it is mounted already, or only to be read.
+   */
+  mount(
+    device: BlockDevice,
+    target: string,
+    type: FilesystemType,
+    options: readonly string[],
+  ): Promise<number | undefined>;
+  /** Grows the filesystem that is mounted at `target` to its disk; one that has all of it stays as it is. */
+  growFilesystem(device: BlockDevice, target: string, type: FilesystemType): Promise<void>;
   /** Unmounts `target` and removes the empty directory. Succeeds when nothing is mounted there. TARGET_BUSY if in use. */
   unmount(target: string): Promise<void>;
   /** What is mounted at `target`, compared with a disk. */

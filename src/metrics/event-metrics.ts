@@ -87,6 +87,12 @@ export function countEvents(registry: Registry, onError: (error: unknown) => voi
     ['policy', 'outcome'],
   );
   on('takeover', ({ policy, outcome, seconds }) => takeoverTime.observe({ policy, outcome }, seconds));
+  const growths = counter(
+    'filesystem_growths_total',
+    'Filesystems of mounted volumes that have grown to their enlarged disks, or were refused to.',
+    ['outcome'],
+  );
+  on('growth', ({ outcome }) => growths.inc({ outcome }));
   const ghosts = counter(
     'ghosts_total',
     'Disks that went from this machine without us, so that their mounts were taken away.',

@@ -79,6 +79,16 @@ export const nodeGauges: readonly Measure[] = [
     ...byVolume(({ usage }) => usage?.bytes.total),
   },
   {
+    name: 'disk_size_bytes',
+    help: 'Size of the disk of a mounted volume.',
+    ...byVolume(({ size }) => size?.diskBytes),
+  },
+  {
+    name: 'filesystem_growth_refused',
+    help: '1 while the filesystem of a mounted volume is smaller than its disk and cannot be grown.',
+    ...byVolume(({ size }) => size && Number(size.refused !== undefined)),
+  },
+  {
     name: 'filesystem_used_bytes',
     help: 'What is used of the filesystem.',
     ...byVolume(({ usage }) => usage?.bytes.used),

@@ -3,6 +3,7 @@ import { policyWarning } from '../fencing/policy.ts';
 import { workerWarning } from '../fencing/swarm.ts';
 import { operation, over } from '../log.ts';
 import { createRemovals } from './copies/removals.ts';
+import { createFollower } from './growth/follower.ts';
 import { adoptUnrecorded } from './lifecycle/adopt.ts';
 import { createKeeper } from './lifecycle/keeper.ts';
 import { learnLimit } from './lifecycle/room.ts';
@@ -123,9 +124,14 @@ async function openNode(local: LocalState, identity: Identity, signal: AbortSign
     finishRemoval: (volumeId, snapshotId) => removals.finish(volumeId, snapshotId),
   };
   const keeper = createKeeper(node);
-  signal.addEventListener('abort', () => keeper.stop());
+  const follower = createFollower(node);
+  signal.addEventListener('abort', () => {
+    keeper.stop();
+    follower.stop();
+  });
   for (const name of held.keys()) keeper.schedule(name, 0);
   keeper.start();
+  follower.start();
   const removals = createRemovals(node, signal);
   if (settings.onRemove === 'snapshot') void surveyed.promise.then(() => removals.resume());
   const failed = (why: string) => {

@@ -36,7 +36,7 @@ const connectWaitMs = 45_000;
 const meetMs = 2000;
 
 const realWorld: World = {
-  openHost: (settings, log) => openHost(settings, { onWarning: (message) => log.warn(message) }),
+  openHost,
   openJournal,
   openAudit,
   // Where the environment names a region it wins; else it is the instance's own, which the SDK's chain does not ask for.
@@ -143,7 +143,7 @@ const auditFile = ({ root }: Settings): string => join(root, 'state', 'fencing.j
 
 async function openLocal(settings: Settings, log: Logger, world: World): Promise<LocalState> {
   checkDefaults(settings);
-  const host = await world.openHost(settings, log);
+  const host = await world.openHost(settings);
   const journal = await world.openJournal(join(settings.root, 'state'));
   const { held, damaged } = await journal.load();
   for (const { file, why } of damaged) {
@@ -163,6 +163,7 @@ async function openLocal(settings: Settings, log: Logger, world: World): Promise
     held: new Map(held.map((each) => [each.name, each])),
     waits: new Map<string, string>(),
     faults: new Map<string, string>(),
+    sizes: new Map(),
     tagLooks: new Map(),
   };
   await operation.run({ op: 'start' }, () => recall(local));

@@ -169,6 +169,7 @@ const volume: NodeVolume = {
   rescue: undefined,
   ghost: false,
   fault: undefined,
+  size: { diskBytes: 1200, filesystemBytes: 1000, refused: undefined },
   usage: { bytes: { total: 100, used: 40, available: 55 }, inodes: { total: 10, used: 3 } },
 };
 

@@ -129,19 +129,66 @@ describe.skipIf(skip)('two nodes, one of which loses power', () => {
     await box.detached(name);
   });
 
-  it('grow one that was enlarged while it was mounted, at its next mount', async () => {
-    await box.ok(other, 'Create', { Name: 'live', Opts: { size: '1', fsType: 'xfs' } });
-    const { Mountpoint } = await box.ok(other, 'Mount', { Name: 'live', ID: 'one' });
-    await box.aws('modify-volume', '--volume-id', await idOf('live'), '--size', '2');
-    await writeFile(`${Mountpoint}/file`, 'kept');
-    await box.ok(other, 'Unmount', { Name: 'live', ID: 'one' });
-    await box.ok(other, 'Mount', { Name: 'live', ID: 'two' });
-    expect(await sizeAt(Mountpoint)).toBeGreaterThan(1.8 * GiB);
-    expect(await readFile(`${Mountpoint}/file`, 'utf8')).toBe('kept');
-    await box.ok(other, 'Unmount', { Name: 'live', ID: 'two' });
-    await box.detached('live');
+  it.each(growing)(
+    'grow %s while two containers write to it, once its volume is enlarged from outside',
+    async (fsType) => {
+      const name = `live-${fsType}`;
+      await box.ok(other, 'Create', { Name: name, Opts: { size: '1', fsType } });
+      const { Mountpoint } = await box.ok(other, 'Mount', { Name: name, ID: 'one' });
+      await box.ok(other, 'Mount', { Name: name, ID: 'two' });
+      const writers = ['one', 'two'].map((id) => startWriter(`${Mountpoint}/${id}`));
+      await eventually(async () => writers.every(({ written }) => written() > 0));
+      const status = async () => (await box.ok(other, 'Get', { Name: name })).Volume.Status;
+      expect(await status()).toMatchObject({ sizeGiB: 1 });
+      box.sandbox.resetCalls();
+      await box.aws('modify-volume', '--volume-id', await idOf(name), '--size', '3');
+      await eventually(async () => (await sizeAt(Mountpoint)) > 2.8 * GiB);
+      await eventually(async () => (await status()).sizeGiB === 3);
+      expect(box.sandbox.calls()).toEqual({ ModifyVolume: 1, DescribeVolumes: expect.any(Number) });
+      const seen = writers.map(({ written }) => written());
+      await eventually(async () => writers.every(({ written }, index) => written() > (seen[index] ?? 0)));
+      for (const { end } of writers) await end();
+      for (const id of ['one', 'two']) await box.ok(other, 'Unmount', { Name: name, ID: id });
+      await box.detached(name);
+    },
+  );
+
+  it.skipIf(mayGrowExt4)('an ext4 that the kernel does not let grow is used as it is, and says so', async () => {
+    await box.ok(other, 'Create', { Name: 'kept', Opts: { size: '1', fsType: 'ext4' } });
+    const { Mountpoint } = await box.ok(other, 'Mount', { Name: 'kept', ID: 'one' });
+    await box.aws('modify-volume', '--volume-id', await idOf('kept'), '--size', '2');
+    const status = async () => (await box.ok(other, 'Get', { Name: 'kept' })).Volume.Status;
+    const shown = await eventually(async () => ((await status()).growRefused ? status() : undefined));
+    expect(shown).toMatchObject({
+      sizeGiB: 2,
+      filesystemGiB: 1,
+      growRefused: expect.stringMatching(/resize2fs.*CAP_SYS_RESOURCE/),
+    });
+    await writeFile(`${Mountpoint}/file`, 'fine');
+    await box.ok(other, 'Unmount', { Name: 'kept', ID: 'one' });
+    await box.detached('kept');
   });
 });
+
+/** A program that writes and syncs, and fails at the first error. */
+function startWriter(path: string) {
+  let written = 0;
+  let ended = false;
+  const done = (async () => {
+    const file = await open(path, 'w');
+    while (!ended) {
+      await file.write('x'.repeat(4096));
+      await file.sync();
+      written += 1;
+    }
+    await file.close();
+  })();
+  const end = () => {
+    ended = true;
+    return done;
+  };
+  return { written: () => written, end };
+}
 
 async function sizeAt(directory: string): Promise<number> {
   const { blocks, bsize } = await statfs(directory);

@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import { onTestFinished } from 'vitest';
-import { type HostOptions, openHost } from '../../src/host/host.ts';
+import { openHost } from '../../src/host/host.ts';
 import { readMounts } from '../../src/host/mounts.ts';
 import { deviceNumber } from '../../src/host/sysfs.ts';
 import type { BlockDevice } from '../../src/host/types.ts';
@@ -89,7 +89,7 @@ export async function loopDisk(directory: string, mebibytes: number, name = 'dis
 export const hostSettings = { deviceRoot: '/dev', sysfsRoot: '/sys', bootIdFile: '/proc/sys/kernel/random/boot_id' };
 
 /** A directory, a mountpoint with a space in its name, and this machine as the daemon uses it. */
-export async function lab(options?: HostOptions) {
+export async function lab() {
   const directory = await tempDirectory();
-  return { directory, target: join(directory, 'volumes/a b'), host: await openHost(hostSettings, options) };
+  return { directory, target: join(directory, 'volumes/a b'), host: await openHost(hostSettings) };
 }

@@ -1,13 +1,13 @@
 import { mkdir, open, readdir, readFile, stat, statfs, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
+import { readFilesystemSize } from '../../src/host/disk.ts';
 import { judgeE2fsck } from '../../src/host/filesystems.ts';
-import { hasOutgrown } from '../../src/host/grow.ts';
+import { fills } from '../../src/host/grow.ts';
 import { openHost } from '../../src/host/host.ts';
 import { readMounts } from '../../src/host/mounts.ts';
 import { filesystemTypes } from '../../src/host/types.ts';
 import { mayGrowExt4, requires } from '../support/requirements.ts';
-import { run } from '../support/run.ts';
 import { lab, loopDisk, must, hostSettings as settings } from './lab.ts';
 
 const disks = requires('root', 'loop', 'mkfs.xfs', 'mkfs.btrfs');
@@ -111,113 +111,55 @@ describe.skipIf(disks.skip)('mounting', () => {
 });
 
 describe.skipIf(disks.skip)('growing', () => {
-  test.each(filesystemTypes)('%s that fills its disk is left alone', async (type) => {
-    const { directory, host } = await lab();
-    const disk = await loopDisk(directory, 321);
-    await host.makeFilesystem(disk.device, type, [], 'nothing');
-    expect(await hasOutgrown(disk.device, type)).toBe(false);
-    expect(await hasOutgrown(await disk.enlarge(400), type)).toBe(true);
-    for (const other of filesystemTypes) {
-      if (other !== type) expect(await hasOutgrown(disk.device, other)).toBe(false);
-    }
-  });
+  test.each(filesystemTypes)(
+    'of %s: its size is read while the disk is at rest, and of no other filesystem',
+    async (type) => {
+      const { directory, host } = await lab();
+      const disk = await loopDisk(directory, 321);
+      await host.makeFilesystem(disk.device, type, [], 'nothing');
+      const size = await readFilesystemSize(disk.device, type);
+      expect(fills(size, disk.device.sizeBytes)).toBe(true);
+      expect(fills(size, (await disk.enlarge(400)).sizeBytes)).toBe(false);
+      for (const other of filesystemTypes) {
+        if (other !== type) expect(await readFilesystemSize(disk.device, other)).toBeUndefined();
+      }
+    },
+  );
 
   const growable = filesystemTypes.filter((type) => type !== 'ext4' || mayGrowExt4);
-  test.each(growable)('%s fills a disk that was enlarged', async (type) => {
-    const warnings: string[] = [];
-    const { directory, target, host } = await lab({ onWarning: (message) => warnings.push(message) });
+  test.each(growable)('%s fills a disk that is enlarged while it is mounted', async (type) => {
+    const { directory, target, host } = await lab();
     const disk = await loopDisk(directory, 320);
     await host.makeFilesystem(disk.device, type, [], 'nothing');
-    await host.mount(disk.device, target, type, []);
+    const size = await host.mount(disk.device, target, type, []);
+    expect(fills(size, disk.device.sizeBytes)).toBe(true);
+    expect(await host.diskBytes(disk.device)).toBe(320 * MiB);
     await writeFile(join(target, 'kept'), 'yes');
-    const small = await statfs(target);
-    await host.unmount(target);
     const device = await disk.enlarge(640);
-    await host.checkFilesystem(device, type);
-    await host.mount(device, target, type, ['ro']);
-    expect((await statfs(target)).blocks).toBe(small.blocks);
-    await host.unmount(target);
-    await host.mount(device, target, type, []);
+    expect(await host.diskBytes(disk.device)).toBe(640 * MiB);
+    for (let times = 0; times < 2; times += 1) await host.growFilesystem(device, target, type);
     const grown = await statfs(target);
     expect((grown.blocks * grown.bsize) / MiB).toBeGreaterThan(560);
     expect(await readFile(join(target, 'kept'), 'utf8')).toBe('yes');
-    expect(warnings).toEqual([]);
+    await host.unmount(target);
+    expect(fills(await host.mount(device, target, type, []), device.sizeBytes)).toBe(true);
+    await host.unmount(target);
+    expect(await host.mount(device, target, type, ['ro'])).toBeUndefined();
     await host.unmount(target);
   });
 
-  test('a failure to grow is a warning, and the volume is mounted', async () => {
-    const warnings: string[] = [];
-    const { directory, target, host } = await lab({ onWarning: (message) => warnings.push(message) });
+  test('of an ext4 that the kernel cannot grow is refused, and it stays mounted', async () => {
+    const { directory, target, host } = await lab();
     const disk = await loopDisk(directory, 320);
     // Without room for more group descriptors an ext4 cannot grow while it is mounted.
     await host.makeFilesystem(disk.device, 'ext4', ['-O', '^resize_inode'], 'nothing');
     const device = await disk.enlarge(40_000);
     await host.mount(device, target, 'ext4', []);
-    expect(warnings).toEqual([expect.stringMatching(/stays smaller.*resize2fs/)]);
+    await expect(host.growFilesystem(device, target, 'ext4')).rejects.toMatchObject({
+      code: 'HOST_FAILED',
+      message: expect.stringMatching(/resize2fs/),
+    });
     expect(await readdir(target)).toEqual(['lost+found']);
     await host.unmount(target);
   });
-});
-
-describe.skipIf(disks.skip)('a filesystem that was not unmounted', () => {
-  test.each(filesystemTypes)('%s keeps what was synced', async (type) => {
-    const { directory, target, host } = await lab();
-    const disk = await loopDisk(directory, 320);
-    await host.makeFilesystem(disk.device, type, [], 'nothing');
-    await host.mount(disk.device, target, type, []);
-    await writeFile(join(target, 'synced'), 'kept', { flush: true });
-    // The image of a running machine, as a crash leaves it.
-    const crashed = await loopDisk(directory, 320, 'crashed.img');
-    await must('dd', `if=${disk.file}`, `of=${crashed.device.path}`, 'bs=1M', 'conv=sparse,fsync', 'status=none');
-    await host.unmount(target);
-    await host.checkFilesystem(crashed.device, type);
-    await host.mount(crashed.device, target, type, []);
-    expect(await readFile(join(target, 'synced'), 'utf8')).toBe('kept');
-    await host.unmount(target);
-  });
-
-  test('a damaged ext4 is left as it is, and a person is told what to run', async () => {
-    const { directory, host } = await lab();
-    const disk = await loopDisk(directory, 64);
-    await host.makeFilesystem(disk.device, 'ext4', [], 'nothing');
-    await must('debugfs', '-w', '-R', 'clri <2>', disk.device.path);
-    await expect(host.checkFilesystem(disk.device, 'ext4')).rejects.toMatchObject({
-      code: 'FILESYSTEM_DAMAGED',
-      message: expect.stringMatching(/ext4 filesystem is damaged: .*docker-volume-ebs rescue/),
-    });
-  });
-
-  test('an ext4 that says itself that it needs a check is mended where that loses nothing', async () => {
-    const { directory, host } = await lab();
-    const disk = await loopDisk(directory, 64);
-    await host.makeFilesystem(disk.device, 'ext4', [], 'nothing');
-    await must('debugfs', '-w', '-R', 'set_super_value state 2', disk.device.path);
-    await host.checkFilesystem(disk.device, 'ext4');
-    expect((await run('dumpe2fs', ['-h', disk.device.path])).stdout).toMatch(/Filesystem state: +clean\n/);
-  });
-
-  test.each(['xfs', 'btrfs'] as const)('a damaged %s fails to mount and says what to run', async (type) => {
-    const { directory, target, host } = await lab();
-    const disk = await loopDisk(directory, 320);
-    await host.makeFilesystem(disk.device, type, [], 'nothing');
-    const handle = await open(disk.device.path, 'r+');
-    // Past the first superblock, so that the type is still known.
-    const [from, to] = type === 'xfs' ? [512, 256 * 1024] : [80 * 1024, 320 * MiB];
-    await handle.write(Buffer.alloc(to - from, 'damage'), 0, to - from, from);
-    await handle.sync();
-    await handle.close();
-    await host.checkFilesystem(disk.device, type);
-    await expect(host.mount(disk.device, target, type, [])).rejects.toMatchObject({
-      code: 'FILESYSTEM_DAMAGED',
-      message: expect.stringMatching(new RegExp(`${type} filesystem is damaged: .*docker-volume-ebs rescue`)),
-    });
-    await expect(stat(target)).rejects.toMatchObject({ code: 'ENOENT' });
-  });
-});
-
-test.skipIf(disks.skip)('a disk without the ext4 it should have is damaged, not formatted', async () => {
-  const { directory, host } = await lab();
-  const disk = await loopDisk(directory, 16);
-  await expect(host.checkFilesystem(disk.device, 'ext4')).rejects.toMatchObject({ code: 'FILESYSTEM_DAMAGED' });
-  expect(await host.readContent(disk.device, 'samples')).toEqual({ kind: 'blank' });
 });

@@ -8,7 +8,6 @@ import { requires } from '../support/requirements.ts';
 import { type LoopDisk, loopDisk, must, tempDirectory } from './lab.ts';
 
 const { skip } = requires('root', 'loop', 'mkfs.xfs', 'mkfs.btrfs');
-const nobody = () => undefined;
 
 const outcome = (work: Promise<unknown>): Promise<unknown> =>
   work.then(
@@ -82,7 +81,7 @@ describe.skipIf(skip)('a filesystem that is newer', () => {
     const disk = await made('ext4', 64);
     await feature(disk, 'FEATURE_C31');
     await checkFilesystem(disk.device, 'ext4');
-    await mountDevice(disk.device, disk.target, 'ext4', [], nobody);
+    await mountDevice(disk.device, disk.target, 'ext4', []);
     await unmountTarget(disk.target);
   });
 
@@ -101,7 +100,7 @@ describe.skipIf(skip)('a filesystem that is newer', () => {
     await feature(disk, name);
     const before = await disk.hash();
     await checkFilesystem(disk.device, 'ext4');
-    expect(await outcome(mountDevice(disk.device, disk.target, 'ext4', [], nobody))).toMatchObject({
+    expect(await outcome(mountDevice(disk.device, disk.target, 'ext4', []))).toMatchObject({
       code: 'FILESYSTEM_TOO_NEW',
       message: expect.stringContaining(name),
     });
@@ -111,14 +110,14 @@ describe.skipIf(skip)('a filesystem that is newer', () => {
   it('than the kernel (xfs) is refused by its features, and no mount option is blamed that nobody gave', async () => {
     const disk = await made('xfs', 512);
     await must('xfs_db', '-x', '-c', 'sb 0', '-c', 'write -d features_incompat 0x80000003', disk.device.path);
-    const error = await outcome(mountDevice(disk.device, disk.target, 'xfs', [], nobody));
+    const error = await outcome(mountDevice(disk.device, disk.target, 'xfs', []));
     expect(error).toMatchObject({ code: 'FILESYSTEM_TOO_NEW', message: expect.stringContaining('FEATURE_I31') });
     expect(String(error)).not.toContain('option');
   });
 
   it('than most is not blamed for a wrong mount option', async () => {
     const disk = await made('xfs', 512);
-    expect(await outcome(mountDevice(disk.device, disk.target, 'xfs', ['nonsense'], nobody))).toMatchObject({
+    expect(await outcome(mountDevice(disk.device, disk.target, 'xfs', ['nonsense']))).toMatchObject({
       code: 'HOST_FAILED',
       message: expect.stringContaining('mount options (nonsense)'),
     });

@@ -22,6 +22,7 @@ const volume: NodeVolume = {
   rescue: undefined,
   ghost: false,
   fault: undefined,
+  size: { diskBytes: 1200, filesystemBytes: 1000, refused: undefined },
   usage: { bytes: { total: 1000, used: 300, available: 650 }, inodes: { total: 64, used: 11 } },
 };
 const status: NodeStatus = {

@@ -168,7 +168,7 @@ export class Machine implements Host {
     if (!disk.live) throw hostError('HOST_FAILED');
   }
 
-  async mount(device: BlockDevice, target: string, _type: FilesystemType): Promise<void> {
+  async mount(device: BlockDevice, target: string, _type: FilesystemType): Promise<number> {
     this.#mayFail('mount');
     const disk = this.#disk(device);
     const there = this.mounted.get(target);
@@ -177,6 +177,13 @@ export class Machine implements Host {
     if (this.#cloud.contents.get(disk.volumeId)?.kind !== 'filesystem') throw hostError('HOST_FAILED');
     disk.records ??= [...(this.#cloud.records.get(disk.volumeId) ?? [])];
     this.mounted.set(target, disk);
+    return device.sizeBytes;
+  }
+
+  async growFilesystem(): Promise<void> {}
+
+  async diskBytes({ sizeBytes }: BlockDevice): Promise<number> {
+    return sizeBytes;
   }
 
   async unmount(target: string): Promise<void> {

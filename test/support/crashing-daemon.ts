@@ -151,8 +151,7 @@ const { openJournal } = await import('../../src/volumes/state/journal.ts');
 flushCompileCache();
 
 const world: World = {
-  openHost: async (settings, log) =>
-    traced('host', await openHost(settings, { onWarning: (message) => log.warn(message) })),
+  openHost: async (settings) => traced('host', await openHost(settings)),
   openJournal: async (directory) => traced('journal', await openJournal(directory)),
   openAudit,
   openEc2: (cluster, region, log) => traced('ec2', openEc2({ cluster, region, log })),

@@ -41,6 +41,12 @@ export class FakeHost implements Host {
   readonly openTargets = new Set<string>();
   /** Targets whose filesystems take no more writes. */
   readonly faults = new Map<string, FilesystemFault>();
+  /** Sizes of disks, by volume id; 16 GiB unless told. */
+  readonly sizes = new Map<string, number>();
+  /** Of filesystems; as large as the disk unless told. */
+  readonly filesystemSizes = new Map<string, number>();
+  /** Whether the kernel refuses to grow any of them. */
+  refusesGrowth = false;
   /** What disks are said not to have answered. */
   silent: readonly Unanswered[] = [];
   /** Targets whose filesystems do not answer. */
@@ -121,12 +127,30 @@ export class FakeHost implements Host {
     this.#note('checkFilesystem', path, type);
   }
 
-  async mount({ path }: BlockDevice, target: string, type: FilesystemType, options: readonly string[]): Promise<void> {
+  async mount(
+    { path }: BlockDevice,
+    target: string,
+    type: FilesystemType,
+    options: readonly string[],
+  ): Promise<number> {
     this.#note('mount', path, target, type, options);
     const volumeId = basename(path);
     const there = this.mounted.get(target);
     if (there !== undefined && there.volumeId !== volumeId) throw hostError('TARGET_BUSY');
     this.mounted.set(target, { volumeId, type, options });
+    return this.filesystemSizes.get(volumeId) ?? this.#sizeOf(volumeId);
+  }
+
+  async growFilesystem({ path }: BlockDevice, target: string, type: FilesystemType): Promise<void> {
+    this.#note('growFilesystem', path, target, type);
+    if (this.refusesGrowth) throw hostError('HOST_FAILED');
+    const volumeId = basename(path);
+    this.filesystemSizes.set(volumeId, this.#sizeOf(volumeId));
+  }
+
+  async diskBytes({ volumeId }: BlockDevice): Promise<number | undefined> {
+    this.#note('diskBytes', volumeId);
+    return this.#disk(volumeId)?.sizeBytes;
   }
 
   async unmount(target: string): Promise<void> {
@@ -231,8 +255,18 @@ export class FakeHost implements Host {
 
   #disk(volumeId: string): BlockDevice | undefined {
     return this.#ec2.plugged.has(`${volumeId} ${this.#instanceId}`) && !this.unseen.has(volumeId)
-      ? { path: `/dev/${volumeId}`, number: numberOf(volumeId), volumeId, serialVolumeId: volumeId, sizeBytes: 2 ** 34 }
+      ? {
+          path: `/dev/${volumeId}`,
+          number: numberOf(volumeId),
+          volumeId,
+          serialVolumeId: volumeId,
+          sizeBytes: this.#sizeOf(volumeId),
+        }
       : undefined;
+  }
+
+  #sizeOf(volumeId: string): number {
+    return this.sizes.get(volumeId) ?? 2 ** 34;
   }
 
   #until<T>(signal: AbortSignal, look: () => T | undefined): Promise<T> {

@@ -139,6 +139,7 @@ export async function fakeNode(ec2: FakeEc2, parts: FakeNodeParts = {}): Promise
     held: new Map([...journal.records].map(([name, held]) => [name, structuredClone(held)])),
     waits: new Map(),
     faults: new Map(),
+    sizes: new Map(),
     tagLooks: new Map(),
   };
   await recall(local);

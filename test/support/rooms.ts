@@ -27,7 +27,7 @@ const everybodys = ['errors', 'events', 'lock', 'sizes'];
 const seeInterface = { rooms: ['dvdi', 'metrics'], only: 'src/volumes/types.ts' };
 
 /** The rooms inside src/volumes, from the door down: each imports only those after it. The files beside them are the door. */
-export const volumeRooms = ['door', 'operator', 'requests', 'copies', 'lifecycle', 'state', 'options'];
+export const volumeRooms = ['door', 'operator', 'requests', 'copies', 'growth', 'lifecycle', 'state', 'options'];
 
 /** Files, relative to the project's root, with the files of the project that each imports. */
 type Imports = ReadonlyMap<string, readonly string[]>;

@@ -1,7 +1,7 @@
 import { shellWord } from '../../errors.ts';
-import type { NodeStatus, NodeVolume } from '../../volumes/types.ts';
+import type { NodeStatus, NodeVolume, VolumeSize } from '../../volumes/types.ts';
 import { summaryOf } from '../fence/fence.ts';
-import { ageOf, type Column, partOf, type Row, tableLines, wrapped } from '../table.ts';
+import { ageOf, type Column, partOf, type Row, sizeText, tableLines, wrapped } from '../table.ts';
 
 interface StatusOptions {
   /** Only these; all where there are none. */
@@ -111,7 +111,7 @@ function holdersOf({ holders }: NodeVolume): string {
   return `${holders.length} (${ids.join(', ')}${more})`;
 }
 
-function remarks({ name, ghost, fault, waitingFor, usage, rescue }: NodeVolume): string[] {
+function remarks({ name, ghost, fault, waitingFor, usage, rescue, size }: NodeVolume): string[] {
   const inodes = usage === undefined ? 0 : usage.inodes.used / Math.max(1, usage.inodes.total);
   return [
     ...(ghost
@@ -123,9 +123,15 @@ function remarks({ name, ghost, fault, waitingFor, usage, rescue }: NodeVolume):
     ...(rescue === undefined
       ? []
       : [`its disk is ${rescue.path}; docker-volume-ebs rescue ${shellWord(name)} --end gives it back`]),
+    ...(size?.refused === undefined ? [] : [smallerText(size)]),
     ...(waitingFor === undefined ? [] : [`waits for ${waitingFor}`]),
     ...(inodes < mostInodes ? [] : [`${Math.floor(inodes * 100)}% of its inodes are used`]),
   ];
+}
+
+function smallerText({ diskBytes, filesystemBytes, refused }: VolumeSize): string {
+  const filesystem = filesystemBytes === undefined ? 'is smaller' : `has ${sizeText(filesystemBytes)}`;
+  return `its disk has ${sizeText(diskBytes)}, its filesystem ${filesystem}, and does not grow: ${refused}`;
 }
 
 function takeoverTexts({ takeovers, fencesDone: fences }: NodeStatus, now: number): string[] {

@@ -31,7 +31,8 @@ export async function noteFault(node: Node, held: Held): Promise<string | undefi
   return clause;
 }
 
-function isReadOnly(node: Node, { name, volume, filesystem }: Held): boolean {
+/** True for a volume whose mount options, or those of the node, ask for reading alone. */
+export function isReadOnly(node: Node, { name, volume, filesystem }: Held): boolean {
   try {
     return planMount(name, volume.tags, node.settings, filesystem).mountOptions.includes('ro');
   } catch {

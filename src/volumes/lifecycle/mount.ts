@@ -15,7 +15,7 @@ const idleCheckMs = 200;
 const idleTimeoutMs = 60_000;
 
 /**
- * From an attached disk to a mounted directory: filesystem made if the disk is provably blank, checked, grown, mounted.
+ * From an attached disk to a mounted directory: filesystem made if the disk is provably blank, checked, mounted.
  * @param held in phase attached. @returns it in phase mounted, without a new holder.
  * @throws DriverError; the volume stays attached, and the next call starts here again.
  */
@@ -54,12 +54,12 @@ async function bringFilesystem(node: Node, held: Held): Promise<Held> {
   const type = ready.filesystem ?? plan.fsType;
   const target = mountpointOf(node.settings, held.name);
   const { mountOptions } = planMount(held.name, held.volume.tags, node.settings, type);
-  await timed('mount', () => node.host.mount(disk, target, type, mountOptions));
+  const filesystemBytes = await timed('mount', () => node.host.mount(disk, target, type, mountOptions));
   // A container that still has it mounted from before shares the filesystem, and what befell it.
   await refuseFailed(node, ready);
   const absent = absentDirectory(held.volume);
   const directory = await node.host.openSubdirectory(target, plan.subdirectory, plan.owner, absent);
-  return keep(node, { ...ready, phase: 'mounted', filesystem: type, directory });
+  return keep(node, { ...ready, phase: 'mounted', filesystem: type, filesystemBytes, directory });
 }
 
 /** The disk of a held volume. @throws DriverError WRONG_DEVICE when it is not on this machine any more. */

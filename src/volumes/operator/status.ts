@@ -20,7 +20,7 @@ export interface Opened {
 interface StatusSources {
   readonly local: Pick<
     LocalState,
-    'settings' | 'host' | 'fencing' | 'held' | 'waits' | 'tagLooks' | 'faults' | 'journal'
+    'settings' | 'host' | 'fencing' | 'held' | 'waits' | 'tagLooks' | 'faults' | 'journal' | 'sizes'
   >;
   opened(): Opened | undefined;
   /** Why it is not opened yet, as a clause. */
@@ -43,6 +43,7 @@ export function createNodeStatus({ local, opened, reason }: StatusSources): () =
           waitingFor: waitOf(local, each.name),
           fault: faultOf(each),
           rescue: rescueShown(each, settings),
+          size: sizeOf(local, each),
           ...(await look(local, readUsage, each)),
         }),
       ),
@@ -78,7 +79,7 @@ const byName = (a: NodeVolume, b: NodeVolume) => (a.name < b.name ? -1 : 1);
 
 /** What is asked of this machine about a held volume. */
 type Seen = Pick<NodeVolume, 'ghost' | 'usage'>;
-type Looked = Seen & Pick<NodeVolume, 'waitingFor' | 'fault' | 'rescue'>;
+type Looked = Seen & Pick<NodeVolume, 'waitingFor' | 'fault' | 'rescue' | 'size'>;
 
 function heldVolume(held: Held, looked: Looked): NodeVolume {
   return {
@@ -91,6 +92,11 @@ function heldVolume(held: Held, looked: Looked): NodeVolume {
     since: held.since,
     ...looked,
   };
+}
+
+function sizeOf({ sizes }: Pick<LocalState, 'sizes'>, { name, phase, filesystemBytes }: Held): NodeVolume['size'] {
+  const size = phase === 'mounted' ? sizes.get(name) : undefined;
+  return size && { ...size, filesystemBytes };
 }
 
 function rescueShown(held: Held, settings: StatusSources['local']['settings']): NodeVolume['rescue'] {
@@ -141,6 +147,7 @@ function waitingVolumes({ held, queue, waits, fencing }: Node): NodeVolume[] {
     rescue: undefined,
     ghost: false,
     fault: undefined,
+    size: undefined,
     usage: undefined,
   }));
 }

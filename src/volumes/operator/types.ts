@@ -85,6 +85,15 @@ export interface FenceOperator {
   resume(): Promise<number>;
 }
 
+/** How large the disk of a mounted volume is, and its filesystem. */
+export interface VolumeSize {
+  readonly diskBytes: number;
+  /** Undefined where it is not known. */
+  readonly filesystemBytes: number | undefined;
+  /** Why the filesystem stays smaller than its disk, as a clause; undefined while nothing keeps it from growing. */
+  readonly refused: string | undefined;
+}
+
 /** A volume as `status` shows it: held on this node, or waited for here. */
 export interface NodeVolume {
   readonly name: string;
@@ -108,6 +117,8 @@ export interface NodeVolume {
   readonly ghost: boolean;
   /** Why its filesystem takes no more writes, as a clause; undefined unless it is mounted and has failed. */
   readonly fault: string | undefined;
+  /** Its disk and its filesystem; undefined while it is not mounted, or nobody has looked yet. */
+  readonly size: VolumeSize | undefined;
   /** Undefined while it is not mounted, and where the filesystem does not answer. */
   readonly usage: FilesystemUsage | undefined;
 }

@@ -2,7 +2,7 @@ import { tagKeys } from '../../ebs/tags.ts';
 import type { EbsVolume } from '../../ebs/types.ts';
 import { attachmentOf } from '../../ebs/volume-record.ts';
 import { type Held, heldAs } from '../state/held.ts';
-import type { LocalState } from '../state/local.ts';
+import type { DiskSize, LocalState } from '../state/local.ts';
 import { nameOf, noSuchVolume } from '../state/lookup.ts';
 import type { Node } from '../state/node.ts';
 import type { Seen } from '../state/view.ts';
@@ -22,8 +22,13 @@ export interface VolumeInfo {
 /** A volume as `list` shows it. */
 export type ListedVolume = Pick<VolumeInfo, 'name' | 'mountpoint'>;
 
-/** A volume held here, from memory alone. */
-export function heldInfo(held: Held, instanceId: string, waitingFor: string | undefined): VolumeInfo {
+/** A volume held here, from memory alone. `size`: its disk's, while it is mounted. */
+export function heldInfo(
+  held: Held,
+  instanceId: string,
+  waitingFor: string | undefined,
+  size?: DiskSize | undefined,
+): VolumeInfo {
   return {
     name: held.name,
     mountpoint: held.directory,
@@ -36,10 +41,18 @@ export function heldInfo(held: Held, instanceId: string, waitingFor: string | un
       device: held.device,
       attachTime: held.attachTime,
       filesystem: held.filesystem ?? held.volume.tags[tagKeys.formatted],
+      ...smallerFilesystem(held, size),
       holders: held.holders.map(({ id, since }) => ({ id: id ?? 'anonymous', since })),
       waitingFor,
     }),
   };
+}
+
+/** Its filesystem's size where that is less than its disk's, and why. */
+function smallerFilesystem({ phase, filesystemBytes }: Held, size: DiskSize | undefined) {
+  if (phase !== 'mounted' || size?.refused === undefined) return {};
+  const filesystemGiB = filesystemBytes === undefined ? undefined : Number((filesystemBytes / 2 ** 30).toFixed(2));
+  return { filesystemGiB, growRefused: size.refused };
 }
 
 /** A volume that is not held here, as EC2 described it. `stale` says why the answer may be an old one, and its age. */
@@ -87,7 +100,7 @@ function compact(status: Record<string, unknown>): Record<string, unknown> {
 
 /** What the verbs that only show volumes ask of. */
 export interface Showing {
-  readonly local: Pick<LocalState, 'held' | 'host' | 'settings' | 'waits' | 'tagLooks' | 'names' | 'log'>;
+  readonly local: Pick<LocalState, 'held' | 'host' | 'settings' | 'waits' | 'tagLooks' | 'names' | 'log' | 'sizes'>;
   /** Why EC2's side of the driver has not been met, as a clause; undefined once it has. Answers soon. */
   unmet(): Promise<string | undefined>;
   /** Does something on EC2's side of the driver, once that is met. */
@@ -101,7 +114,7 @@ export interface Showing {
  */
 export async function get({ local, unmet, connected }: Showing, name: string): Promise<VolumeInfo> {
   const here = heldAs(local.held, name);
-  if (here !== undefined) return heldInfo(here, here.instanceId, waitOf(local, name));
+  if (here !== undefined) return heldInfo(here, here.instanceId, waitOf(local, name), local.sizes.get(name));
   const { value, stale } = (await fromMemory(local, unmet, name)) ?? (await connected((node) => seen(node, name)));
   return remoteInfo(name, value, local.waits.get(name), stale);
 }

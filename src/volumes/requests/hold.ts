@@ -1,6 +1,7 @@
 import type { EbsVolume } from '../../ebs/types.ts';
 import { attachmentOf } from '../../ebs/volume-record.ts';
 import { DriverError, isCode } from '../../errors.ts';
+import { follow } from '../growth/follow.ts';
 import { adoptMounted } from '../lifecycle/adopt.ts';
 import { agree, unmounted } from '../lifecycle/agree.ts';
 import { acquire } from '../lifecycle/attach.ts';
@@ -86,16 +87,19 @@ export async function countedMount<T>(
   }
 }
 
+/** Mounted, with a filesystem that fills its disk where it can. */
+const mountWhole = async (node: Node, held: Held): Promise<Held> => follow(node, await mountHeld(node, held));
+
 /** The volume mounted here, whatever that takes. */
 async function bringUp(node: Node, name: string): Promise<Held> {
   const held = await agree(node, name);
   refuseRescued(node, held, 'mount it');
   if (held?.phase === 'mounted') return whole(node, held);
-  if (held !== undefined) return mountHeld(node, held);
+  if (held !== undefined) return mountWhole(node, held);
   const acquired = (await acquireKnown(node, name)) ?? (await acquireFound(node, name));
   if (acquired.phase === 'mounted') return whole(node, acquired);
   // A mount of an earlier attachment may be in the way.
-  return mountHeld(node, (await agree(node, name)) ?? acquired);
+  return mountWhole(node, (await agree(node, name)) ?? acquired);
 }
 
 /**
@@ -134,7 +138,7 @@ async function whole(node: Node, held: Held): Promise<Held> {
     return held;
   } catch (error) {
     if (held.holders.length > 0 || (await unmountOurs(node, held)) !== undefined) throw error;
-    return mountHeld(node, await keep(node, unmounted(held)));
+    return mountWhole(node, await keep(node, unmounted(held)));
   }
 }
 

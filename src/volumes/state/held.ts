@@ -26,6 +26,8 @@ export interface Held {
   /** The boot in which the attachment was asked for; an attachment of another boot is never mounted. */
   readonly bootId: string;
   readonly filesystem: FilesystemType | undefined;
+  /** The size of its filesystem when that was last known, in bytes; absent in records of earlier versions. */
+  readonly filesystemBytes?: number | undefined;
   /** The directory callers use; undefined unless mounted. */
   readonly directory: string | undefined;
   readonly holders: readonly Holder[];

@@ -12,7 +12,7 @@ import type { NameMemory } from './memory.ts';
 
 /** The outside world, as the driver opens it. */
 export interface World {
-  openHost(settings: Settings, log: Logger): Promise<Host>;
+  openHost(settings: Settings): Promise<Host>;
   openJournal(directory: string): Promise<Journal>;
   /** The record of fencing in a file that need not be there yet. */
   openAudit(file: string, log: Logger): Audit;
@@ -23,6 +23,13 @@ export interface World {
   lockInstance?(place: LockPlace, log: Logger): Promise<void>;
   /** Watches for what EC2 announces to do to this instance; absent where nobody announces anything. */
   watchNotices?(listener: NoticeListener): { close(): void };
+}
+
+/** The disk of a mounted volume, as last seen. */
+export interface DiskSize {
+  readonly diskBytes: number;
+  /** Why its filesystem stays smaller, as a clause; undefined while nothing keeps it from growing. */
+  readonly refused: string | undefined;
 }
 
 /** What is known of this machine before anything is asked of the network. */
@@ -38,6 +45,8 @@ export interface LocalState {
   readonly waits: Map<string, string>;
   /** Mounted volumes whose filesystems have failed, by name: how, as a clause; see lifecycle/faults.ts. */
   readonly faults: Map<string, string>;
+  /** Disks of mounted volumes, by name: how large each is, and why its filesystem stays smaller; see growth/follow.ts. */
+  readonly sizes: Map<string, DiskSize>;
   /** When the tags of a volume held here were looked at last (monotonic milliseconds), and what is waited for if they are lost. */
   readonly tagLooks: Map<string, { readonly at: number; readonly lost: string | undefined }>;
 }
