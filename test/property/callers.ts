@@ -2,7 +2,7 @@ import { isCode } from '../../src/errors.ts';
 import { delay } from './clock.ts';
 import { stalenessMs } from './cloud.ts';
 import { Daemons, type Holder, idOf, type NodeOf, targetOf } from './daemons.ts';
-import type { Container } from './machine.ts';
+import type { Container } from './plugged.ts';
 
 /** What every reader must have seen by then, with all that a read may take. */
 const knownMs = stalenessMs + 20_000;

@@ -1,7 +1,8 @@
 import { tagKeys } from '../../src/ebs/tags.ts';
 import type { Attachment, AttachmentKey, CallOptions, EbsVolume, Ec2, Instance } from '../../src/ebs/types.ts';
 import { ec2Error, FakeEc2 } from '../support/fake-ec2.ts';
-import type { Machine, Witness } from './machine.ts';
+import type { Machine } from './machine.ts';
+import type { Witness } from './plugged.ts';
 
 export type Ec2Fault = 'throttle' | 'error' | 'lost' | 'slow' | 'stale' | 'stuck-attaching' | 'stuck-detaching';
 type Volume = Parameters<FakeEc2['endAttachment']>[0];

@@ -10,7 +10,8 @@ import { FakeAudit } from '../support/fake-audit.ts';
 import { FakeJournal } from '../support/fake-node.ts';
 import { delay, pass, randomFrom } from './clock.ts';
 import { Cloud } from './cloud.ts';
-import { Machine, type Witness } from './machine.ts';
+import { Machine } from './machine.ts';
+import type { Witness } from './plugged.ts';
 
 const zone = 'eu-west-1a';
 const settings = loadSettings(['--root', '/ebs'], {});

@@ -10,31 +10,10 @@ import type {
 import { hostError } from '../support/fake-host.ts';
 import { delay } from './clock.ts';
 import type { Cloud } from './cloud.ts';
+import type { Container, Disk, Witness } from './plugged.ts';
 
 const mkfsMs = 500;
 const fsckMs = 200;
-
-/** A disk as one machine has it: plugged in again, it is another one. */
-export interface Disk {
-  readonly device: BlockDevice;
-  readonly volumeId: string;
-  /** The filesystem as the machine has it in memory once mounted. */
-  records: string[] | undefined;
-  /** False once it was pulled out. */
-  live: boolean;
-}
-
-export interface Container {
-  readonly name: string;
-  readonly disk: Disk;
-  /** Mount id; null for a caller without. */
-  readonly id: string | null;
-}
-
-/** What a machine tells its world of. */
-export interface Witness {
-  broken(rule: string, what: string): void;
-}
 
 /**
  * A machine in memory: kernel, disks, mounts and containers. What is mounted keeps the disk it was mounted from: a disk
