@@ -42,6 +42,7 @@ const pgdata: NodeVolume = {
   rescue: undefined,
   ghost: false,
   fault: undefined,
+  size: { diskBytes: 2 ** 34, filesystemBytes: 2 ** 34, refused: undefined },
   usage: { bytes: { total: 16 * gib, used: 4 * gib, available: 11 * gib }, inodes: { total: 1000, used: 10 } },
 };
 const unmounted: NodeVolume = { ...pgdata, device: '/dev/xvdbb', mountpoint: undefined, holders: [], usage: undefined };
@@ -139,6 +140,13 @@ describe('the status for people', () => {
       'takeover f-1 of logs (vol-2 on i-2, /dev/xvdbq), for 12s',
       expect.stringMatching(/^Fencing since the daemon's start: decisions 2 never - refuse; /),
     ]);
+  });
+
+  it('says of a filesystem that does not follow its disk how large both are, and why', () => {
+    const size = { diskBytes: 20 * 2 ** 30, filesystemBytes: 16 * 2 ** 30, refused: 'the kernel refuses it' };
+    expect(lines({ volumes: [{ ...pgdata, size }] }).join('\n')).toContain(
+      'its disk has 20 GiB, its filesystem 16 GiB, and does not grow: the kernel refuses it',
+    );
   });
 
   it('shows only the names that are asked for, and says which are not here', () => {

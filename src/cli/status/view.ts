@@ -130,7 +130,7 @@ function remarks({ name, ghost, fault, waitingFor, usage, rescue, size }: NodeVo
 }
 
 function smallerText({ diskBytes, filesystemBytes, refused }: VolumeSize): string {
-  const filesystem = filesystemBytes === undefined ? 'is smaller' : `has ${sizeText(filesystemBytes)}`;
+  const filesystem = filesystemBytes === undefined ? 'is smaller' : `${sizeText(filesystemBytes)}`;
   return `its disk has ${sizeText(diskBytes)}, its filesystem ${filesystem}, and does not grow: ${refused}`;
 }
 
