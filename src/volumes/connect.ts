@@ -1,4 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
+import { visibilityMs } from '../ebs/volume-record.ts';
 import { policyWarning } from '../fencing/policy.ts';
 import { workerWarning } from '../fencing/swarm.ts';
 import { operation, over } from '../log.ts';
@@ -95,6 +96,7 @@ async function openNode(local: LocalState, identity: Identity, signal: AbortSign
   const risk = policyWarning(settings.fencePolicy);
   if (risk !== undefined) log.warn({ op: 'fence' }, risk);
   void warnOfWorker(local, signal);
+  const { visibleMs = visibilityMs } = world;
   const ec2 = world.openEc2(settings.cluster, identity.region, log);
   const devices = createDeviceNames(await journal.loadDevices());
   devices.take([...held.values()].map(({ device }) => device));
@@ -110,7 +112,7 @@ async function openNode(local: LocalState, identity: Identity, signal: AbortSign
     foreign: new Map(),
     instanceId: identity.instanceId,
     zone: identity.availabilityZone,
-    lookup: createLookup(ec2, local.names),
+    lookup: createLookup(ec2, local.names, { visibleMs }),
     queue: createQueue(),
     survey: {
       done: surveyed.promise,
@@ -119,6 +121,7 @@ async function openNode(local: LocalState, identity: Identity, signal: AbortSign
       again: () => survey(node),
       capacity: { type: undefined, limit: undefined },
     },
+    visibleMs,
     scheduleRelease: (name, delayMs) => keeper.schedule(name, delayMs),
     cancelRelease: (name) => keeper.cancel(name),
     finishRemoval: (volumeId, snapshotId) => removals.finish(volumeId, snapshotId),

@@ -35,7 +35,8 @@ const connectWaitMs = 45_000;
 /** From the start on; a known volume is told of from memory then. */
 const meetMs = 2000;
 
-const realWorld: World = {
+/** This machine and its EC2. */
+export const realWorld: World = {
   openHost,
   openJournal,
   openAudit,

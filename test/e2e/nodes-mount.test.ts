@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { CreateTagsCommand, CreateVolumeCommand } from '@aws-sdk/client-ec2';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { requires } from '../support/requirements.ts';
-import { eventually, mountedAt, type TestSandbox, testSandbox } from '../support/sandbox.ts';
+import { eventually, hastyDaemon, mountedAt, type TestSandbox, testSandbox } from '../support/sandbox.ts';
 
 const { skip } = requires('root', 'loop');
 
@@ -13,7 +13,7 @@ describe.skipIf(skip)('mounting, looking and listing on two nodes', () => {
   /** In two zones. */
   const [here, elsewhere] = [0, 1];
   beforeAll(async () => {
-    box = await testSandbox({ nodes: 2, zones: 2 });
+    box = await testSandbox({ nodes: 2, zones: 2, daemonCommand: await hastyDaemon() });
   });
   afterAll(() => box?.close());
   afterEach(() => box.clearFaults());

@@ -9,19 +9,21 @@ import { type Lock, takeLock } from '../../src/lock.ts';
 
 const root = join(import.meta.dirname, '../..');
 const cache = join(root, 'node_modules/.cache/docker-volume-ebs');
-const daemon = 'test/support/crashing-daemon.ts';
-const inputs = ['src', daemon, 'test/support/crash-orders.ts', 'rolldown.config.ts', 'package-lock.json'];
+const [crashing, hasty] = ['test/support/crashing-daemon.ts', 'test/support/hasty-daemon.ts'] as const;
+const inputs = ['src', crashing, 'test/support/crash-orders.ts', hasty, 'rolldown.config.ts', 'package-lock.json'];
 
 const bundles = {
   /** The program as it is shipped. */
   program: shipped,
   /** The daemon that dies on order. It changes what Node's modules export, so its imports of them stay imports. */
   'crashing-daemon': {
-    input: daemon,
+    input: crashing,
     platform: 'node',
     resolve: shipped.resolve ?? {},
     output: { format: 'esm', codeSplitting: false },
   },
+  /** The program as it is shipped, for an EC2 whose reads do not lag. */
+  'hasty-daemon': { ...shipped, input: hasty },
 } satisfies Record<string, RolldownOptions>;
 
 /**

@@ -156,6 +156,8 @@ const world: World = {
   openAudit,
   openEc2: (cluster, region, log) => traced('ec2', openEc2({ cluster, region, log })),
   readIdentity: (settings) => readIdentity(settings, process.env),
+  // The EC2 of these tests shows at once what was done to it.
+  visibleMs: 1000,
 };
 const settings = loadSettings([], process.env);
 await runDaemon(settings, { log: createLogger(settings), openDriver: (given, log) => openDriver(given, log, world) });

@@ -109,6 +109,9 @@ export async function testSandbox(options: Partial<SandboxOptions> = {}): Promis
 /** The project's daemon as it is shipped. */
 export const bundledDaemon = async (): Promise<string[]> => [process.execPath, await builtBundle('program'), 'serve'];
 
+/** The same, but that it takes what was done to EC2 to be visible in each read after a second, as in the sandbox. */
+export const hastyDaemon = async (): Promise<string[]> => [process.execPath, await builtBundle('hasty-daemon')];
+
 /** Looks until `look` gives something; the test's own time limit ends it. */
 export async function eventually<T>(look: () => Promise<T | undefined | false>): Promise<T> {
   for (;;) {

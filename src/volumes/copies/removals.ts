@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { tagKeys } from '../../ebs/tags.ts';
 import type { EbsSnapshot, EbsVolume } from '../../ebs/types.ts';
-import { attachmentOf, isGone, ownerText, visibilityMs } from '../../ebs/volume-record.ts';
+import { attachmentOf, isGone, ownerText } from '../../ebs/volume-record.ts';
 import { DriverError, isCode } from '../../errors.ts';
 import { operation } from '../../log.ts';
 import { nameOf } from '../state/lookup.ts';
@@ -41,10 +41,10 @@ type Outcome = 'done' | 'begun' | 'waits';
 
 /** The removals of a node, until the signal is aborted. What they wait for is in EC2's tags: any daemon goes on from there. */
 export function createRemovals(
-  node: Pick<Node, 'ec2' | 'log' | 'settings' | 'instanceId'>,
+  node: Pick<Node, 'ec2' | 'log' | 'settings' | 'instanceId' | 'visibleMs'>,
   signal: AbortSignal,
 ): Removals {
-  const { ec2, log, settings, instanceId } = node;
+  const { ec2, log, settings, instanceId, visibleMs } = node;
   const running = new Set<string>();
   let resumedAt = performance.now();
 
@@ -69,7 +69,7 @@ export function createRemovals(
   const step = async (removal: Removal): Promise<Outcome> => {
     const volume = await ec2.describeVolume(removal.volumeId, { lane: 'list' });
     if (volume === undefined || isGone(volume)) return 'done';
-    if (!isRemoved(volume)) return performance.now() - removal.began > visibilityMs ? 'done' : 'waits';
+    if (!isRemoved(volume)) return performance.now() - removal.began > visibleMs ? 'done' : 'waits';
     const user = attachmentOf(volume);
     if (user !== undefined) {
       if (user.instanceId !== instanceId) say(removal, 'warn', `a removed volume is kept: it is on ${ownerText(user)}`);
@@ -87,7 +87,7 @@ export function createRemovals(
       return 'done';
     }
     removal.noneSince ??= performance.now();
-    if (performance.now() - removal.noneSince < visibilityMs) return 'waits';
+    if (performance.now() - removal.noneSince < visibleMs) return 'waits';
     removal.snapshotId = await takeSnapshot(ec2, settings.cluster, volume);
     removal.noneSince = undefined;
     return 'begun';

@@ -1,6 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { EbsVolume } from '../../ebs/types.ts';
-import { visibilityMs } from '../../ebs/volume-record.ts';
 import type { Held } from '../state/held.ts';
 import { type Node, waiting } from '../state/node.ts';
 import { isOurs, keyOf } from './attachment-key.ts';
@@ -36,7 +35,7 @@ export function confirmName(
     for (let waited = 0; ; waited += lookMs) {
       const { seen, named } = await node.lookup.again(name, volume.id);
       const isNow = seen?.attachments.some((each) => isOurs(keyOf(held), each)) ?? false;
-      if (isNow || givenUp || waited >= visibilityMs) {
+      if (isNow || givenUp || waited >= node.visibleMs) {
         node.tagLooks.set(name, { at: performance.now(), lost: undefined });
         return { volume: named };
       }

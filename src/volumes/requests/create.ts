@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { tagKeys } from '../../ebs/tags.ts';
 import type { CreateVolumeSpec, EbsVolume, Tags } from '../../ebs/types.ts';
-import { isGone, visibilityMs } from '../../ebs/volume-record.ts';
+import { isGone } from '../../ebs/volume-record.ts';
 import { DriverError, isCode } from '../../errors.ts';
 import { beyondLimits, type Performance } from '../options/limits.ts';
 import { encodeName, refuseUnremovable } from '../options/names.ts';
@@ -129,7 +129,7 @@ async function judgeRefusal(node: Node, name: string, error: DriverError, patien
     for (let waited = 0; ; waited += lookMs) {
       const volume = await shownOnce(node, name);
       if (volume !== undefined) return { rival: await untilOnlyOne(node, name, volume, false) };
-      if (!patient || waited >= visibilityMs) break;
+      if (!patient || waited >= node.visibleMs) break;
       await sleep(lookMs);
     }
     await refuseNameless(node, name, 'create it');
@@ -152,7 +152,7 @@ async function judgeReplay(
     for (let waited = 0; ; waited += lookMs) {
       const volume = await node.ec2.describeVolume(volumeId);
       if (volume !== undefined) return judgeSeen(node, name, volume, tags);
-      if (!patient || waited >= visibilityMs) return 'unseen';
+      if (!patient || waited >= node.visibleMs) return 'unseen';
       await sleep(lookMs);
     }
   });

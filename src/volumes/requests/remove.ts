@@ -1,6 +1,5 @@
 import { tagKeys } from '../../ebs/tags.ts';
 import type { EbsVolume } from '../../ebs/types.ts';
-import { visibilityMs } from '../../ebs/volume-record.ts';
 import { DriverError, isCode } from '../../errors.ts';
 import { removalMark, takeSnapshot } from '../copies/removals.ts';
 import { adoptMounted } from '../lifecycle/adopt.ts';
@@ -22,7 +21,7 @@ export async function removeVolume(node: Node, name: string): Promise<void> {
     const left = node.held.get(name);
     if (left === undefined) node.waits.delete(name);
     // Whoever looked before the name went and attaches after this looks again, and no read shows the name to them then.
-    else if (left.holders.length === 0) node.scheduleRelease(name, left.removing ? visibilityMs : 1000);
+    else if (left.holders.length === 0) node.scheduleRelease(name, left.removing ? node.visibleMs : 1000);
   }
 }
 

@@ -21,6 +21,8 @@ export interface World {
   readIdentity(settings: Settings): Promise<Omit<Identity, 'bootId' | 'asked'>>;
   /** Makes this the only daemon of a cluster on an instance; fails while there is another. Absent where none can be. */
   lockInstance?(place: LockPlace, log: Logger): Promise<void>;
+  /** Another value for Node's visibleMs: tests have an EC2 that shows at once what was done to it. */
+  readonly visibleMs?: number;
   /** Watches for what EC2 announces to do to this instance; absent where nobody announces anything. */
   watchNotices?(listener: NoticeListener): { close(): void };
 }

@@ -53,8 +53,20 @@ export interface Lookup {
   list(): Promise<Seen<EbsVolume[]>>;
 }
 
-/** A lookup. @param now gives milliseconds that never step back. */
-export function createLookup(ec2: Ec2, memory: NameMemory, now: () => number = () => performance.now()): Lookup {
+/** What {@link createLookup} goes by unless it is told. */
+interface LookupTimes {
+  /** Gives milliseconds that never step back. */
+  readonly now?: () => number;
+  /** How far behind EC2's reads may be, in milliseconds. */
+  readonly visibleMs?: number;
+}
+
+/** A lookup. */
+export function createLookup(
+  ec2: Ec2,
+  memory: NameMemory,
+  { now = () => performance.now(), visibleMs = visibilityMs }: LookupTimes = {},
+): Lookup {
   /** A volume that is known here and no listing shows: the listing is behind, or it is gone, which a look by its id tells. */
   const notListed = async (name: string, options: CallOptions): Promise<EbsVolume | undefined> => {
     const known = memory.known(name)?.value;
@@ -117,7 +129,7 @@ export function createLookup(ec2: Ec2, memory: NameMemory, now: () => number = (
     async findSurely(name) {
       for (let waited = 0; ; waited += againMs) {
         const volume = await read(name, {});
-        if (volume !== undefined || memory.isEnded(name) || waited >= visibilityMs) return volume;
+        if (volume !== undefined || memory.isEnded(name) || waited >= visibleMs) return volume;
         await sleep(againMs);
       }
     },

@@ -59,6 +59,8 @@ export interface Node {
     /** The type of this instance and how many volumes it takes; undefined where EC2 has not said. */
     readonly capacity: { type: string | undefined; limit: AttachmentLimit | undefined };
   };
+  /** How long reads of EC2 may not show a change yet, in milliseconds: visibilityMs of ebs/volume-record.ts. */
+  readonly visibleMs: number;
   /** Asks for a release of the volume after a while; see keeper.ts. */
   scheduleRelease(name: string, delayMs: number): void;
   cancelRelease(name: string): void;

@@ -15,7 +15,7 @@ export function bench() {
   const ec2 = new FakeEc2();
   const clock = { ms: 1_000_000 };
   const names = createNameMemory(undefined, () => clock.ms);
-  return { ec2, clock, names, lookup: createLookup(ec2, names, () => clock.ms) };
+  return { ec2, clock, names, lookup: createLookup(ec2, names, { now: () => clock.ms }) };
 }
 export const listedIds = async (lookup: Lookup) => (await lookup.list()).value.map(({ id }) => id);
 /** EC2 no longer lists it. */
