@@ -51,7 +51,11 @@ const allow = (
  * resources, and condition keys for Amazon EC2" (Service Authorization Reference).
  */
 const everyDaemon = [
-  allow('Look', ['DescribeVolumes', 'DescribeInstances', 'DescribeInstanceTypes', 'DescribeSnapshots'], ['*']),
+  allow(
+    'Look',
+    ['DescribeVolumes', 'DescribeInstances', 'DescribeInstanceStatus', 'DescribeInstanceTypes', 'DescribeSnapshots'],
+    ['*'],
+  ),
   allow('CreateVolumes', ['CreateVolume'], [volume], { StringEquals: gets }),
   allow('CreateVolumesFromSnapshots', ['CreateVolume'], [snapshot], { StringEquals: has }),
   allow('TagWhatIsCreated', ['CreateTags'], [volume, snapshot], {
@@ -65,7 +69,6 @@ const everyDaemon = [
   allow('CreateSnapshots', ['CreateSnapshot'], [snapshot], { StringEquals: gets }),
   allow('DeleteVolumes', ['DeleteVolume'], [volume], { StringEquals: has }),
 ];
-const lookAtHealth = allow('LookAtHealth', ['DescribeInstanceStatus'], ['*']);
 const stopSuspects = allow('StopSuspects', ['StopInstances'], [instance], { StringEquals: has });
 
 /** For an operator's `adopt`: volumes of no cluster come into this one, and those of this one go. */
@@ -105,8 +108,8 @@ const policy = (...Statement: readonly Statement[]): Policy => ({ Version: '2012
 export const policies = {
   never: policy(...everyDaemon),
   'instance-not-running': policy(...everyDaemon),
-  stonith: policy(...everyDaemon, lookAtHealth, stopSuspects),
-  preempt: policy(...everyDaemon, lookAtHealth),
+  stonith: policy(...everyDaemon, stopSuspects),
+  preempt: policy(...everyDaemon),
   adopt: policy(...adopting),
   kms: policy(...usingKey),
 } as const;

@@ -1,5 +1,6 @@
 import { tagKeys } from '../ebs/tags.ts';
 import type { Instance } from '../ebs/types.ts';
+import { detachByHand, knownAs, stopIt } from './advice.ts';
 import { findOwner, isClean, type Owned } from './evidence.ts';
 import { confirmationOf } from './records.ts';
 import {
@@ -31,7 +32,7 @@ export function decide(rules: Rules, observation: Observation): Decision {
   if (volume.multiAttach || volume.attachments.length > 1) {
     return refuse(
       `it is a Multi-Attach volume, attached to ${volume.attachments.map((each) => each.instanceId).join(' and ')}`,
-      'Detach it everywhere and turn Multi-Attach off: a filesystem on it has one writer',
+      'Once nothing uses it, detach it everywhere and turn Multi-Attach off: a filesystem on it has one writer',
     );
   }
   const seen = { ...observation, instanceId };
@@ -52,16 +53,13 @@ const attachedTo = (seen: Owned) => `it is attached to ${who(seen)}`;
 
 /** What no evidence but the owner's own clean tag passes. */
 function bar({ policy }: Rules, seen: Owned): Decision | undefined {
-  const { instanceId, paused, volume, attachment } = seen;
+  const { paused, volume, attachment } = seen;
   if (policy === 'never') {
     const tag = volume.tags[tagKeys.fencePolicy];
     const origin = tag === undefined ? '' : ` (the volume's tag ${tagKeys.fencePolicy} says ${JSON.stringify(tag)})`;
     const ignored =
       confirmationOf(volume.tags, attachment) === undefined ? '' : ", under which an operator's word does not count";
-    return refuse(
-      `${attachedTo(seen)} and the fence policy is never${origin}${ignored}`,
-      `Detach it from ${instanceId} by hand`,
-    );
+    return refuse(`${attachedTo(seen)} and the fence policy is never${origin}${ignored}`, detachByHand(seen));
   }
   if (paused === undefined) return undefined;
   return refuse(
@@ -90,7 +88,7 @@ function judge(rules: Rules, seen: Owned): Decision {
 }
 
 function judgeRunning(rules: Rules, seen: Owned, owner: Instance): Decision {
-  const facts = factsOf(seen);
+  const facts = [...knownAs(owner), ...factsOf(seen)];
   const situation = `${attachedTo(seen)}, which is running${facts.length === 0 ? '' : ` (${facts.join('; ')})`}`;
   switch (rules.policy) {
     case 'preempt':
@@ -98,7 +96,7 @@ function judgeRunning(rules: Rules, seen: Owned, owner: Instance): Decision {
     case 'stonith':
       return judgeStop(rules, seen, owner, situation);
     default:
-      return refuse(situation, whatToDo(owner));
+      return refuse(situation, stopIt(owner.id));
   }
 }
 
@@ -109,7 +107,7 @@ function judgeStop(rules: Rules, seen: Owned, owner: Instance, situation: string
   if (!(sources >= needed)) {
     return refuse(
       `${situation}; of the independent sources that must suspect it before it is stopped there are ${sources} of ${needed}`,
-      whatToDo(owner),
+      stopIt(owner.id),
     );
   }
   const held = holdUp(vetoesOnStop(rules, seen, owner), seen, situation);
@@ -147,13 +145,6 @@ function holdUp(vetoes: readonly Veto[], seen: Owned, situation: string): Decisi
   return wait(
     `${situation}; no attachment younger than ten minutes is taken without proof`,
     `Try again after ${until}`,
-  );
-}
-
-function whatToDo({ id }: Instance): string {
-  return (
-    `Stop the containers that use it there; if ${id} has failed, stop or terminate the instance and try again, ` +
-    'or give your word with docker-volume-ebs fence confirm (see docker-volume-ebs fence explain)'
   );
 }
 

@@ -1,6 +1,7 @@
 /** What proves that an owner is finished with an attachment, and what is no proof yet or never. Pure. */
 import { cleanMark, tagKeys } from '../ebs/tags.ts';
 import type { Attachment, Instance } from '../ebs/types.ts';
+import { confirmCommand } from './advice.ts';
 import { confirmationOf, intentsOf } from './records.ts';
 import type { Evidence, Observation } from './types.ts';
 
@@ -36,18 +37,18 @@ export function isClean({ volume, attachment, instanceId }: Owned): boolean {
 export function findOwner(seen: Owned): OwnerFinding {
   const { volume, attachment, instanceId } = seen;
   const owner = ownerRecord(seen);
-  const finding = owner === undefined ? unlisted(instanceId) : byState(seen, owner);
+  const finding = owner === undefined ? unlisted(seen) : byState(seen, owner);
   if (finding.kind === 'proven') return finding;
   const confirmed = confirmationOf(volume.tags, attachment);
   if (confirmed === undefined) return finding;
   return proven('confirmed', `an operator confirmed that ${instanceId} is finished with it: ${confirmed.reason}`);
 }
 
-function unlisted(instanceId: string): OwnerFinding {
+function unlisted(seen: Owned): OwnerFinding {
   return {
     kind: 'unlisted',
     reason: 'and EC2 lists no such instance, which does not prove that it is gone',
-    todo: `Find out what became of ${instanceId}; when it is surely gone, say so with docker-volume-ebs fence confirm`,
+    todo: `Find out what became of ${seen.instanceId}; once it is surely gone, say so with ${confirmCommand(seen)}`,
   };
 }
 
@@ -91,7 +92,7 @@ function judgeStopped(seen: Owned, owner: Instance): OwnerFinding {
     return {
       kind: 'doubtful',
       reason: `which is stopped (${reason}): that may be hibernation, from which it wakes with its mounts`,
-      todo: `Terminate ${owner.id}, or say with docker-volume-ebs fence confirm that it will not resume`,
+      todo: `Terminate ${owner.id}; or, if it will surely not resume, say so with ${confirmCommand(seen)}`,
     };
   }
   if (!stoppedSince(seen, owner)) {

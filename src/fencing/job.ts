@@ -17,8 +17,6 @@ export interface UnderWay extends Subject {
 export interface TakeoverContext extends ObserveContext {
   readonly ec2: Ec2;
   readonly log: Logger;
-  /** The volume's name, for messages. */
-  readonly name: string;
   readonly audit: Audit;
   /** Places for takeovers of this node that stop an instance. */
   readonly stops: Slots;

@@ -7,11 +7,16 @@ export interface ObserveContext {
   readonly ec2: Pick<Ec2, 'describeInstance' | 'describeHealth' | 'findTagged'>;
   /** This node. */
   readonly instanceId: string;
+  /** The volume's name, for messages. */
+  readonly name: string;
   readonly rules: Rules;
   readonly schedulers: {
     testimony(owner: OwnerRecord | undefined, instance: Instance | undefined): Promise<readonly Testimony[]>;
   };
 }
+
+/** Nobody waits longer for what only tells more. */
+const checksMs = 3_000;
 
 /** Takeovers go before other work when EC2's budget is short. */
 export const lane = { lane: 'takeover' } as const;
@@ -22,7 +27,7 @@ export const lane = { lane: 'takeover' } as const;
  * @throws DriverError EC2_* when any part cannot be read: unknown is never evidence.
  */
 export async function observe(
-  { ec2, instanceId, rules, schedulers }: ObserveContext,
+  { ec2, instanceId, name, rules, schedulers }: ObserveContext,
   volume: EbsVolume,
   attachment: Attachment,
 ): Promise<Observation> {
@@ -44,7 +49,19 @@ export async function observe(
     testimony,
     paused,
     taker: instanceId,
+    name,
   };
+}
+
+/**
+ * The same with EC2's checks of an owner that runs, which people want to know where no policy asks for them. What EC2 does
+ * not tell soon, or does not let this node know, is left out.
+ */
+export async function withChecks({ ec2 }: Pick<ObserveContext, 'ec2'>, seen: Observation): Promise<Observation> {
+  if (seen.health !== undefined || seen.owner?.state !== 'running') return seen;
+  const signal = AbortSignal.timeout(checksMs);
+  const health = await ec2.describeHealth(seen.owner.id, { ...lane, signal }).catch(() => undefined);
+  return { ...seen, health };
 }
 
 /** Why an operator has paused fencing in the cluster, on whatever volume it is said; undefined when it goes on. */

@@ -2,7 +2,9 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Attachment, EbsVolume } from '../ebs/types.ts';
 import { DriverError, toDriverError } from '../errors.ts';
 import { type Events, publish, stopwatch } from '../events.ts';
+import { confirmCommand } from './advice.ts';
 import type { Subject } from './audit.ts';
+import { decide } from './decide.ts';
 import { detachOwner, detachTerminated, untilDetached } from './detach.ts';
 import { announced, withdraw } from './intents.ts';
 import {
@@ -22,7 +24,7 @@ import {
   subjectOf,
   type TakeoverContext,
 } from './job.ts';
-import { stillThere } from './observe.ts';
+import { stillThere, withChecks } from './observe.ts';
 import { isOverdue, leavePlace, stopByForce, stopOwner, takePlace } from './stonith.ts';
 import { pauseBefore } from './timings.ts';
 import type { Evidence } from './types.ts';
@@ -150,10 +152,11 @@ function isBehind({ stopped, context }: Job, sight: Sight): boolean {
 
 /** A planned move reaches the new node before the old one has finished. */
 async function handOver(job: Job, sight: SightOf<'refuse'>): Promise<Outcome> {
-  const { attachment } = sight.observation;
-  const { reason, todo } = sight.decision;
-  if (job.asked || !mayLetGo(sight.observation)) throw refused(job, attachment, reason, todo);
-  return letGo(job, attachment);
+  const { observation } = sight;
+  if (!job.asked && mayLetGo(observation)) return letGo(job, observation.attachment);
+  const told = decide(job.context.rules, await withChecks(job.context, observation));
+  const { reason, todo } = told.kind === 'refuse' ? told : sight.decision;
+  throw refused(job, observation.attachment, reason, todo);
 }
 
 async function letGo(job: Job, attachment: Attachment): Promise<Outcome> {
@@ -179,7 +182,7 @@ async function waitAWhile(job: Job, sight: Sight): Promise<Outcome> {
       job,
       attachment,
       `${sight.decision.reason}, and nothing has changed for ${minutes} minutes`,
-      `Look at ${attachment.instanceId} in the EC2 console; once it surely runs nothing any more, say so with docker-volume-ebs fence confirm --even-if-running`,
+      `Look at ${attachment.instanceId} in the EC2 console; once it surely runs nothing any more, say so with ${confirmCommand({ name: job.context.name, instanceId: attachment.instanceId ?? '' })} --even-if-running`,
     );
     log.error({ op: 'fence', fenceId: job.fenceId, err: error }, 'a takeover needs an operator');
     throw error;

@@ -20,8 +20,8 @@ export async function refuseDenied(job: Job, kind: 'stop' | 'pull', attachment: 
   const actions = needed.map(({ action }) => `ec2:${action}`).join(' and ');
   const [what, byHand] =
     kind === 'pull'
-      ? [`${volumeId} would be detached from ${instanceId}`, 'detach it by hand']
-      : [`${instanceId} would be stopped`, `stop ${instanceId} by hand`];
+      ? [`${volumeId} would be detached from ${instanceId}`, `stop ${instanceId}, and try again`]
+      : [`${instanceId} would be stopped`, `stop ${instanceId} by hand, and try again`];
   const todo = `Allow ${actions} to the daemon's role, or ${byHand}`;
   throw refused(job, attachment, `${what}, but EC2 does not let this node: ${why}`, todo);
 }

@@ -129,6 +129,8 @@ export interface Observation {
   readonly paused: string | undefined;
   /** This node. */
   readonly taker: string;
+  /** The volume's name, for commands to type; undefined where only its id is known. */
+  readonly name?: string | undefined;
 }
 
 export interface Rules {

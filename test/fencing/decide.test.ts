@@ -2,6 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { tagKeys } from '../../src/ebs/tags.ts';
 import type { Attachment, Instance } from '../../src/ebs/types.ts';
 import { decide } from '../../src/fencing/decide.ts';
+import { fencePolicies } from '../../src/fencing/types.ts';
 import { attachmentWith } from '../support/fake-volume.ts';
 import { failed, failedAnd, judged, preempt, stopped, whatToDo, where } from './judged.ts';
 import {
@@ -100,7 +101,7 @@ describe('proof', () => {
       expect(judged(stopped({ stateReason }))).toMatchObject({
         kind: 'refuse',
         reason: `${where}, which is stopped (${stateReason ?? 'no reason given'}): that may be hibernation, from which it wakes with its mounts`,
-        todo: 'Terminate i-a, or say with docker-volume-ebs fence confirm that it will not resume',
+        todo: 'Terminate i-a; or, if it will surely not resume, say so with docker-volume-ebs fence confirm VOLUME --victim i-a --reason REASON',
       });
     },
   );
@@ -156,7 +157,7 @@ describe('refusals', () => {
     expect(preempt({ owner: undefined })).toMatchObject({
       kind: 'refuse',
       reason: `${where}, and EC2 lists no such instance, which does not prove that it is gone`,
-      todo: 'Find out what became of i-a; when it is surely gone, say so with docker-volume-ebs fence confirm',
+      todo: 'Find out what became of i-a; once it is surely gone, say so with docker-volume-ebs fence confirm VOLUME --victim i-a --reason REASON',
     });
   });
 
@@ -185,7 +186,9 @@ describe('refusals', () => {
 
   it('never', () => {
     const never = (change: Change) => judged(change, { policy: 'never' });
-    const todo = 'Detach it from i-a by hand';
+    const todo = expect.stringMatching(
+      /If i-a has failed, type aws ec2 stop-instances .*, and then aws ec2 detach-volume --volume-id vol-1 --instance-id i-a --device \/dev\/xvdba, and try again$/,
+    );
     expect(never(stopped())).toMatchObject({ kind: 'refuse', reason: `${where} and the fence policy is never`, todo });
     expect(never({ tags: confirmedTag() })).toMatchObject({
       kind: 'refuse',
@@ -209,6 +212,10 @@ describe('refusals', () => {
     expect(judged({ paused, tags: cleanTag() })).toMatchObject({ kind: 'take', evidence: 'clean' });
   });
 
+  it("no running owner with a hint at an operator's word, which would be refused", () => {
+    for (const policy of fencePolicies) expect(JSON.stringify(judged({}, { policy }))).not.toContain('fence confirm');
+  });
+
   it('a running owner, saying what is known of it', () => {
     expect(judged({ health: undefined })).toEqual({
       kind: 'refuse',
@@ -217,6 +224,9 @@ describe('refusals', () => {
       veto: undefined,
     });
     expect(judged().reason).toBe(`${where}, which is running (EC2's checks of it are ok)`);
+    expect(judged({ owner: { tags: { Name: 'web-2' }, privateIp: '10.0.0.5' } }).reason).toBe(
+      `${where}, which is running (its name is "web-2"; its address is 10.0.0.5; EC2's checks of it are ok)`,
+    );
     expect(judged({ ...failed, testimony: [testimonyWith()] }).reason).toBe(
       `${where}, which is running (EC2's system check is impaired since 2026-01-02T03:57:00.000Z; ` +
         "EC2's instance check is impaired since 2026-01-02T03:57:00.000Z; the leading master lists agent S1 as unreachable)",

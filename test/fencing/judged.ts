@@ -27,5 +27,6 @@ export const failedAnd = (change: Change): Change => ({ ...failed, ...change });
 export const where = `it is attached to i-a (device /dev/xvdba, since ${attachTime})`;
 /** What every refusal says to do. */
 export const whatToDo =
-  'Stop the containers that use it there; if i-a has failed, stop or terminate the instance and try again, ' +
-  'or give your word with docker-volume-ebs fence confirm (see docker-volume-ebs fence explain)';
+  'If i-a is well, stop the container that uses the volume there (docker-volume-ebs status there names it), or wait a ' +
+  'moment if none does any more. If i-a has failed, type aws ec2 stop-instances --instance-ids i-a and then ' +
+  'aws ec2 wait instance-stopped --instance-ids i-a, and try again: the volume is taken over then';

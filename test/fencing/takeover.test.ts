@@ -22,6 +22,23 @@ describe('an owner that runs', () => {
     expect(reasons[0]).toMatch(/^takeover f-[0-9a-z]+: i-a to let go of vol-1 \(within 10 s\)$/);
   });
 
+  it('is told of with its name, its address and what EC2 checks, which is asked for at the end alone', async () => {
+    const { begin, argsOf, ec2 } = takeoverBench();
+    ec2.setInstance('i-a', { privateIp: '10.0.0.5', tags: { Name: 'web-2' } });
+    expect(String(await failureWithin(20_000, begin()))).toMatch(
+      /which is running \(its name is "web-2"; its address is 10\.0\.0\.5; EC2's checks of it are ok\)\. If i-a is well, .*aws ec2 stop-instances/,
+    );
+    expect(argsOf('describeHealth')).toHaveLength(1);
+  });
+
+  it('is told of without them where EC2 does not let this node look', async () => {
+    const { begin, ec2 } = takeoverBench();
+    ec2.describeHealth = async () => {
+      throw new DriverError('EC2_DENIED', { tried: 'look', why: 'no', todo: 'Allow it' });
+    };
+    expect(String(await failureWithin(20_000, begin()))).toMatch(/which is running\. If i-a is well, /);
+  });
+
   it('that lets go meanwhile leaves a free volume, and nobody is fenced', async () => {
     const { begin, argsOf, ec2, volume, attachment, audit } = takeoverBench();
     const taking = begin();

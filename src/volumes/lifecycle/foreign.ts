@@ -26,6 +26,6 @@ function refuseMultiAttach(node: Node, name: string, { id, multiAttach, attachme
     volume: name,
     tried: `attach ${id} to ${node.instanceId}`,
     why: `it is a Multi-Attach volume, attached to ${owners || 'no instance now'}: others may attach it at any time, and its filesystem has one writer`,
-    todo: 'Detach it everywhere and turn Multi-Attach off',
+    todo: 'Once nothing uses it, detach it everywhere and turn Multi-Attach off',
   });
 }

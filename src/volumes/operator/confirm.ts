@@ -102,7 +102,7 @@ function ownedBy(
 /** @param paused why fencing is paused. */
 function next(policy: FencePolicy, paused: string | undefined): string {
   if (policy === 'never') {
-    return 'But the fence policy is never, under which your word does not count: detach it by hand.';
+    return 'But the fence policy is never, under which your word does not count: once the instance is stopped or terminated, detach the volume by hand.';
   }
   if (paused !== undefined) {
     return `But fencing is paused: ${paused}. It counts after docker-volume-ebs fence resume.`;

@@ -4,7 +4,7 @@ import { attachmentOf, ownerText } from '../../ebs/volume-record.ts';
 import { isCode } from '../../errors.ts';
 import { decide } from '../../fencing/decide.ts';
 import { type Reading, readOut } from '../../fencing/explain.ts';
-import { observe } from '../../fencing/observe.ts';
+import { observe, withChecks } from '../../fencing/observe.ts';
 import type { FencePolicy } from '../../fencing/types.ts';
 import { refuseWhileDraining } from '../lifecycle/drain.ts';
 import { refuseForeign } from '../lifecycle/foreign.ts';
@@ -51,7 +51,8 @@ async function judged(node: Node, name: string, volume: EbsVolume): Promise<Judg
   }
   const { ec2, instanceId, fencing } = node;
   const rules = fencing.rulesOf(volume.tags);
-  const observation = await observe({ ec2, instanceId, rules, schedulers: fencing.schedulers }, volume, attachment);
+  const context = { ec2, instanceId, name, rules, schedulers: fencing.schedulers };
+  const observation = await withChecks(context, await observe(context, volume, attachment));
   const decision = decide(rules, observation);
   return {
     ...readOut(rules, observation, decision),

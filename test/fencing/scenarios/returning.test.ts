@@ -39,7 +39,7 @@ describe('an owner that comes back', () => {
     all.ec2.setInstance('i-a', { state: 'stopped', stateReason: 'Client.UserInitiatedHibernate' });
     const error = await failureWithin(60_000, all.mount('i-b'));
     expect(String(error)).toMatch(
-      /i-a .*Client\.UserInitiatedHibernate.*wakes with its mounts\. Terminate i-a, or say/,
+      /i-a .*Client\.UserInitiatedHibernate.*wakes with its mounts\. Terminate i-a; or, .* fence confirm data --victim i-a --reason /,
     );
     expect(all.destructive()).toEqual([]);
     all.ec2.setInstance('i-a', { state: 'running', stateReason: undefined });

@@ -56,7 +56,10 @@ describe('the daemon of the owner is dead, its containers live', () => {
   it('20 the default policy refuses, whatever Mesos says', async () => {
     const all = await fleetUnder({});
     all.kill('i-a');
-    await expectLeftAlone(all, /attached to i-a .*which is running.*Stop the containers that use it there; if i-a has/);
+    await expectLeftAlone(
+      all,
+      /attached to i-a .*which is running.*If i-a has failed, type aws ec2 stop-instances --instance-ids i-a /,
+    );
   });
 
   it('20 stonith refuses while Mesos counts its agent as registered, though all checks of EC2 fail', async () => {

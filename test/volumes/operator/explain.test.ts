@@ -19,8 +19,8 @@ describe('fence explain', () => {
       policy: expect.stringContaining('instance-not-running'),
       owner: { instanceId: 'i-2', device: attachment.device, attachTime: attachment.attachTime },
       evidenceFor: [],
-      evidenceAgainst: ['EC2 shows i-2 as running'],
-      todo: expect.stringContaining('fence confirm'),
+      evidenceAgainst: ['EC2 shows i-2 as running', "no suspicion: EC2's checks of it are ok"],
+      todo: expect.stringContaining('aws ec2 stop-instances --instance-ids i-2'),
       denied: [],
     });
     expect(ec2.calls.filter(({ method }) => !/^(find|list|describe|denied)/.test(method))).toEqual([]);
