@@ -186,6 +186,6 @@ function inUse(node: Node, { name, volume, device }: Held, why: string): DriverE
     volume: name,
     tried: `detach ${volume.id} (${device}) from ${node.instanceId}`,
     why,
-    todo: `Stop the container that uses it on ${node.instanceId}, then try again`,
+    todo: `Stop what uses it on ${node.instanceId}, then try again`,
   });
 }

@@ -13,6 +13,7 @@ import { makeIdle } from './detach.ts';
 import { refuseWhileDraining } from './drain.ts';
 import { findDisk } from './mount.ts';
 import { release } from './release.ts';
+import { heldUnrecorded, type StillHeld, stillHeld } from './still-held.ts';
 
 /** A volume that is held here for a person to look at, or mend. */
 export interface Rescue {
@@ -57,10 +58,10 @@ export async function rescue(node: Node, name: string, options: { readonly snaps
 async function holdForRescue(node: Node, name: string): Promise<Held> {
   const here = await agree(node, name);
   if (here !== undefined && rescueOf(here) !== undefined) return here;
-  if (here !== undefined && here.holders.length > 0) throw inUse(node, name, 'a container has it mounted here');
+  if (here !== undefined && here.holders.length > 0) throw inUse(name, await stillHeld(node, here));
   const held = here ?? (await attached(node, name));
   const usedBy = await makeIdle(node, held);
-  if (usedBy !== undefined) throw inUse(node, name, usedBy);
+  if (usedBy !== undefined) throw inUse(name, { why: usedBy, first: `Stop what uses it on ${node.instanceId}` });
   const holders = [{ id: rescuer, since: new Date().toISOString() }];
   node.log.warn(
     { op: 'rescue', volume: name, volumeId: held.volume.id },
@@ -72,7 +73,7 @@ async function holdForRescue(node: Node, name: string): Promise<Held> {
 async function attached(node: Node, name: string): Promise<Held> {
   const volume = await findVolume(node, name);
   if (volume === undefined) throw noSuchVolume(name, 'rescue it');
-  if ((await adoptMounted(node, name, volume)) !== undefined) throw inUse(node, name, 'it is mounted here');
+  if ((await adoptMounted(node, name, volume)) !== undefined) throw inUse(name, heldUnrecorded(node));
   const acquired = await acquire(node, name, volume);
   return (await agree(node, name)) ?? acquired;
 }
@@ -140,13 +141,9 @@ export async function endRescue(node: Node, name: string): Promise<void> {
   }
 }
 
-function inUse(node: Node, name: string, why: string): DriverError {
-  return new DriverError('IN_USE_HERE', {
-    volume: name,
-    tried: 'rescue it',
-    why,
-    todo: `Stop the container that uses it on ${node.instanceId}, then run docker-volume-ebs rescue ${shellWord(name)} again`,
-  });
+function inUse(name: string, { why, first }: StillHeld): DriverError {
+  const todo = `${first}, then run docker-volume-ebs rescue ${shellWord(name)} again`;
+  return new DriverError('IN_USE_HERE', { volume: name, tried: 'rescue it', why, todo });
 }
 
 /** What a caller is told who wants a volume that is rescued here. */

@@ -5,6 +5,7 @@ import { removalMark, takeSnapshot } from '../copies/removals.ts';
 import { adoptMounted } from '../lifecycle/adopt.ts';
 import { idle, release } from '../lifecycle/release.ts';
 import { refuseRescued } from '../lifecycle/rescue.ts';
+import { heldUnrecorded, type StillHeld, stillHeld } from '../lifecycle/still-held.ts';
 import { type Node, waiting } from '../state/node.ts';
 import { detachedHere, retain } from './retain.ts';
 
@@ -30,8 +31,7 @@ async function removeFree(node: Node, name: string): Promise<void> {
     node.lookup.findSurely(name),
   );
   if (volume === undefined) return;
-  if ((await adoptMounted(node, name, volume)) !== undefined)
-    throw inUseHere(name, node.instanceId, 'it is mounted on this node for somebody whose record is lost');
+  if ((await adoptMounted(node, name, volume)) !== undefined) throw inUseHere(name, heldUnrecorded(node));
   const { onRemove } = node.settings;
   if (onRemove === 'retain') await retain(node, name, volume);
   // EC2 can read one in this state no more: there is nothing to snapshot.
@@ -49,24 +49,20 @@ async function letGo(node: Node, name: string): Promise<void> {
   const held = node.held.get(name);
   if (held === undefined) return;
   refuseRescued(node, held, 'remove it');
-  if (held.holders.length > 0) {
-    const who = held.holders.map(({ id }) => (id === null ? 'a caller without an id' : `mount ${id.slice(0, 12)}`));
-    throw inUseHere(name, node.instanceId, `it is mounted on this node for ${who.join(', ')}`);
-  }
+  if (held.holders.length > 0) throw inUseHere(name, await stillHeld(node, held));
   node.cancelRelease(name);
   const keepsLock = node.settings.onRemove !== 'delete' && !held.removing;
   const outcome = await (keepsLock ? idle(node, name) : release(node, name));
   if (typeof outcome === 'string') return;
-  throw inUseHere(name, node.instanceId, `${outcome.blockedBy} on this node`);
+  throw inUseHere(name, {
+    why: `${outcome.blockedBy} on this node`,
+    first: `Stop what uses it on ${node.instanceId}`,
+  });
 }
 
-function inUseHere(name: string, instanceId: string, why: string): DriverError {
-  return new DriverError('IN_USE_HERE', {
-    volume: name,
-    tried: 'remove it',
-    why,
-    todo: `Stop the container that uses it on ${instanceId}, then remove it again`,
-  });
+function inUseHere(name: string, { why, first }: StillHeld): DriverError {
+  const todo = `${first}, then remove it again`;
+  return new DriverError('IN_USE_HERE', { volume: name, tried: 'remove it', why, todo });
 }
 
 async function deleteVolume(node: Node, name: string, volume: EbsVolume): Promise<void> {

@@ -1,5 +1,5 @@
 import { tagKeys } from '../../ebs/tags.ts';
-import type { EbsVolume, Tags } from '../../ebs/types.ts';
+import type { Attachment, EbsVolume, Tags } from '../../ebs/types.ts';
 import { attachmentOf, ownerText } from '../../ebs/volume-record.ts';
 import { DriverError, isCode } from '../../errors.ts';
 import { whenMade } from '../lifecycle/attach.ts';
@@ -18,8 +18,15 @@ export async function detachedHere(node: Node, name: string, volume: EbsVolume):
     volume: name,
     tried: `remove ${volume.id}`,
     why: `it is attached to ${ownerText(attachment)} as ${attachment.device} (${attachment.state})`,
-    todo: `Stop the containers that use it on ${attachment.instanceId ?? 'that resource'}, then remove it again`,
+    todo: `${firstStep(attachment)}, then remove it again`,
   });
+}
+
+/** What frees a volume that another has: it may be on its way from there, with nobody who uses it. */
+function firstStep({ instanceId, state }: Attachment): string {
+  if (state === 'detaching' || state === 'detached') return 'Wait until EC2 has detached it';
+  if (instanceId === undefined) return 'Stop the ECS or Fargate task that uses it';
+  return `Stop the container that uses it on ${instanceId}, or wait a moment if none does any more`;
 }
 
 /**

@@ -1,5 +1,6 @@
 import { beforeEach, describe, expect, it, vi } from 'vitest';
 import { tagKeys } from '../../../src/ebs/tags.ts';
+import { endHolder } from '../../../src/volumes/operator/end-holder.ts';
 import { FakeEc2 } from '../../support/fake-ec2.ts';
 import { type FakeNodeParts, fakeNode, verbs } from '../../support/fake-node.ts';
 import { failure, pass, useVirtualTime } from '../../support/virtual-time.ts';
@@ -192,6 +193,26 @@ describe('a volume in use', () => {
     expect([ec2.count('detachVolume'), ec2.count('deleteVolume')]).toEqual([0, 0]);
   });
 
+  it('says to stop a container only where one is seen', async () => {
+    const { remove, mount, host } = await bench();
+    await mount('a', 'one');
+    host.mountedElsewhere.add('vol-1');
+    expect(String(await failure(remove('a')))).toContain(
+      'it is mounted on this node for mount one: process 42 (of vol-1) still has vol-1 mounted. Stop what uses it on i-1, then remove it again.',
+    );
+  });
+
+  it('is given back by the command of the refusal where its container is gone and the Unmount never came', async () => {
+    const { remove, mount, node, ec2 } = await bench();
+    await mount('a', 'one');
+    const refusal = String(await failure(remove('a')));
+    expect(refusal).toContain('and nothing is seen to use it. Wait a moment if its container has just ended. If no');
+    const [, name = '', holder = ''] = /type docker-volume-ebs unmount (\S+) --holder (\S+) on i-1/.exec(refusal) ?? [];
+    await endHolder(node, name, holder);
+    await remove('a');
+    expect(ec2.volumes.size).toBe(0);
+  });
+
   it('by a container whose holder has ended is refused too', async () => {
     const { remove, mount, unmount, ec2, host } = await bench();
     await mount('a', 'id-1');
@@ -210,7 +231,14 @@ describe('a volume in use', () => {
     const other = await fakeNode(ec2, { instanceId: 'i-2' });
     const error = await failure(verbs(other).remove('a'));
     expect(error).toMatchObject({ code: 'ATTACHED_ELSEWHERE' });
-    expect(String(error)).toContain('it is attached to i-1');
+    expect(String(error)).toMatch(
+      /it is attached to i-1 .*\. Stop the container that uses it on i-1, or wait a moment if none does any more, then remove it again/,
+    );
+    const [attachment] = ec2.volumes.get('vol-1')?.attachments ?? [];
+    Object.assign(attachment ?? {}, { state: 'detaching' });
+    expect(String(await failure(verbs(other).remove('a')))).toMatch(
+      /Wait until EC2 has detached it, then remove it again/,
+    );
     expect([ec2.count('detachVolume'), ec2.count('deleteVolume')]).toEqual([0, 0]);
   });
 });
