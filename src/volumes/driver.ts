@@ -73,7 +73,13 @@ export async function openDriver(
     const late = sleep(connectWaitMs, undefined, { ref: false }).then(() => {
       throw new DriverError('STILL_WORKING', { tried, why: connection.reason(), todo: 'Try again' });
     });
-    return Promise.race([connection.node, late]);
+    try {
+      return await Promise.race([connection.node, late]);
+    } catch (error) {
+      if (!closing.signal.aborted) throw error;
+      const why = 'this daemon is being stopped';
+      throw new DriverError('STILL_WORKING', { tried, why, todo: 'Try again once it runs again' });
+    }
   };
   /** A verb on one volume: its name is checked, its errors name the volume. */
   const onVolume = <T>(op: string, name: string, work: (node: Node) => Promise<T>): Promise<T> =>

@@ -238,3 +238,27 @@ describe('at the start', () => {
     expect((await played(driver.get('never-asked-for'))).status).toMatchObject({ volumeId: 'vol-1' });
   });
 });
+
+describe('a driver that is closed while nobody knows yet which instance this is', () => {
+  it('answers what is in hand with that, not as a defect', async () => {
+    const { driver } = await bench(async () => {
+      throw new Error('no metadata service');
+    });
+    const calls = [
+      driver.mount('a', 'id-1'),
+      driver.unmount('a', 'id-1'),
+      driver.create('b', {}),
+      driver.list(),
+      driver.operator.volumes(),
+      driver.operator.fence.explain('a'),
+    ];
+    const ended = Promise.allSettled(calls);
+    await pass(1000);
+    await driver.close();
+    for (const outcome of await ended) {
+      const { reason } = outcome as PromiseRejectedResult;
+      expect(reason).toMatchObject({ code: 'STILL_WORKING' });
+      expect(String(reason)).toMatch(/: this daemon is being stopped\. Try again once it runs again\.$/);
+    }
+  });
+});

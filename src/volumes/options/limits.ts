@@ -50,7 +50,7 @@ export function limitViolation({ type, sizeGib, iops, throughput }: Performance)
     tooSmall('size', sizeGib, limit.size, type, 'GiB') ??
     tooSmall('iops', iops, limit.iops, type, 'IOPS') ??
     tooSmall('throughput', throughput, limit.throughput, type, 'MiB/s') ??
-    (limit.iopsRequired && iops === undefined ? `type ${type} needs iops` : undefined)
+    (limit.iopsRequired && iops === undefined ? `type ${type} needs iops, ${rangeOf(limit.iops)}` : undefined)
   );
 }
 
@@ -64,8 +64,10 @@ function tooSmall(
   if (value === undefined) return undefined;
   if (range === undefined) return `volumes of type ${type} take no ${option}`;
   const [min] = range;
-  return value >= min ? undefined : `${option} ${value} is below ${min} ${unit}, the least of type ${type}`;
+  return value >= min ? undefined : `${option} ${value} is too low: type ${type} takes ${rangeOf(range)} ${unit}`;
 }
+
+const rangeOf = ([min, max]: readonly [number, number] = [1, mostAsked]): string => `${min} to ${max}`;
 
 /** What is above the limits that this version knows, a clause each, with the value that would be within them. */
 export function beyondLimits({ type, sizeGib, iops, throughput }: Performance): string[] {

@@ -30,7 +30,7 @@ describe('sizes', () => {
     expect(limitViolation(asked(type, { sizeGib: min, iops }))).toBeUndefined();
     expect(limitViolation(asked(type, { sizeGib: max, iops }))).toBeUndefined();
     expect(limitViolation(asked(type, { sizeGib: min - 1, iops }))).toBe(
-      `size ${min - 1} is below ${min} GiB, the least of type ${type}`,
+      `size ${min - 1} is too low: type ${type} takes ${min} to ${max} GiB`,
     );
     expect(beyondLimits(asked(type, { sizeGib: max, iops }))).toEqual([]);
     expect(limitViolation(asked(type, { sizeGib: max + 1, iops }))).toBeUndefined();
@@ -50,7 +50,7 @@ describe('IOPS', () => {
     expect(limitViolation(asked(type, { sizeGib, iops: min }))).toBeUndefined();
     expect(limitViolation(asked(type, { sizeGib, iops: max }))).toBeUndefined();
     expect(limitViolation(asked(type, { sizeGib, iops: min - 1 }))).toBe(
-      `iops ${min - 1} is below ${min} IOPS, the least of type ${type}`,
+      `iops ${min - 1} is too low: type ${type} takes ${min} to ${max} IOPS`,
     );
     expect(beyondLimits(asked(type, { iops: max }))).toEqual([]);
     expect(limitViolation(asked(type, { iops: max + 1 }))).toBeUndefined();
@@ -64,7 +64,9 @@ describe('IOPS', () => {
   });
 
   it.each<VolumeType>(['io1', 'io2'])('%s needs them', (type) => {
-    expect(limitViolation(asked(type, { sizeGib: 100 }))).toBe(`type ${type} needs iops`);
+    expect(limitViolation(asked(type, { sizeGib: 100 }))).toBe(
+      `type ${type} needs iops, 100 to ${type === 'io1' ? 64000 : 256000}`,
+    );
   });
 
   it.each<[VolumeType, number, number]>([
@@ -95,7 +97,9 @@ describe('throughput', () => {
     const enough = { sizeGib: 100, iops: 8000 };
     expect(limitViolation(asked('gp3', { ...enough, throughput: 125 }))).toBeUndefined();
     expect(beyondLimits(asked('gp3', { ...enough, throughput: 2000 }))).toEqual([]);
-    expect(limitViolation(asked('gp3', { ...enough, throughput: 124 }))).toMatch(/^throughput 124 is below 125 MiB\/s/);
+    expect(limitViolation(asked('gp3', { ...enough, throughput: 124 }))).toMatch(
+      /^throughput 124 is too low: type gp3 takes 125 to 2000 MiB\/s/,
+    );
     expect(limitViolation(asked('gp3', { iops: 80000, throughput: 2001 }))).toBeUndefined();
     expect(beyondLimits(asked('gp3', { iops: 80000, throughput: 2001 }))).toEqual([
       'throughput 2001 is above 2000 MiB/s, the most of type gp3',
