@@ -1,7 +1,7 @@
 /** What an operator is told to do about an owner: commands that work as they stand. Pure. */
 import type { Instance } from '../ebs/types.ts';
 import { shellWord } from '../errors.ts';
-import type { Owned } from './evidence.ts';
+import type { Owned } from './types.ts';
 
 /** How people know an instance: by its Name tag and its address in the VPC, a clause each. */
 export function knownAs({ tags, privateIp }: Instance): string[] {

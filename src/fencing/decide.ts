@@ -1,7 +1,7 @@
 import { tagKeys } from '../ebs/tags.ts';
 import type { Instance } from '../ebs/types.ts';
 import { detachByHand, knownAs, stopIt } from './advice.ts';
-import { findOwner, isClean, type Owned } from './evidence.ts';
+import { findOwner, isClean } from './evidence.ts';
 import { confirmationOf } from './records.ts';
 import {
   factsOf,
@@ -12,7 +12,7 @@ import {
   vetoesOnPull,
   vetoesOnStop,
 } from './suspicion.ts';
-import type { Decision, Evidence, Observation, Rules } from './types.ts';
+import type { Decision, Evidence, Observation, Owned, Rules } from './types.ts';
 
 /**
  * May this volume be taken from its owner, and how? Pure and total: the same observation gives the same answer, EC2's

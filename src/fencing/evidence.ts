@@ -3,7 +3,7 @@ import { cleanMark, tagKeys } from '../ebs/tags.ts';
 import type { Attachment, Instance } from '../ebs/types.ts';
 import { confirmCommand } from './advice.ts';
 import { confirmationOf, intentsOf } from './records.ts';
-import type { Evidence, Observation } from './types.ts';
+import type { Evidence, Observation, Owned } from './types.ts';
 
 type Proof = Exclude<Evidence, 'suspected' | 'preempted'>;
 
@@ -17,11 +17,6 @@ type OwnerFinding =
   /** EC2 lists no such instance. */
   | { readonly kind: 'unlisted'; readonly reason: string; readonly todo: string }
   | { readonly kind: 'running'; readonly owner: Instance };
-
-/** An observation whose owner is known by name: not one that AWS manages. */
-export interface Owned extends Observation {
-  readonly instanceId: string;
-}
 
 /** The owner's record; one of another instance is none. */
 function ownerRecord({ owner, instanceId }: Owned): Instance | undefined {

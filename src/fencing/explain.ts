@@ -1,10 +1,10 @@
 /** A decision and what it was made of, in sentences for an operator. Pure. */
-import { findOwner, isClean, type Owned } from './evidence.ts';
+import { findOwner, isClean } from './evidence.ts';
 import { mayLetGo, type Step, stepsBy } from './job.ts';
 import { confirmationOf } from './records.ts';
 import { factsOf, heldUntil, suspicionsOf, vetoesOnPull, vetoesOnStop } from './suspicion.ts';
 import { fenceTimings } from './timings.ts';
-import type { Decision, Observation, Rules } from './types.ts';
+import type { Decision, Observation, Owned, Rules } from './types.ts';
 
 export interface Reading {
   /** What speaks for taking the volume from its owner, proofs first. */

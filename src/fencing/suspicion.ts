@@ -3,9 +3,8 @@
 import { tagKeys } from '../ebs/tags.ts';
 import type { HealthCheck, Instance, InstanceHealth } from '../ebs/types.ts';
 import { dampedUntil } from './damping.ts';
-import type { Owned } from './evidence.ts';
 import { ownerOf, readFenceLog, unknownFormats } from './records.ts';
-import type { Rules, Testimony } from './types.ts';
+import type { Owned, Rules, Testimony } from './types.ts';
 
 /** A check must have failed for three of its minutely rounds. */
 const impairedMs = 180_000;

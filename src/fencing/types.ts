@@ -133,6 +133,11 @@ export interface Observation {
   readonly name?: string | undefined;
 }
 
+/** An observation whose owner is known by name: not one that AWS manages. */
+export interface Owned extends Observation {
+  readonly instanceId: string;
+}
+
 export interface Rules {
   /** The stricter of the daemon's and the volume's. */
   readonly policy: FencePolicy;

@@ -12,9 +12,9 @@ interface UnitFacts {
 const editing = (unit: string) =>
   `# Written by docker-volume-ebs install, and written anew by the next: for changes use systemctl edit ${unit}.`;
 
-/** Whoever mounts volumes starts after us and ends before us: Docker, Mesos agents under their usual names, Nomad, ECS. */
+/** Whoever mounts volumes starts after us and ends before us: Docker, Podman, Mesos agents under their usual names, Nomad, ECS. */
 const users =
-  'docker.service mesos-slave.service mesos-agent.service dcos-mesos-slave.service nomad.service ecs.service';
+  'docker.service podman.service podman-restart.service mesos-slave.service mesos-agent.service dcos-mesos-slave.service nomad.service ecs.service';
 
 /**
  * The service's unit. Mounts that are made in a mount namespace of its own would not reach containers, so it has none of
