@@ -167,6 +167,12 @@ export const settingsTable = {
     '2',
     "How many independent sources (EC2's system check, its instance check, the scheduler) must suspect an instance before stonith stops it.",
   ),
+  fenceSettle: setting(
+    'DVE_FENCE_SETTLE',
+    whole(0, 600, 'seconds'),
+    '60',
+    'How long after the end of an instance its volumes are left alone, for writes that may arrive late; nothing is waited for after its own shutdown, or a clean tag.',
+  ),
   mesosMasters: setting(
     'DVE_MESOS_MASTERS',
     text,

@@ -14,6 +14,8 @@ import { seedName } from '../seed.ts';
 import { type Case, rounds } from './case.ts';
 
 const runs = 3;
+/** As on EC2: of an owner that ended more than a minute ago nothing is waited for. */
+const settled = { DVE_FENCE_SETTLE: '60' };
 const lingerMs = 2000;
 /** Between looks at an owner that stops. */
 const lookSeconds = 0.1;
@@ -31,13 +33,15 @@ export const takeover: Case = {
         id: 'takeover-terminated',
         operation: 'takeover, owner terminated',
         limits: { calls: 6, overhead: 500 },
+        nodeEnv: settled,
         end: terminate,
       }),
       await moved(lab, {
         id: 'takeover-stopped',
         operation: 'takeover, owner stopped',
         limits: { calls: 12, overhead: 500 },
-        end: stop,
+        nodeEnv: settled,
+        end: stopLongAgo,
         waitMs: recheckMs,
         note: `waits ${recheckMs / 1000} s by design before a second look at the owner`,
       }),
@@ -95,15 +99,27 @@ async function moved(lab: Lab, { id, operation, limits = {}, end, waitMs = 0, ..
 }
 
 async function terminate(bed: Bed, { instanceId }: SandboxNode): Promise<void> {
+  await longAgo(bed, instanceId);
   await clientOf(bed).send(new TerminateInstancesCommand({ InstanceIds: [instanceId] }));
   await bed.until('the owner to be terminated', () => bed.sandbox.moments().some(({ what }) => what === 'detached'));
 }
 
-async function stop(bed: Bed, { instanceId }: SandboxNode): Promise<void> {
+async function stopLongAgo(bed: Bed, { instanceId }: SandboxNode): Promise<void> {
+  await longAgo(bed, instanceId);
   await clientOf(bed).send(new StopInstancesCommand({ InstanceIds: [instanceId] }));
   await stopped(bed, instanceId);
   await bed.quiet();
 }
+
+/** The instance's next stop or termination was asked for an hour ago, EC2 says. */
+const longAgo = (bed: Bed, instance: string): Promise<void> =>
+  setFault(bed, {
+    kind: 'stop-reason',
+    instance,
+    code: 'Client.UserInitiatedShutdown',
+    at: new Date(Date.now() - 3_600_000).toISOString(),
+    times: 1,
+  });
 
 /** Waits until EC2 says so: that its daemon has ended is not enough. */
 async function stopped(bed: Bed, instanceId: string): Promise<void> {

@@ -65,7 +65,12 @@ export function openInspection({ cluster, region, log }: InspectionOptions): Ins
       const read = { tried: `look up ${instanceId}`, signal };
       const found = await readInstances(client, call, read, () => [exactFilter('instance-id', instanceId)]);
       const instance = found.find(({ InstanceId }) => InstanceId === instanceId);
-      return instance && { ...toInstance(instance), metadata: toMetadataOptions(instance.MetadataOptions) };
+      return (
+        instance && {
+          ...toInstance(instance, instance.answeredAt),
+          metadata: toMetadataOptions(instance.MetadataOptions),
+        }
+      );
     },
     clockAheadMs: () => clock.aheadMs,
     close: () => client.destroy(),

@@ -111,7 +111,7 @@ export function openLookups(client: EC2Client, call: Caller, cluster: string): L
     async describeInstance(instanceId, { signal, lane } = {}) {
       const several = await instances.ask(instanceId, { tried: `look up ${instanceId}`, signal, lane });
       const found = several.find(({ InstanceId }) => InstanceId === instanceId);
-      return found && toInstance(found);
+      return found && toInstance(found, found.answeredAt);
     },
 
     async describeHealth(instanceId, { signal, lane } = {}) {

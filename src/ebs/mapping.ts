@@ -88,9 +88,10 @@ export function toAttachment(attachment: sdk.VolumeAttachment): Attachment {
 
 /**
  * An instance of EC2's answer as ours; disks that are not EBS volumes are left out.
+ * @param answeredAt when EC2 answered, RFC 3339; undefined where it did not say.
  * @throws DriverError EC2_REJECTED when the answer lacks what every instance has, or has a state we do not know.
  */
-export function toInstance(instance: sdk.Instance): Instance {
+export function toInstance(instance: sdk.Instance, answeredAt: string | undefined): Instance {
   const answer = reader(`instance ${instance.InstanceId ?? '(without an id)'}`);
   return {
     id: answer.text('id', instance.InstanceId),
@@ -99,12 +100,21 @@ export function toInstance(instance: sdk.Instance): Instance {
     type: answer.text('type', instance.InstanceType),
     launchTime: answer.time('launch time', instance.LaunchTime),
     stateReason: instance.StateReason?.Code || undefined,
+    stopAskedAt: toTransitionTime(instance.StateTransitionReason),
     hibernationConfigured: instance.HibernationOptions?.Configured ?? false,
     privateIp: instance.PrivateIpAddress || undefined,
     privateDns: instance.PrivateDnsName || undefined,
     tags: toTags(instance.Tags),
     disks: (instance.BlockDeviceMappings ?? []).flatMap(toDisk),
+    answeredAt,
   };
+}
+
+/** The time in "User initiated (2026-03-02 09:12:44 GMT)", as recorded answers have it; undefined in any other text. */
+function toTransitionTime(reason = ''): string | undefined {
+  const [, day, time] = /\((\d{4}-\d\d-\d\d) (\d\d:\d\d:\d\d) GMT\)/.exec(reason) ?? [];
+  const moment = new Date(`${day}T${time}Z`);
+  return Number.isNaN(moment.getTime()) ? undefined : moment.toISOString();
 }
 
 function toDisk({ DeviceName, Ebs }: sdk.InstanceBlockDeviceMapping): InstanceDisk[] {

@@ -10,7 +10,7 @@ import {
   type Snapshot,
   type Volume,
 } from '@aws-sdk/client-ec2';
-import type { Call, SendOptions } from './attempts.ts';
+import type { Call } from './attempts.ts';
 import type { Caller } from './call.ts';
 import { exactFilter } from './filters.ts';
 import { answerLacks, toAttachmentLimit, toHealth } from './mapping.ts';
@@ -58,6 +58,11 @@ export function readSnapshots(client: EC2Client, call: Caller, read: Call, filte
   });
 }
 
+/** An instance as EC2 gives it, and when that was: RFC 3339 by EC2's clock, undefined where its answer has no date. */
+export interface DatedInstance extends Instance {
+  readonly answeredAt: string | undefined;
+}
+
 /**
  * All instances that match the filters, which are asked for when the call is sent; as EC2 gives them.
  * @throws DriverError EC2_*; EC2_UNAVAILABLE for an answer without a list, which is never read as an empty one.
@@ -67,18 +72,17 @@ export function readInstances(
   call: Caller,
   read: Call,
   filters: () => Filter[],
-): Promise<Instance[]> {
+): Promise<DatedInstance[]> {
   return allPages(async (token) => {
-    const { Reservations, NextToken } = await call('DescribeInstances', read, (options) =>
-      client.send(
-        new DescribeInstancesCommand({ Filters: filters(), MaxResults: pageSize, NextToken: token }),
-        options,
-      ),
-    );
+    const { Reservations, NextToken, answeredAt } = await call('DescribeInstances', read, async (options) => {
+      const command = new DescribeInstancesCommand({ Filters: filters(), MaxResults: pageSize, NextToken: token });
+      const noted = noteDate(command);
+      return { ...(await client.send(command, options)), answeredAt: noted.answeredAt };
+    });
     if (Reservations === undefined) throw answerLacks('instances', 'the list of them', 'EC2_UNAVAILABLE');
     const items = Reservations.flatMap(({ Instances = [] }) => Instances);
     if (items.some(({ InstanceId }) => !InstanceId)) throw answerLacks('instances', 'the id of one');
-    return { items, next: NextToken };
+    return { items: items.map((instance) => ({ ...instance, answeredAt })), next: NextToken };
   });
 }
 
@@ -98,37 +102,32 @@ export function readHealth(
   ids: () => readonly string[],
 ): Promise<InstanceHealth[]> {
   return allPages(async (token) => {
-    const { answer, date } = await call('DescribeInstanceStatus', read, (options) => {
+    const { InstanceStatuses, NextToken, answeredAt } = await call('DescribeInstanceStatus', read, async (options) => {
       const query = { InstanceIds: [...ids()], IncludeAllInstances: true, NextToken: token };
-      return sendDated(client, new DescribeInstanceStatusCommand(query), options);
+      const command = new DescribeInstanceStatusCommand(query);
+      const noted = noteDate(command);
+      return { ...(await client.send(command, options)), answeredAt: noted.answeredAt };
     });
-    const { InstanceStatuses, NextToken } = answer;
     if (InstanceStatuses === undefined) throw answerLacks('instances', 'the list of their health', 'EC2_UNAVAILABLE');
-    const answeredAt = toTime(date);
+    if (answeredAt === undefined) throw answerLacks("instances' health", 'its date', 'EC2_UNAVAILABLE');
     return { items: InstanceStatuses.map((status) => toHealth(status, answeredAt)), next: NextToken };
   });
 }
 
-/** Sends the command and gives, with the answer, its Date header: EC2's clock. */
-async function sendDated(client: EC2Client, command: DescribeInstanceStatusCommand, options: SendOptions) {
-  let date: string | undefined;
-  command.middlewareStack.add(
+/** Notes the Date header of the command's answer, EC2's clock: RFC 3339 once it is answered, undefined where it has none. */
+function noteDate({ middlewareStack }: Pick<DescribeInstancesCommand, 'middlewareStack'>): { answeredAt?: string } {
+  const noted: { answeredAt?: string } = {};
+  middlewareStack.add(
     (next) => async (args) => {
       const result = await next(args);
-      date = (result.response as { readonly headers?: Readonly<Record<string, string>> }).headers?.['date'];
+      const { headers } = result.response as { readonly headers?: Readonly<Record<string, string>> };
+      const time = Date.parse(headers?.['date'] ?? '');
+      if (!Number.isNaN(time)) noted.answeredAt = new Date(time).toISOString();
       return result;
     },
     { step: 'deserialize', name: 'dateOfAnswer' },
   );
-  const answer = await client.send(command, options);
-  return { answer, date };
-}
-
-/** An HTTP date as RFC 3339. */
-function toTime(date: string | undefined): string {
-  const time = Date.parse(date ?? '');
-  if (Number.isNaN(time)) throw answerLacks("instances' health", 'its date', 'EC2_UNAVAILABLE');
-  return new Date(time).toISOString();
+  return noted;
 }
 
 /** The largest page of DescribeInstanceTypes. */

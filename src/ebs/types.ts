@@ -47,6 +47,11 @@ export interface Instance {
   readonly launchTime: string;
   /** EC2's StateReason code, as "Client.UserInitiatedShutdown" or "Client.UserInitiatedHibernate". */
   readonly stateReason: string | undefined;
+  /**
+   * When its last stop or termination was asked for, RFC 3339 in whole seconds, by EC2's clock; undefined where EC2 does
+   * not say (StateTransitionReason has a time for what users ask for, none for the end of a spot instance).
+   */
+  readonly stopAskedAt: string | undefined;
   readonly hibernationConfigured: boolean;
   /** Where it can be reached inside its VPC, as "10.0.0.5" and "ip-10-0-0-5.ec2.internal"; EC2 gives them to others later. */
   readonly privateIp?: string | undefined;
@@ -54,6 +59,8 @@ export interface Instance {
   readonly tags: Tags;
   /** The instance's own view of its disks (BlockDeviceMappings). */
   readonly disks: readonly InstanceDisk[];
+  /** When EC2 answered, RFC 3339 in whole seconds, by its own clock (the Date header); undefined where the answer lacks it. */
+  readonly answeredAt: string | undefined;
 }
 
 export interface InstanceDisk {

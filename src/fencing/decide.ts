@@ -36,7 +36,7 @@ export function decide(rules: Rules, observation: Observation): Decision {
     );
   }
   const seen = { ...observation, instanceId };
-  if (isClean(seen)) return take('clean', `${instanceId} declared this attachment finished`);
+  if (isClean(seen)) return take('clean', `${instanceId} declared this attachment finished`, 0);
   const decision = bar(rules, seen) ?? judge(rules, seen);
   // A detach cannot be called back, whoever asked for it: short of a proof, it is only to be seen through.
   const lettingGo = attachment.state !== 'attached' && attachment.state !== 'attaching';
@@ -70,10 +70,10 @@ function bar({ policy }: Rules, seen: Owned): Decision | undefined {
 }
 
 function judge(rules: Rules, seen: Owned): Decision {
-  const finding = findOwner(seen);
+  const finding = findOwner(rules, seen);
   switch (finding.kind) {
     case 'proven':
-      return take(finding.evidence, finding.reason);
+      return take(finding.evidence, finding.reason, finding.settleMs);
     case 'changing':
       return wait(`${attachedTo(seen)}, ${finding.reason}`, finding.todo);
     case 'unlisted':
@@ -148,8 +148,8 @@ function holdUp(vetoes: readonly Veto[], seen: Owned, situation: string): Decisi
   );
 }
 
-function take(evidence: Evidence, reason: string): Decision {
-  return { kind: 'take', evidence, reason };
+function take(evidence: Evidence, reason: string, settleMs: number): Decision {
+  return { kind: 'take', evidence, reason, settleMs };
 }
 
 function wait(reason: string, todo: string): Decision {

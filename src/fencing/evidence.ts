@@ -3,13 +3,14 @@ import { cleanMark, tagKeys } from '../ebs/tags.ts';
 import type { Attachment, Instance } from '../ebs/types.ts';
 import { confirmCommand } from './advice.ts';
 import { confirmationOf, intentsOf } from './records.ts';
-import type { Evidence, Observation, Owned } from './types.ts';
+import { settleLeft } from './settle.ts';
+import type { Evidence, Observation, Owned, Rules } from './types.ts';
 
 type Proof = Exclude<Evidence, 'suspected' | 'preempted'>;
 
 /** What is known of the owner. A reason or todo is a clause about it, without its subject. */
 type OwnerFinding =
-  | { readonly kind: 'proven'; readonly evidence: Proof; readonly reason: string }
+  | { readonly kind: 'proven'; readonly evidence: Proof; readonly reason: string; readonly settleMs: number }
   /** No proof now, but it may become one by itself. */
   | { readonly kind: 'changing'; readonly reason: string; readonly todo: string }
   /** Stopped in a way that does not show that its guest is over. */
@@ -29,14 +30,14 @@ export function isClean({ volume, attachment, instanceId }: Owned): boolean {
 }
 
 /** Judges the owner by EC2's record of it and an operator's word. Proof once true stays true, so a stale read does no harm. */
-export function findOwner(seen: Owned): OwnerFinding {
+export function findOwner(rules: Pick<Rules, 'settleMs'>, seen: Owned): OwnerFinding {
   const { volume, attachment, instanceId } = seen;
   const owner = ownerRecord(seen);
-  const finding = owner === undefined ? unlisted(seen) : byState(seen, owner);
+  const finding = owner === undefined ? unlisted(seen) : byState(rules, seen, owner);
   if (finding.kind === 'proven') return finding;
   const confirmed = confirmationOf(volume.tags, attachment);
   if (confirmed === undefined) return finding;
-  return proven('confirmed', `an operator confirmed that ${instanceId} is finished with it: ${confirmed.reason}`);
+  return proven('confirmed', `an operator confirmed that ${instanceId} is finished with it: ${confirmed.reason}`, 0);
 }
 
 function unlisted(seen: Owned): OwnerFinding {
@@ -47,12 +48,14 @@ function unlisted(seen: Owned): OwnerFinding {
   };
 }
 
-function byState(seen: Owned, owner: Instance): OwnerFinding {
+function byState({ settleMs }: Pick<Rules, 'settleMs'>, seen: Owned, owner: Instance): OwnerFinding {
+  const forced = wasForced(seen.volume.tags, seen.attachment);
+  const left = (): number => settleLeft(settleMs, owner, forced, seen.ownerOverAt);
   switch (owner.state) {
     case 'terminated':
-      return proven('terminated', `${owner.id} is terminated`);
+      return proven('terminated', `${owner.id} is terminated`, left());
     case 'stopped':
-      return judgeStopped(seen, owner);
+      return judgeStopped(seen, owner, forced, left());
     case 'stopping':
       return changing(owner, `Try again once ${owner.id} is stopped: until then it may still write`);
     case 'shutting-down':
@@ -79,7 +82,7 @@ const failedStarts = new Set([
   'Client.InvalidSnapshot.NotFound',
 ]);
 
-function judgeStopped(seen: Owned, owner: Instance): OwnerFinding {
+function judgeStopped(seen: Owned, owner: Instance, forced: boolean, settleMs: number): OwnerFinding {
   const reason = owner.stateReason ?? 'no reason given';
   // Where hibernation is set up, only a reason that shows a shutdown tells that this was none.
   const byHost = (hostStops.has(reason) || failedStarts.has(reason)) && !owner.hibernationConfigured;
@@ -97,13 +100,14 @@ function judgeStopped(seen: Owned, owner: Instance): OwnerFinding {
       todo: 'Try again in half a minute',
     };
   }
-  if (byHost || wasForced(seen.volume.tags, seen.attachment)) {
+  if (byHost || forced) {
     return proven(
       'stopped-by-force',
       `${owner.id} has been stopped (${reason}, not by its own shutdown) since it attached the volume`,
+      settleMs,
     );
   }
-  return proven('stopped', `${owner.id} has been stopped since it attached the volume`);
+  return proven('stopped', `${owner.id} has been stopped since it attached the volume`, settleMs);
 }
 
 /** Is the owner's state newer than the attachment? One record that shows both tells, or a read late enough. */
@@ -118,8 +122,8 @@ function wasForced(tags: Observation['volume']['tags'], attachment: Attachment):
   return intentsOf(tags, attachment).some(({ evidence }) => evidence === 'stopped-by-force');
 }
 
-function proven(evidence: Proof, reason: string): OwnerFinding {
-  return { kind: 'proven', evidence, reason };
+function proven(evidence: Proof, reason: string, settleMs: number): OwnerFinding {
+  return { kind: 'proven', evidence, reason, settleMs };
 }
 
 function changing(owner: Instance, todo: string): OwnerFinding {

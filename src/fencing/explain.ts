@@ -1,6 +1,6 @@
 /** A decision and what it was made of, in sentences for an operator. Pure. */
 import { findOwner, isClean } from './evidence.ts';
-import { mayLetGo, type Step, stepsBy } from './job.ts';
+import { mayLetGo, type Step, stepsFor } from './job.ts';
 import { confirmationOf } from './records.ts';
 import { factsOf, heldUntil, suspicionsOf, vetoesOnPull, vetoesOnStop } from './suspicion.ts';
 import { fenceTimings } from './timings.ts';
@@ -19,16 +19,16 @@ export function readOut(rules: Rules, observation: Observation, decision: Decisi
   const { instanceId } = observation.attachment;
   if (instanceId === undefined) return { evidenceFor: [], evidenceAgainst: [decision.reason], steps: refusal };
   const seen = { ...observation, instanceId };
-  const evidenceFor = forTaking(seen);
+  const evidenceFor = forTaking(rules, seen);
   return {
     evidenceFor,
     evidenceAgainst: againstTaking(rules, seen).filter((text) => !evidenceFor.includes(text)),
-    steps: stepsOf(seen, decision),
+    steps: stepsOf(rules, seen, decision),
   };
 }
 
-function forTaking(seen: Owned): string[] {
-  const finding = findOwner(seen);
+function forTaking(rules: Rules, seen: Owned): string[] {
+  const finding = findOwner(rules, seen);
   const confirmed = confirmationOf(seen.volume.tags, seen.attachment);
   return [
     ...(isClean(seen) ? [`proof: ${seen.instanceId} declared this attachment finished`] : []),
@@ -42,7 +42,7 @@ function forTaking(seen: Owned): string[] {
 
 function againstTaking(rules: Rules, seen: Owned): string[] {
   const { owner, paused, volume, instanceId } = seen;
-  const finding = findOwner(seen);
+  const finding = findOwner(rules, seen);
   const suspected = new Set(suspicionsOf(seen).map(({ detail }) => detail));
   const texts: string[] = [];
   if (rules.policy === 'never') texts.push('the policy never: only a clean tag of the owner counts');
@@ -69,7 +69,7 @@ function hindrances(rules: Rules, seen: Owned): string[] {
 
 const refusal = ['answer with an error that says what is said above'];
 
-function stepsOf(seen: Owned, decision: Decision): readonly string[] {
+function stepsOf(rules: Rules, seen: Owned, decision: Decision): readonly string[] {
   const { attachment, instanceId } = seen;
   const { handoverMs, waitMs } = fenceTimings;
   if (decision.kind === 'refuse') {
@@ -77,18 +77,20 @@ function stepsOf(seen: Owned, decision: Decision): readonly string[] {
     return [`wait up to ${handoverMs / 1000} s for ${instanceId} to let go by itself`, ...refusal];
   }
   if (decision.kind === 'wait') return [`look again, for up to ${waitMs / 60_000} minutes`, ...refusal];
-  const texts = textsOf(instanceId, `${attachment.volumeId} from ${instanceId} (${attachment.device})`);
-  const steps = stepsBy[decision.evidence].map((step) => texts[step]);
+  const settleMs = decision.kind === 'take' ? decision.settleMs : rules.settleMs;
+  const what = `${attachment.volumeId} from ${instanceId} (${attachment.device})`;
+  const texts = textsOf(instanceId, what, Math.ceil(settleMs / 1000));
+  const steps = stepsFor(decision.evidence, settleMs).map((step) => texts[step]);
   return [...steps, 'check its filesystem', 'mount it'];
 }
 
-function textsOf(owner: string, what: string): Readonly<Record<Step, string>> {
-  const { visibleMs, gracefulMs, recheckMs, settleMs } = fenceTimings;
+function textsOf(owner: string, what: string, settleSeconds: number): Readonly<Record<Step, string>> {
+  const { visibleMs, gracefulMs, recheckMs } = fenceTimings;
   return {
     announce: `announce it in a tag, and look again after ${visibleMs / 1000} s`,
     stop: `stop ${owner}: gracefully, after ${gracefulMs / 60_000} minutes by force`,
     'look again': `look at ${owner} a second time after ${recheckMs / 1000} s`,
-    settle: `wait ${settleMs / 1000} s for late writes, if its stop was forced`,
+    settle: `wait up to ${settleSeconds} s for late writes of ${owner}`,
     detach: `detach ${what}`,
     attach: 'attach it here: whoever is first has it',
   };

@@ -13,6 +13,8 @@ const mostStops = 2;
 interface FenceSettings extends SchedulerSettings {
   readonly fencePolicy: FencePolicy;
   readonly fenceSuspicions: number;
+  /** Seconds. */
+  readonly fenceSettle: number;
   readonly cluster: string;
 }
 
@@ -31,12 +33,13 @@ export interface Fencing {
 /** @throws DriverError INVALID_OPTION for a scheduler's URL that is none. */
 export function openFencing(settings: FenceSettings, audit: Audit): Fencing {
   const { fencePolicy, fenceSuspicions: suspicions, cluster } = settings;
+  const settleMs = settings.fenceSettle * 1000;
   return {
     audit,
     schedulers: openSchedulers(settings),
     stops: createSlots(mostStops),
     underWay: new Set(),
     timings: fenceTimings,
-    rulesOf: (tags) => ({ policy: effectivePolicy(fencePolicy, tags), suspicions, cluster }),
+    rulesOf: (tags) => ({ policy: effectivePolicy(fencePolicy, tags), suspicions, cluster, settleMs }),
   };
 }

@@ -1,9 +1,10 @@
 import type { Logger } from 'pino';
-import type { Attachment, CallOptions, EbsVolume, Ec2 } from '../ebs/types.ts';
+import type { Attachment, CallOptions, EbsVolume, Ec2, Instance } from '../ebs/types.ts';
 import { DriverError } from '../errors.ts';
 import type { Audit, FenceCall, Subject } from './audit.ts';
 import { decide } from './decide.ts';
 import { lane, type ObserveContext, observe, readPaused } from './observe.ts';
+import { isOver } from './settle.ts';
 import type { Slots } from './slots.ts';
 import type { FenceTimings } from './timings.ts';
 import type { Decision, Evidence, Observation } from './types.ts';
@@ -57,19 +58,26 @@ export interface Job {
   lateSince: number | undefined;
   /** When the takeover began (monotonic): its attachment was read before. */
   readonly begun: number;
+  /** What the looks at the owner told of its end; see {@link Observation.ownerOverAt}. */
+  owner: { readonly seenBefore: boolean; readonly overAt: string | undefined };
 }
 
 export type Step = 'announce' | 'stop' | 'look again' | 'settle' | 'detach' | 'attach';
 
-export const stepsBy: Readonly<Record<Evidence, readonly Step[]>> = {
+const stepsBy: Readonly<Record<Evidence, readonly Step[]>> = {
   clean: ['detach', 'attach'],
   confirmed: ['detach', 'attach'],
-  terminated: ['detach', 'attach'],
-  stopped: ['look again', 'detach', 'attach'],
+  terminated: ['settle', 'detach', 'attach'],
+  stopped: ['look again', 'settle', 'detach', 'attach'],
   'stopped-by-force': ['look again', 'settle', 'detach', 'attach'],
   suspected: ['announce', 'stop', 'look again', 'settle', 'detach', 'attach'],
   preempted: ['announce', 'detach', 'attach'],
 };
+
+/** What follows from a piece of evidence, in order; late writes are waited for only where there may be some. */
+export function stepsFor(evidence: Evidence, settleMs: number): readonly Step[] {
+  return stepsBy[evidence].filter((step) => step !== 'settle' || settleMs > 0);
+}
 
 /** How a round of a takeover ended: begin again with fresh evidence, or the volume as it is now. */
 export type Outcome = 'again' | { readonly volume: EbsVolume; readonly evidence?: Evidence };
@@ -106,6 +114,7 @@ export function createJob(context: TakeoverContext): Job {
     lateCalls: 0,
     lateSince: undefined,
     begun: performance.now(),
+    owner: { seenBefore: false, overAt: undefined },
   };
 }
 
@@ -158,10 +167,19 @@ const ageOf = ({ at, wallAt }: Asked): number => Math.max(performance.now() - at
 
 async function judge(job: Job, observed: Observation, asked: Asked): Promise<Sight> {
   const { rules, audit, timings } = job.context;
-  const observation = { ...observed, ownerReadLater: asked.at - job.begun >= timings.visibleMs };
+  job.owner = overBy(job.owner, observed.owner);
+  const ownerReadLater = asked.at - job.begun >= timings.visibleMs;
+  const observation = { ...observed, ownerReadLater, ownerOverAt: job.owner.overAt };
   const decision = decide(rules, observation);
   await audit.decided(subjectOf(job, observation.attachment), rules.policy, observation, decision);
   return { observation, decision, ...asked };
+}
+
+/** What is known of the owner's end after another look. One that was seen to live again has not ended. */
+function overBy({ seenBefore, overAt }: Job['owner'], seen: Instance | undefined): Job['owner'] {
+  if (seen === undefined) return { seenBefore, overAt };
+  if (!isOver(seen)) return { seenBefore: true, overAt: undefined };
+  return { seenBefore, overAt: seenBefore ? (overAt ?? seen.answeredAt ?? 'unknown') : undefined };
 }
 
 export function isKind<K extends Decision['kind']>(sight: Sight, kind: K): sight is SightOf<K> {

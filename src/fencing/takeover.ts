@@ -20,7 +20,7 @@ import {
   refused,
   type Sight,
   type SightOf,
-  stepsBy,
+  stepsFor,
   subjectOf,
   type TakeoverContext,
 } from './job.ts';
@@ -139,7 +139,7 @@ async function round(job: Job, volume: EbsVolume, attachment: Attachment): Promi
   }
   if (isKind(sight, 'take')) return takeFinished(job, sight);
   if (isKind(sight, 'stop')) {
-    job.steps = stepsBy.suspected;
+    job.steps = stepsFor('suspected', job.context.rules.settleMs);
     return stopOwner(job, sight);
   }
   return isKind(sight, 'pull') ? pull(job, sight) : 'again';
@@ -198,18 +198,17 @@ async function waitAWhile(job: Job, sight: Sight): Promise<Outcome> {
 /** From an owner that is finished with it. */
 async function takeFinished(job: Job, sight: SightOf<'take'>): Promise<Outcome> {
   const { evidence } = sight.decision;
-  if (job.stopped === undefined) job.steps = stepsBy[evidence];
-  if (evidence === 'terminated') return detachTerminated(job, sight);
-  if (evidence !== 'stopped' && evidence !== 'stopped-by-force') return detachOwner(job, sight);
-  const { timings } = job.context;
-  const second = await lookAgain(job, 'look again', sight, timings.recheckMs);
-  const forced = evidence === 'stopped-by-force' || job.stopped?.force === true;
+  if (job.stopped === undefined) job.steps = stepsFor(evidence, sight.decision.settleMs);
+  const isStopped = evidence === 'stopped' || evidence === 'stopped-by-force';
+  const seen = isStopped ? await lookAgain(job, 'look again', sight, job.context.timings.recheckMs) : sight;
   // What a host still had in hand when its guest was cut off may arrive late.
-  const settled = second !== undefined && forced ? await lookAgain(job, 'settle', second, timings.settleMs) : second;
-  return settled === undefined ? 'again' : detachOwner(job, settled);
+  const settleMs = seen?.decision.settleMs ?? 0;
+  const settled = seen !== undefined && settleMs > 0 ? await lookAgain(job, 'settle', seen, settleMs) : seen;
+  if (settled === undefined) return 'again';
+  return evidence === 'terminated' ? detachTerminated(job, settled) : detachOwner(job, settled);
 }
 
-/** A later look at a stopped owner, in the same boot; undefined when it no longer says the same. */
+/** A later look at an owner that is over, in the same boot; undefined when it no longer says the same. */
 async function lookAgain(
   job: Job,
   step: 'look again' | 'settle',
@@ -219,7 +218,8 @@ async function lookAgain(
   const { attachment, owner } = before.observation;
   const what = step === 'settle' ? 'late writes' : 'a second look';
   return doing(job, step, `${what}, since ${before.decision.reason}`, ms, async () => {
-    await sleep(Math.max(0, ms - (performance.now() - before.at)));
+    // What is left to settle is from EC2's answer on, not from when it was asked.
+    await sleep(step === 'settle' ? ms : Math.max(0, ms - (performance.now() - before.at)));
     const now = await lookAtOwner(job, before);
     if (isKind(now, 'take') && now.observation.owner?.launchTime === owner?.launchTime) return now;
     await job.context.audit.ended(subjectOf(job, attachment), 'aborted: the second look did not confirm the first');
@@ -229,7 +229,7 @@ async function lookAgain(
 
 /** From an owner that may live, under the policy preempt: asked first, announced, then detached. */
 async function pull(job: Job, sight: SightOf<'pull'>): Promise<Outcome> {
-  job.steps = stepsBy.preempted;
+  job.steps = stepsFor('preempted', 0);
   if (!job.asked) return letGo(job, sight.observation.attachment);
   const second = await announced(job, 'pull', sight);
   return second === undefined ? 'again' : detachOwner(job, second);

@@ -22,8 +22,6 @@ export interface FenceTimings {
   readonly visibleMs: number;
   /** A destructive call is sent at most this long after the check that allowed it. */
   readonly sendMs: number;
-  /** After a stop that may have been forced, writes may still arrive for a while (AWS, "How Amazon EC2 instance stop works"). */
-  readonly settleMs: number;
   /** How long a graceful stop may take before a forced one. */
   readonly gracefulMs: number;
   /** How a detach is looked at: EC2 takes some 2 s for one, and sooner is noticed soon. The sum is how long it may take. */
@@ -44,7 +42,6 @@ export const fenceTimings: FenceTimings = {
   recheckMs: 5000,
   visibleMs: visibilityMs,
   sendMs: 10_000,
-  settleMs: 60_000,
   gracefulMs: 240_000,
   detachLooks: [
     { forMs: 2600, delayMs: 1800, everyMs: 100 },

@@ -119,6 +119,11 @@ export interface Observation {
    */
   readonly ownerReadLater?: boolean | undefined;
   /**
+   * When the owner was first seen stopped or terminated, by EC2's clock, RFC 3339: known only to a takeover that saw it
+   * before that in another state, so that it ended in between. `unknown` where EC2 did not tell its time then.
+   */
+  readonly ownerOverAt?: string | undefined;
+  /**
    * EC2's own checks of the owner; undefined when not asked or not answered. Their time is also the only clock that
    * tells an attachment's age and how often the volume was taken lately, so that without them `decide` answers neither `stop` nor `pull`.
    */
@@ -145,6 +150,8 @@ export interface Rules {
   readonly suspicions: number;
   /** The cluster whose tag an instance must carry to be stopped. */
   readonly cluster: string;
+  /** How long after the end of an instance its writes may still arrive, in milliseconds. */
+  readonly settleMs: number;
 }
 
 /**
@@ -152,7 +159,13 @@ export interface Rules {
  * (preempt). `wait`: not now, but it may change by itself. `refuse`: not without something being done.
  */
 export type Decision =
-  | { readonly kind: 'take'; readonly evidence: Evidence; readonly reason: string }
+  | {
+      readonly kind: 'take';
+      readonly evidence: Evidence;
+      readonly reason: string;
+      /** For how long late writes of the owner are to be waited for before the volume is touched, in milliseconds. */
+      readonly settleMs: number;
+    }
   | {
       readonly kind: 'stop';
       readonly evidence: 'suspected';

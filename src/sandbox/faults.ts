@@ -43,7 +43,7 @@ interface FaultSpec {
   readonly ms?: number;
   /**
    * RFC 3339. stale-reads: answer as of this moment instead of an age. spot: when it acts (in 2 minutes). event: its
-   * "not before" (in an hour). rebalance: when it was noticed (now).
+   * "not before" (in an hour). rebalance: when it was noticed (now). stop-reason: when it was asked for (now).
    */
   readonly at?: string;
   /** stale-reads: each answer has an age of its own between 0 and the age asked for, so time seems to go back. */

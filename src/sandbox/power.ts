@@ -83,13 +83,14 @@ export function carryOutStop(world: World, instance: InstanceRecord, how: StopMa
 /** Writes why an instance stopped, and by whose wish. */
 function sayWhy(
   instance: InstanceRecord,
-  given: Fault | undefined,
+  given: Pick<Fault, 'code' | 'message' | 'at'> | undefined,
   usual: { readonly code: string; readonly message: string },
 ): void {
   const { code = usual.code, message = code } = given ?? usual;
   instance.stateReason = { code, message };
-  const when = `${timestamp().replace('T', ' ').slice(0, 19)} GMT`;
-  instance.stateTransitionReason = code.startsWith('Client.') ? `User initiated (${when})` : `${code} (${when})`;
+  const when = `${(given?.at ?? timestamp()).replace('T', ' ').slice(0, 19)} GMT`;
+  // What AWS does has no time (recorded: "Server.SpotInstanceTermination").
+  instance.stateTransitionReason = code.startsWith('Client.') ? `User initiated (${when})` : code;
 }
 
 /** Nothing on a machine without power can keep a disk from being detached. */

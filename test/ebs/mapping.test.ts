@@ -112,6 +112,7 @@ describe('instances', () => {
     const full = {
       ...instance,
       StateReason: { Code: 'Client.UserInitiatedHibernate', Message: 'x' },
+      StateTransitionReason: 'User initiated (2026-03-02 09:12:44 GMT)',
       HibernationOptions: { Configured: true },
       PrivateIpAddress: '10.0.0.5',
       PrivateDnsName: '',
@@ -124,26 +125,38 @@ describe('instances', () => {
         { DeviceName: '/dev/sdb' },
       ],
     };
-    expect(toInstance(full)).toEqual({
+    expect(toInstance(full, '2026-03-02T09:12:50.000Z')).toEqual({
       id: 'i-1',
       state: 'stopped',
       zone: 'eu-west-1a',
       type: 'm7g.large',
       launchTime: '2026-01-02T03:04:05.000Z',
       stateReason: 'Client.UserInitiatedHibernate',
+      stopAskedAt: '2026-03-02T09:12:44.000Z',
       hibernationConfigured: true,
       privateIp: '10.0.0.5',
       tags: { Name: 'node' },
       disks: [{ device: '/dev/xvda', volumeId: 'vol-0', state: 'attached', attachTime: '2026-01-01T00:00:00Z' }],
+      answeredAt: '2026-03-02T09:12:50.000Z',
     });
   });
 
+  it.each([
+    undefined,
+    '',
+    'Server.SpotInstanceTermination',
+    'User initiated',
+    'User initiated (2026-02-31 25:00:00 GMT)',
+  ])('do not tell when they were stopped by %s', (StateTransitionReason) => {
+    expect(toInstance({ ...instance, StateTransitionReason }, undefined).stopAskedAt).toBeUndefined();
+  });
+
   it.each(['InstanceId', 'State', 'Placement', 'InstanceType', 'LaunchTime'])('need %s', (field) => {
-    expect(() => toInstance(without(instance, field))).toThrow(/its answer lacks a usable/);
+    expect(() => toInstance(without(instance, field), undefined)).toThrow(/its answer lacks a usable/);
   });
 
   it('need whole disks', () => {
     const disk = { DeviceName: '/dev/xvda', Ebs: { VolumeId: 'vol-0' } };
-    expect(() => toInstance({ ...instance, BlockDeviceMappings: [disk] })).toThrow(/lacks a usable state/);
+    expect(() => toInstance({ ...instance, BlockDeviceMappings: [disk] }, undefined)).toThrow(/lacks a usable state/);
   });
 });

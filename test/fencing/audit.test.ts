@@ -32,7 +32,7 @@ const observation: Observation = {
   paused: undefined,
   taker: 'i-b',
 };
-const take: Decision = { kind: 'take', evidence: 'stopped', reason: 'it is stopped' };
+const take: Decision = { kind: 'take', evidence: 'stopped', reason: 'it is stopped', settleMs: 0 };
 const refuse = (reason: string): Decision => ({ kind: 'refuse', reason, todo: 'Wait' });
 
 const numbers = async (file: string, limit = 1000) => (await readAudit(file, limit)).map(({ n }) => n);

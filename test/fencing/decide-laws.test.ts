@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { tagKeys } from '../../src/ebs/tags.ts';
 import { decide } from '../../src/fencing/decide.ts';
-import { confirmationOf } from '../../src/fencing/records.ts';
+import { confirmationOf, intentsOf } from '../../src/fencing/records.ts';
 import { fencePolicies, type Observation, type Testimony } from '../../src/fencing/types.ts';
 import { isClean, lawful, reach, withOwner, without, withTags } from './laws.ts';
 import {
@@ -49,6 +49,39 @@ describe('decide', () => {
         expect(owner?.id).toBe(attachment.instanceId);
       }
     });
+  });
+
+  it("waits for late writes of every end but a shutdown that the guest made itself, by EC2's clock", () => {
+    lawful(
+      (rules, seen, decision) => {
+        if (decision.kind !== 'take') return;
+        const { settleMs, evidence } = decision;
+        const { stateReason, stopAskedAt = '', answeredAt: answered = '' } = seen.owner ?? {};
+        expect(settleMs).toBeLessThanOrEqual(rules.settleMs);
+        if (evidence === 'clean' || evidence === 'confirmed') return expect(settleMs).toBe(0);
+        const own =
+          stateReason === 'Client.InstanceInitiatedShutdown' &&
+          intentsOf(seen.volume.tags, seen.attachment).length === 0;
+        if (own) return expect(settleMs).toBe(0);
+        const left = Date.parse(stopAskedAt) + rules.settleMs - Date.parse(answered);
+        expect(settleMs).toBeGreaterThanOrEqual(Math.min(rules.settleMs, Number.isNaN(left) ? rules.settleMs : left));
+      },
+      { when: ({ kind }) => kind === 'take' },
+    );
+  });
+
+  it('never waits for longer the later EC2 answers', () => {
+    let shorter = 0;
+    lawful(
+      (rules, seen, decision) => {
+        const later = decide(rules, withOwner(seen, { answeredAt: '2026-01-02T04:00:30.000Z' }));
+        if (decision.kind !== 'take' || later.kind !== 'take') throw new Error('a proof was lost');
+        expect(later.settleMs).toBeLessThanOrEqual(decision.settleMs);
+        if (later.settleMs < decision.settleMs) shorter++;
+      },
+      { when: ({ kind }, { owner }) => kind === 'take' && owner?.answeredAt !== undefined },
+    );
+    expect(shorter).toBeGreaterThan(0);
   });
 
   it('takes under never what the owner declared finished, and nothing else', () => {
@@ -240,7 +273,7 @@ describe('what is unknown', () => {
   it('a scheduler suspects only whom the holder stamped on this very attachment', () => {
     fc.assert(
       fc.property(anySuspect, anyTestimony, (seen, testimony) => {
-        const rules = { policy: 'stonith', suspicions: 3, cluster } as const;
+        const rules = { policy: 'stonith', suspicions: 3, cluster, settleMs: 60_000 } as const;
         const unstamped = without(seen, tagKeys.owner);
         expect(decide(rules, { ...unstamped, testimony: [testimony] }).kind).not.toBe('stop');
         const other = { ...withTags(seen, stamped), testimony: [{ ...testimony, identity: 'S9' }] };

@@ -81,7 +81,7 @@ describe('proof', () => {
       'an operator confirmed that i-a is finished with it: its rack burnt down',
     ],
   ])('takes from an owner that %s', (_, change, evidence, reason) => {
-    expect(judged(change)).toEqual({ kind: 'take', evidence, reason });
+    expect(judged(change)).toMatchObject({ kind: 'take', evidence, reason });
   });
 
   it.each<[string, Partial<Attachment>, string?]>([

@@ -53,6 +53,7 @@ export const rulesWith = (change: Partial<Rules> = {}): Rules => ({
   policy: 'instance-not-running',
   suspicions: 2,
   cluster,
+  settleMs: 60_000,
   ...change,
 });
 
@@ -153,6 +154,8 @@ const anyOwner: fc.Arbitrary<Instance | undefined> = fc.option(
         'Server.SpotInstanceShutdown',
         'Server.Novelty',
       ),
+      stopAskedAt: fc.constantFrom(undefined, '2026-01-02T03:59:40.000Z', '2026-01-02T03:59:10.000Z', ...times),
+      answeredAt: usually<string | undefined>(answeredAt, undefined),
       hibernationConfigured: usually(false, true),
       launchTime: usually('2026-01-01T00:00:00.000Z', ...times, 'not a time'),
       tags: usually<Tags>(ofCluster, { [tagKeys.cluster]: 'c2' }, {}),
@@ -234,6 +237,7 @@ export const anyObservation: fc.Arbitrary<Observation> = fc
     testimony: fc.array(anyTestimony, { maxLength: 2 }),
     paused: usually<string | undefined>(undefined, undefined, 'maintenance'),
     ownerReadLater: usually<boolean | undefined>(undefined, false, true),
+    ownerOverAt: usually<string | undefined>(undefined, '2026-01-02T03:59:50.000Z', 'unknown'),
     taker: usually('i-b', 'i-b', 'i-a'),
     multiAttach: usually(false, false, true),
     second: usually(false, false, true),
@@ -269,4 +273,5 @@ export const anyRules: fc.Arbitrary<Rules> = fc.record({
   policy: fc.constantFrom(...fencePolicies),
   suspicions: fc.integer({ min: 1, max: 3 }),
   cluster: fc.constant(cluster),
+  settleMs: usually(60_000, 0, 5000),
 });

@@ -5,7 +5,7 @@ import { isCode } from '../../src/errors.ts';
 import type { TakeoverContext } from '../../src/fencing/job.ts';
 import { readIntents } from '../../src/fencing/records.ts';
 import type { FencePolicy } from '../../src/fencing/types.ts';
-import { stopped, takeoverBench, within } from '../support/fake-takeover.ts';
+import { stopped, takeoverBench, terminated, within } from '../support/fake-takeover.ts';
 import { pass, useVirtualTime } from '../support/virtual-time.ts';
 
 vi.mock('node:timers/promises', () => import('../support/virtual-time.ts'));
@@ -21,7 +21,7 @@ interface Path {
 }
 
 const paths: readonly Path[] = [
-  { title: 'terminated', prepare: ({ ec2 }) => ec2.setInstance('i-a', { state: 'terminated' }) },
+  { title: 'terminated', prepare: ({ ec2 }) => ec2.setInstance('i-a', terminated) },
   { title: 'stopped', prepare: ({ ec2 }) => ec2.setInstance('i-a', stopped) },
   {
     title: 'stopped by its host',

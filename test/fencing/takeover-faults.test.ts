@@ -1,6 +1,6 @@
 import { beforeEach, describe, expect, it, vi } from 'vitest';
 import { cleanMark, tagKeys } from '../../src/ebs/tags.ts';
-import type { AttachmentKey, Ec2, Instance } from '../../src/ebs/types.ts';
+import type { AttachmentKey, Ec2 } from '../../src/ebs/types.ts';
 import type { FencePolicy } from '../../src/fencing/types.ts';
 import { randomFrom } from '../property/clock.ts';
 import { ec2Error } from '../support/fake-instances.ts';
@@ -46,7 +46,11 @@ function faulty({ ec2 }: Bench, random: Random, history: readonly Sight[]): Ec2 
       const seen = sight?.instances.get(id);
       if (sight === undefined || seen === undefined) return ec2.describeInstance(id);
       const attachments = [...sight.volumes.values()].flatMap((volume) => volume.attachments);
-      return structuredClone({ ...seen, disks: attachments.filter(({ instanceId }) => instanceId === id) }) as Instance;
+      return structuredClone({
+        ...seen,
+        answeredAt: new Date().toISOString(),
+        disks: attachments.filter(({ instanceId }) => instanceId === id),
+      });
     },
   };
   return new Proxy(ec2, {

@@ -2,16 +2,18 @@ import { beforeEach, describe, expect, it, vi } from 'vitest';
 import { tagKeys } from '../../src/ebs/tags.ts';
 import { DriverError } from '../../src/errors.ts';
 import { intentKey, intentTag } from '../../src/fencing/records.ts';
-import { failureWithin, free, stopped, takeoverBench, timed, within } from '../support/fake-takeover.ts';
+import { failureWithin, free, stopped, takeoverBench, terminated, timed, within } from '../support/fake-takeover.ts';
 import { pass, useVirtualTime } from '../support/virtual-time.ts';
 
 vi.mock('node:timers/promises', () => import('../support/virtual-time.ts'));
 
 beforeEach(useVirtualTime);
 
+const spotEnded = { ...terminated, stateReason: 'Server.SpotInstanceTermination' } as const;
+
 describe('a terminated owner', () => {
   it('35: is detached by EC2 itself: nothing is sent, and the end is seen at once', async () => {
-    const { begin, ec2, volume, attachment, methods } = takeoverBench({ owner: { state: 'terminated' } });
+    const { begin, ec2, volume, attachment, methods } = takeoverBench({ owner: terminated });
     const describe = vi.spyOn(ec2, 'describeInstance');
     describe.mockImplementationOnce(async (id) => {
       const seen = await ec2.describeInstance(id);
@@ -25,9 +27,46 @@ describe('a terminated owner', () => {
   });
 
   it('that EC2 does not detach by itself is detached, without force', async () => {
-    const { begin, argsOf, key } = takeoverBench({ owner: { state: 'terminated' } });
+    const { begin, argsOf, key } = takeoverBench({ owner: terminated });
     expect(await within(30_000, begin())).toMatchObject({ ...free, fenced: { evidence: 'terminated' } });
     expect(argsOf('detachVolume')).toEqual([key]);
+  });
+});
+
+describe('late writes of an owner that has ended', () => {
+  const ago = (ms: number) => new Date(Date.now() - ms).toISOString();
+
+  it.each([
+    ['a stop that EC2 does not show to be its own', stopped, 'stopped', 20_000, 41_000],
+    ['a termination', terminated, 'terminated', 20_000, 41_000],
+    ['a stop a minute ago and more', stopped, 'stopped', 61_000, 0],
+    ['its own shutdown', { ...stopped, stateReason: 'Client.InstanceInitiatedShutdown' }, 'stopped', 1000, 0],
+    ['the end of a spot instance, whose time EC2 does not tell', spotEnded, 'terminated', undefined, 60_000],
+  ] as const)('after %s are waited for as long as they may come', async (_, owner, evidence, askedMs, leftMs) => {
+    const stopAskedAt = askedMs === undefined ? undefined : ago(askedMs);
+    const { begin, argsOf, ec2 } = takeoverBench({ owner: { ...owner, stopAskedAt } });
+    const taking = timed(() => begin());
+    await pass(Math.max(0, leftMs - 2000));
+    expect(argsOf('detachVolume')).toEqual([]);
+    const { result, ms } = await taking;
+    expect(result).toMatchObject({ ...free, fenced: { evidence } });
+    // EC2's own end of a termination is waited for, or the second look at a stopped owner; then the detach.
+    const others = evidence === 'terminated' ? 15_000 : leftMs === 0 ? 5000 : 0;
+    expect(ms).toBeGreaterThanOrEqual(leftMs + others);
+    expect(ms).toBeLessThan(leftMs + others + 4000);
+    expect(ec2.count('describeInstance')).toBe(
+      (evidence === 'stopped' ? 2 : 1) + (leftMs > 0 ? 1 : 0) + (evidence === 'terminated' ? 1 : 0),
+    );
+  });
+
+  it('are waited for from the first look that shows it stopped, if it was seen to stop: it may have hung until then', async () => {
+    const { begin, argsOf, ec2 } = takeoverBench({ owner: { state: 'stopping', stopAskedAt: ago(600_000) } });
+    const taking = begin();
+    await pass(100_000);
+    ec2.setInstance('i-a', { ...stopped, stopAskedAt: ago(700_000) });
+    await pass(60_000);
+    expect(argsOf('detachVolume')).toEqual([]);
+    expect(await within(20_000, taking)).toMatchObject({ ...free, fenced: { evidence: 'stopped' } });
   });
 });
 
@@ -96,7 +135,7 @@ describe('a stopped owner', () => {
 
   it('42: stopped by its host: a minute for late writes, and a look after it', async () => {
     const { begin, ec2, argsOf, reasons } = takeoverBench({
-      owner: { ...stopped, stateReason: 'Server.ScheduledStop' },
+      owner: { ...stopped, stateReason: 'Server.ScheduledStop', stopAskedAt: undefined },
     });
     const taking = begin();
     await pass(64_000);
@@ -107,7 +146,9 @@ describe('a stopped owner', () => {
   });
 
   it('keeps its volume when an operator pauses fencing during the minute for late writes', async () => {
-    const { begin, argsOf, volume } = takeoverBench({ owner: { ...stopped, stateReason: 'Server.ScheduledStop' } });
+    const { begin, argsOf, volume } = takeoverBench({
+      owner: { ...stopped, stateReason: 'Server.ScheduledStop', stopAskedAt: undefined },
+    });
     const taking = begin();
     await pass(30_000);
     volume.tags[tagKeys.paused] = 'the wrong one';

@@ -3,7 +3,7 @@ import { cleanMark, tagKeys } from '../../src/ebs/tags.ts';
 import type { Instance } from '../../src/ebs/types.ts';
 import { DriverError } from '../../src/errors.ts';
 import { confirmationTag, pauseTag } from '../../src/fencing/records.ts';
-import { failureWithin, free, stopped, takeoverBench, within } from '../support/fake-takeover.ts';
+import { failureWithin, free, stopped, takeoverBench, terminated, within } from '../support/fake-takeover.ts';
 import { pass, useVirtualTime } from '../support/virtual-time.ts';
 
 vi.mock('node:timers/promises', () => import('../support/virtual-time.ts'));
@@ -85,7 +85,7 @@ describe('an owner that changes', () => {
     expect(argsOf('detachVolume')).toEqual([]);
     expect(reasons.at(-1)).toMatch(/a change, since it is attached to i-a .*stopping \(within \d+ minutes\)/);
     ec2.setInstance('i-a', stopped);
-    expect(await within(30_000, taking)).toMatchObject({ ...free, fenced: { evidence: 'stopped' } });
+    expect(await within(90_000, taking)).toMatchObject({ ...free, fenced: { evidence: 'stopped' } });
     expect(argsOf('detachVolume')).toEqual([key]);
   });
 
@@ -105,8 +105,8 @@ describe('an owner that changes', () => {
       await pass(30_000);
     }
     expect(argsOf('detachVolume')).toEqual([]);
-    ec2.setInstance('i-a', { state: 'terminated' });
-    expect(await within(60_000, taking)).toMatchObject({ fenced: { evidence: 'terminated' } });
+    ec2.setInstance('i-a', terminated);
+    expect(await within(120_000, taking)).toMatchObject({ fenced: { evidence: 'terminated' } });
   });
 });
 
@@ -130,7 +130,7 @@ describe('an owner that is not proven gone', () => {
   it.each(['describeInstance', 'findTagged'] as const)(
     '9: keeps its volume when %s stays unanswered',
     async (method) => {
-      const { begin, argsOf, ec2 } = takeoverBench({ owner: { state: 'terminated' } });
+      const { begin, argsOf, ec2 } = takeoverBench({ owner: terminated });
       for (let n = 0; n < 10; n++) ec2.failNext(method, 'EC2_THROTTLED');
       expect(await failureWithin(60_000, begin())).toMatchObject({ code: 'EC2_THROTTLED' });
       expect(argsOf('detachVolume')).toEqual([]);

@@ -62,7 +62,7 @@ export interface Judge {
 
 /** Each combination is decided once. */
 export function createJudge({ protocol, catalogue }: World): Judge {
-  const rules: Rules = { policy: protocol.policy, suspicions: 2, cluster: 'c' };
+  const rules: Rules = { policy: protocol.policy, suspicions: 2, cluster: 'c', settleMs: 60_000 };
   const verdicts = new Map<number, Verdict>();
   const judged = (key: number, observe: () => Observation): Verdict => {
     const known = verdicts.get(key);

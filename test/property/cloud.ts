@@ -205,7 +205,11 @@ export class Cloud extends FakeEc2 {
       instances: new Map(
         [...this.instances].map(([id, instance]) => [
           id,
-          { ...instance, disks: disks.filter(({ instanceId }) => instanceId === id) },
+          {
+            ...instance,
+            answeredAt: new Date().toISOString(),
+            disks: disks.filter(({ instanceId }) => instanceId === id),
+          },
         ]),
       ),
     };

@@ -240,7 +240,9 @@ export class FakeEc2 extends FakeSnapshots implements Ec2 {
   describeInstance(instanceId: string): Promise<Instance | undefined> {
     return this.call('describeInstance', [instanceId], () => {
       const instance = this.instances.get(instanceId);
-      return instance === undefined ? undefined : { ...instance, disks: this.#disksOf(instanceId) };
+      return instance === undefined
+        ? undefined
+        : { ...instance, disks: this.#disksOf(instanceId), answeredAt: wholeSecond(Date.now()) };
     });
   }
 
@@ -279,3 +281,6 @@ export class FakeEc2 extends FakeSnapshots implements Ec2 {
 function sight({ listedFrom: _, ...volume }: FakeVolume): EbsVolume {
   return structuredClone(volume);
 }
+
+/** As a Date header has it. */
+const wholeSecond = (ms: number): string => new Date(Math.floor(ms / 1000) * 1000).toISOString();

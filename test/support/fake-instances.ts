@@ -20,7 +20,7 @@ export function ec2Error(code: ErrorCode, why = `EC2 said ${code}`): DriverError
 /** The instances of an EC2 in memory, and what all its calls have in common. Times are those of the global timers. */
 export abstract class FakeInstances {
   readonly calls: { method: Method; args: unknown[] }[] = [];
-  readonly instances = new Map<string, Mutable<Omit<Instance, 'disks'>>>();
+  readonly instances = new Map<string, Mutable<Omit<Instance, 'disks' | 'answeredAt'>>>();
   /** What differs from a running instance's health in order, by instance. */
   readonly health = new Map<string, Partial<Omit<InstanceHealth, 'instanceId'>>>();
   /** How many volumes an instance type takes; EC2 says it of no other type. */
@@ -50,12 +50,13 @@ export abstract class FakeInstances {
       type: 'm5.large',
       launchTime: '2026-01-01T00:00:00.000Z',
       stateReason: undefined,
+      stopAskedAt: undefined,
       hibernationConfigured: false,
       tags: {},
     });
   }
 
-  setInstance(id: string, change: Partial<Omit<Instance, 'id' | 'disks'>>): void {
+  setInstance(id: string, change: Partial<Omit<Instance, 'id' | 'disks' | 'answeredAt'>>): void {
     Object.assign(this.instances.get(id) ?? {}, change);
   }
 

@@ -11,7 +11,14 @@ import { FakeAudit } from './fake-audit.ts';
 import { FakeEc2 } from './fake-ec2.ts';
 import { pass } from './virtual-time.ts';
 
-export const stopped = { state: 'stopped', stateReason: 'Client.UserInitiatedShutdown' } as const;
+/** Long ago, so that no late writes are waited for. */
+export const stopped = {
+  state: 'stopped',
+  stateReason: 'Client.UserInitiatedShutdown',
+  stopAskedAt: '2020-01-01T00:00:00.000Z',
+} as const;
+
+export const terminated = { ...stopped, state: 'terminated' } as const;
 
 export interface TakeoverParts {
   readonly owner?: Partial<Instance>;
@@ -39,7 +46,7 @@ export function takeoverBench({ owner = {}, policy = 'instance-not-running', age
 
   /** The taker's view of the world, changed where told. */
   const contextOf = (instanceId: string, change: Partial<TakeoverContext> = {}): TakeoverContext => {
-    const settings = { fencePolicy: policy, fenceSuspicions: 2, cluster: 'default' };
+    const settings = { fencePolicy: policy, fenceSuspicions: 2, fenceSettle: 60, cluster: 'default' };
     const fencing = openFencing(
       { ...settings, mesosMasters: '', mesosAgent: 'http://127.0.0.1:5051', swarmSocket: '' },
       audit.audit,

@@ -44,9 +44,11 @@ export function instanceWith(change: Partial<Instance> = {}): Instance {
     type: 'm5.large',
     launchTime: '2026-01-01T00:00:00.000Z',
     stateReason: undefined,
+    stopAskedAt: undefined,
     hibernationConfigured: false,
     tags: {},
     disks: [],
+    answeredAt: undefined,
     ...change,
   };
 }

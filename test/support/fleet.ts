@@ -7,7 +7,7 @@ import { holdVolume, letVolumeGo } from '../../src/volumes/requests/hold.ts';
 import { FakeAudit } from './fake-audit.ts';
 import { FakeEc2 } from './fake-ec2.ts';
 import { type FakeNode, type FakeNodeParts, fakeNode, verbs } from './fake-node.ts';
-import { stopped } from './fake-takeover.ts';
+import { stopped, terminated } from './fake-takeover.ts';
 import { pass, played } from './virtual-time.ts';
 
 /** Attachments younger than ten minutes are left alone short of a proof. */
@@ -109,14 +109,16 @@ export async function fleet({ policy, suspicions = 2, others = ['i-b', 'i-c'], s
       nodeOf(id).kill();
       return boot(id, { ...nodeOf(id).machine, ...parts });
     },
-    /** The instance stops, for a reason of EC2's. */
+    /** The instance has stopped long ago, for a reason of EC2's. */
     powerOff(id: string, stateReason: string = stopped.stateReason) {
-      ec2.setInstance(id, { state: 'stopped', stateReason });
+      // EC2 tells no time of what it does itself.
+      const stopAskedAt = stateReason.startsWith('Client.') ? stopped.stopAskedAt : undefined;
+      ec2.setInstance(id, { ...stopped, stateReason, stopAskedAt });
       endStopped();
     },
-    /** The instance is terminated; EC2 does not detach its volumes unless asked to. */
+    /** The instance was terminated long ago; EC2 does not detach its volumes unless asked to. */
     terminate(id: string) {
-      ec2.setInstance(id, { state: 'terminated' });
+      ec2.setInstance(id, terminated);
       endStopped();
     },
     /** A stopped instance starts again: another boot, nothing mounted. */

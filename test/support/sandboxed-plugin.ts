@@ -33,7 +33,7 @@ export async function becomeNode(box: TestSandbox, which: number | string): Prom
   await eventually(async () => box.node(instanceId).pid === 0);
   return [
     ...environment.filter((each) => /^AWS_(REGION|ENDPOINT_URL_EC2|EC2_METADATA_SERVICE_ENDPOINT)=/.test(each)),
-    ...['DVE_LINGER=0.5', `DVE_DEVICE_ROOT=${machine}/dev`, `DVE_SYSFS_ROOT=${machine}/sys`],
+    ...['DVE_LINGER=0.5', 'DVE_FENCE_SETTLE=0', `DVE_DEVICE_ROOT=${machine}/dev`, `DVE_SYSFS_ROOT=${machine}/sys`],
     ...[`DVE_BOOT_ID_FILE=${machine}/boot_id`, `machine.source=${dirname(socket)}`],
   ];
 }

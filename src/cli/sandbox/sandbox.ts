@@ -21,6 +21,7 @@ Needs root, and of Debian util-linux and e2fsprogs. Ctrl-C ends it; its volumes 
   --help           Show this text
 
 Settings of the driver in the environment (DVE_LINGER=0, …) hold for every instance, except its paths and who it is.
+DVE_FENCE_SETTLE is 0 unless set.
 
 To make things go wrong, POST a fault as JSON to the address shown at the start; GET lists them, DELETE clears them.
 {"kind": …} with, where they apply, "action", "caller", "instance", "volume", "times" (else until cleared), "ms", "at":
@@ -29,7 +30,8 @@ To make things go wrong, POST a fault as JSON to the address shown at the start;
   stale-reads                     answers of "ms" ago or of the moment "at"; with "nonMonotonic" now older, now newer
   stuck-attaching, stuck-detaching, stuck-stopping, create-vanishes
   stuck-snapshot (stays pending until cleared), snapshot-fails
-  stop-reason                     the next stop or termination has the StateReason "code", as Server.ScheduledStop
+  stop-reason                     the next stop or termination has the StateReason "code", as Server.ScheduledStop, and was
+                                  asked for "at"
   volume-status                   what DescribeVolumeStatus says of "volume": "code" as impaired
   linger-attachments              the attachments of an instance stay listed after its termination until this is cleared
   partition                       the instance reaches neither EC2 nor its metadata service; its disks go on

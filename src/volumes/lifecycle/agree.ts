@@ -8,6 +8,7 @@ import { isOurs, keyOf } from './attachment-key.ts';
 import { claim } from './claim.ts';
 import { confirmName } from './confirm-name.ts';
 import { detachIdle, finishDetach } from './detach.ts';
+import { settleFormer } from './former-owner.ts';
 import { lookAgain, unseenDisk } from './missing-disk.ts';
 import { isAnnounced } from './yield.ts';
 
@@ -36,6 +37,7 @@ async function settleAttaching(node: Node, held: Held): Promise<Held | undefined
   const usable = ours !== undefined && disk !== undefined && ours.state !== 'detaching' && ours.state !== 'busy';
   const named = usable ? await stillNamed(node, { ...held, attachTime: ours.attachTime }) : undefined;
   if (ours !== undefined && named !== undefined) {
+    await settleFormer(node, held.name, named);
     const here = await keep(node, {
       ...held,
       volume: { ...held.volume, tags: named.tags },

@@ -12,6 +12,7 @@ import { claim } from './claim.ts';
 import { confirmName } from './confirm-name.ts';
 import { finishDetach } from './detach.ts';
 import { refuseForeign } from './foreign.ts';
+import { settleFormer } from './former-owner.ts';
 import { nodeFull, takeName } from './room.ts';
 
 /** EC2 is read during an attach only to notice that it failed: the disk announces itself here. */
@@ -93,6 +94,8 @@ async function settle(
   const named = confirmed.then(async ({ volume }) => {
     if (volume?.id !== held.volume.id) return { volume };
     refuseForeign(node, held.name, volume);
+    // A takeover has judged whom it took it from, and waited.
+    if (fenced === undefined) await settleFormer(node, held.name, volume);
     return { volume: await claim(node, { ...held, volume }, fenced, disk) };
   });
   const [givenUp, { volume }] = await Promise.all([disk, named]);
