@@ -1,6 +1,7 @@
 import { beforeEach, describe, expect, it, vi } from 'vitest';
 import { tagKeys } from '../../../src/ebs/tags.ts';
 import type { DriverError } from '../../../src/errors.ts';
+import { stopped } from '../../support/fake-takeover.ts';
 import { failure, pass, setTimeout as pause, played, useVirtualTime } from '../../support/virtual-time.ts';
 import { addAskable, bench } from './driven.ts';
 
@@ -30,7 +31,7 @@ describe('fence explain', () => {
   it('tells the steps of a takeover, from its proof on', async () => {
     const { ec2, fence, elsewhere } = await bench();
     await elsewhere();
-    ec2.setInstance('i-2', { state: 'stopped', stateReason: 'Client.UserInitiatedShutdown' });
+    ec2.setInstance('i-2', stopped);
     const { outcome, evidenceFor, steps, todo } = await played(fence.explain('a'));
     expect([outcome, todo]).toEqual(['take', undefined]);
     expect(evidenceFor).toEqual([expect.stringMatching(/^proof: i-2 has been stopped/)]);

@@ -2,6 +2,7 @@ import { beforeEach, describe, expect, it, vi } from 'vitest';
 import { tagKeys } from '../../../src/ebs/tags.ts';
 import type { Notice } from '../../../src/host/notices.ts';
 import { FakeEc2 } from '../../support/fake-ec2.ts';
+import { stopped } from '../../support/fake-takeover.ts';
 import { failure, pass, played, useVirtualTime } from '../../support/virtual-time.ts';
 import { bench, onFiles } from './driven.ts';
 
@@ -33,7 +34,7 @@ describe('draining by the operator', () => {
   it('ends a takeover that has not touched the owner yet', async () => {
     const { driver, operator, elsewhere, ec2 } = await bench();
     const { volume } = await elsewhere();
-    ec2.setInstance('i-2', { state: 'stopped', stateReason: 'Client.UserInitiatedShutdown' });
+    ec2.setInstance('i-2', stopped);
     const mounting = failure(driver.mount('a', 'id-1'));
     await pass(1000);
     await operator.drain('maintenance');

@@ -11,6 +11,7 @@ import { FakeAudit } from '../../support/fake-audit.ts';
 import { FakeEc2 } from '../../support/fake-ec2.ts';
 import { FakeHost } from '../../support/fake-host.ts';
 import { FakeJournal } from '../../support/fake-node.ts';
+import { stopped } from '../../support/fake-takeover.ts';
 import { pass, played, useVirtualTime } from '../../support/virtual-time.ts';
 
 vi.mock('node:timers/promises', () => import('../../support/virtual-time.ts'));
@@ -139,7 +140,7 @@ describe('the status of a node', () => {
     const [volume] = ec2.volumes.values();
     if (volume === undefined) throw new Error('not created');
     ec2.addInstance('i-2');
-    ec2.setInstance('i-2', { state: 'stopped', stateReason: 'Client.UserInitiatedShutdown' });
+    ec2.setInstance('i-2', stopped);
     ec2.addAttachment(volume, 'i-2', '/dev/xvdbq');
     const since = new Date().toISOString();
     const mount = driver.mount('a', 'id-1');
