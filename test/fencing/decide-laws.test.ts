@@ -63,7 +63,7 @@ describe('decide', () => {
           stateReason === 'Client.InstanceInitiatedShutdown' &&
           intentsOf(seen.volume.tags, seen.attachment).length === 0;
         if (own) return expect(settleMs).toBe(0);
-        const left = Date.parse(stopAskedAt) + rules.settleMs - Date.parse(answered);
+        const left = Date.parse(seen.ownerOverAt ?? stopAskedAt) + rules.settleMs - Date.parse(answered);
         expect(settleMs).toBeGreaterThanOrEqual(Math.min(rules.settleMs, Number.isNaN(left) ? rules.settleMs : left));
       },
       { when: ({ kind }) => kind === 'take' },
