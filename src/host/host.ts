@@ -15,6 +15,7 @@ import { nameOf } from './disk-names.ts';
 import { engineOf, isRunning } from './engines.ts';
 import { filesystemFault } from './faults.ts';
 import { checkFilesystem, makeFilesystem } from './filesystems.ts';
+import { openFreezer, thawFilesystem } from './freeze.ts';
 import { growMounted } from './grow.ts';
 import { abandonMount, mountDevice, mountedAt, unmountTarget } from './mounts.ts';
 import { lookElsewhere } from './namespaces.ts';
@@ -55,6 +56,8 @@ export async function openHost(settings: Pick<Settings, 'deviceRoot' | 'sysfsRoo
     growFilesystem: (device, target, type) =>
       asked(nameOf(device), 'to grow its filesystem', mountMs, growMounted(device, target, type)),
     unmount: (target) => asked(target, 'to be unmounted', mountMs, unmountTarget(target)),
+    openFreezer,
+    thaw: thawFilesystem,
     mountedAt,
     filesystemFault,
     filesystemUsage,

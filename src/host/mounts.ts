@@ -43,8 +43,9 @@ export async function mountsAt(target: string): Promise<MountEntry[]> {
   return path === undefined ? [] : (await readMounts()).filter((entry) => entry.mountpoint === path);
 }
 
+/** Whether a mount is that of a disk. @throws DriverError HOST_FAILED */
 // btrfs shows an anonymous number, so its source is asked as well.
-const isMountOf = async (entry: MountEntry, device: BlockDevice): Promise<boolean> =>
+export const isMountOf = async (entry: MountEntry, device: BlockDevice): Promise<boolean> =>
   entry.number === device.number ||
   (entry.source.startsWith('/') && (await blockDeviceNumber(entry.source)) === device.number);
 
@@ -179,6 +180,8 @@ export async function unmountTarget(target: string): Promise<void> {
   const tried = `unmount ${target}`;
   try {
     for (let left = await mountsAt(target); left.length > 0; left = await mountsAt(target)) {
+      // A frozen filesystem would be unmounted and live on, frozen, without a place where it can be thawed.
+      await runTool('fsfreeze', ['--unfreeze', target], tried).catch(() => undefined);
       const result = await runTool('umount', ['--', target], tried);
       if (result.code !== 0 && (await mountsAt(target)).length >= left.length) {
         throw unmountFailure(target, tried, wordsOf(result));

@@ -4,6 +4,7 @@ import { type CommandResult, run } from './run.ts';
 /** Debian's package of each program we start; what it is told to a person who lacks it. */
 const packages: Readonly<Record<string, string>> = {
   blkid: 'util-linux',
+  fsfreeze: 'util-linux',
   blockdev: 'util-linux',
   df: 'coreutils',
   mount: 'mount',

@@ -84,6 +84,17 @@ export interface DirectoryOwner {
 /** What becomes of a directory that a volume lacks: it is made, or made only where nothing else is in the volume. */
 export type AbsentDirectory = 'make' | 'make in empty';
 
+/** A filesystem that can be made to stand still for a moment. Whoever dies, it is thawed after ten seconds at most. */
+export interface Freezer {
+  /**
+   * Writes out what is dirty, then holds all writers. `busy`: somebody else has frozen it, and it stays his. HOST_FAILED
+   * where it cannot be done. Once only.
+   */
+  freeze(): Promise<'frozen' | 'busy'>;
+  /** Lets them go on, and the directory go; also where it was never frozen. @returns true when it stood still from `freeze` until now. */
+  thaw(): Promise<boolean>;
+}
+
 /** What a filesystem has room for. One without a fixed number of inodes (btrfs) tells 0 of them. */
 export interface FilesystemUsage {
   /** `available` is what is left for others than root: it may be less than total without used. */
@@ -158,8 +169,12 @@ export interface Host {
   ): Promise<number | undefined>;
   /** Grows the filesystem that is mounted at `target` to its disk; one that has all of it stays as it is. */
   growFilesystem(device: BlockDevice, target: string, type: FilesystemType): Promise<void>;
-  /** Unmounts `target` and removes the empty directory. Succeeds when nothing is mounted there. TARGET_BUSY if in use. */
+  /** Unmounts `target`, thawed if need be, and removes the empty directory. Succeeds when nothing is mounted there. TARGET_BUSY if in use. */
   unmount(target: string): Promise<void>;
+  /** Opens the filesystem of the disk that is mounted at `target`, to freeze it; HOST_FAILED when that is another. */
+  openFreezer(device: BlockDevice, target: string): Promise<Freezer>;
+  /** Ends a freeze that was left behind at `target`, where it was mounted last. @returns true when it was frozen. */
+  thaw(device: BlockDevice, target: string, type: FilesystemType | undefined): Promise<boolean>;
   /** What is mounted at `target`, compared with a disk. */
   mountedAt(target: string, device: BlockDevice | undefined): Promise<MountedAt>;
   /** Why the filesystem mounted at `target` takes no writes; undefined when it does, or nothing is mounted there. Takes 5 s at most. */

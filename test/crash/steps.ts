@@ -46,6 +46,8 @@ const host: Methods<Required<Host>> = {
   mount: 'changes',
   growFilesystem: 'changes',
   unmount: 'changes',
+  openFreezer: 'changes',
+  thaw: 'changes',
   mountedAt: 'reads',
   filesystemUsage: 'reads',
   filesystemFault: 'reads',

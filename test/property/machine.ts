@@ -4,6 +4,7 @@ import type {
   DiskContent,
   FilesystemType,
   FilesystemUsage,
+  Freezer,
   Host,
   MountedAt,
 } from '../../src/host/types.ts';
@@ -176,6 +177,13 @@ export class Machine implements Host {
     if (there === undefined) return { what: 'nothing' };
     return { what: there.device.number === device?.number ? 'disk' : 'other', number: there.device.number };
   }
+
+  async openFreezer(): Promise<Freezer> {
+    this.#mayFail('openFreezer');
+    return { freeze: async () => 'frozen', thaw: async () => true };
+  }
+
+  thaw = async (): Promise<boolean> => false;
 
   async filesystemUsage(): Promise<FilesystemUsage> {
     return { bytes: { total: 100, used: 40, available: 55 }, inodes: { total: 10, used: 3 } };

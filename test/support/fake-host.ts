@@ -8,6 +8,7 @@ import type {
   FilesystemFault,
   FilesystemType,
   FilesystemUsage,
+  Freezer,
   Host,
   MountedAt,
   ProcessIdentity,
@@ -47,6 +48,8 @@ export class FakeHost implements Host {
   readonly filesystemSizes = new Map<string, number>();
   /** Whether the kernel refuses to grow any of them. */
   refusesGrowth = false;
+  /** Targets whose filesystems stand still. */
+  readonly frozen = new Set<string>();
   /** What disks are said not to have answered. */
   silent: readonly Unanswered[] = [];
   /** Targets whose filesystems do not answer. */
@@ -158,6 +161,24 @@ export class FakeHost implements Host {
     if (this.openTargets.has(target) && this.mounted.has(target)) throw hostError('TARGET_BUSY');
     this.mounted.delete(target);
     this.faults.delete(target);
+  }
+
+  async openFreezer({ path }: BlockDevice, target: string): Promise<Freezer> {
+    this.#note('openFreezer', path, target);
+    if (this.mounted.get(target)?.volumeId !== basename(path)) throw hostError('HOST_FAILED');
+    return {
+      freeze: async () => {
+        if (this.frozen.has(target)) return 'busy';
+        this.frozen.add(target);
+        return 'frozen';
+      },
+      thaw: async () => this.frozen.delete(target),
+    };
+  }
+
+  async thaw(_device: BlockDevice, target: string): Promise<boolean> {
+    this.#note('thaw', target);
+    return this.frozen.delete(target);
   }
 
   async mountedAt(target: string, device: BlockDevice | undefined): Promise<MountedAt> {
