@@ -16,6 +16,7 @@ import type {
   UserElsewhere,
 } from '../../src/host/types.ts';
 import type { FakeEc2 } from './fake-ec2.ts';
+import { fakeFreezer } from './fake-freezer.ts';
 
 /** A machine in memory: its disks are what the fake EC2 has plugged into it. */
 export class FakeHost implements Host {
@@ -166,14 +167,7 @@ export class FakeHost implements Host {
   async openFreezer({ path }: BlockDevice, target: string): Promise<Freezer> {
     this.#note('openFreezer', path, target);
     if (this.mounted.get(target)?.volumeId !== basename(path)) throw hostError('HOST_FAILED');
-    return {
-      freeze: async () => {
-        if (this.frozen.has(target)) return 'busy';
-        this.frozen.add(target);
-        return 'frozen';
-      },
-      thaw: async () => this.frozen.delete(target),
-    };
+    return fakeFreezer(this.frozen, target);
   }
 
   async thaw(_device: BlockDevice, target: string): Promise<boolean> {

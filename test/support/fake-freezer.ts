@@ -1,0 +1,13 @@
+import type { Freezer } from '../../src/host/types.ts';
+
+/** A freezer of what is mounted at `target`, in a machine where these targets are frozen. */
+export function fakeFreezer(frozen: Set<string>, target: string): Freezer {
+  return {
+    async freeze() {
+      if (frozen.has(target)) return 'busy';
+      frozen.add(target);
+      return 'frozen';
+    },
+    thaw: async () => frozen.delete(target),
+  };
+}
