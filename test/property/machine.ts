@@ -8,7 +8,7 @@ import type {
   Host,
   MountedAt,
 } from '../../src/host/types.ts';
-import { hostError } from '../support/fake-host.ts';
+import { hostError } from '../support/fake-calls.ts';
 import { delay } from './clock.ts';
 import type { Cloud } from './cloud.ts';
 import type { Container, Disk, Witness } from './plugged.ts';

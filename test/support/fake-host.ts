@@ -1,5 +1,4 @@
 import { basename } from 'node:path';
-import { DriverError, type ErrorCode } from '../../src/errors.ts';
 import type {
   AbsentDirectory,
   BlockDevice,
@@ -15,15 +14,15 @@ import type {
   Unanswered,
   UserElsewhere,
 } from '../../src/host/types.ts';
+import { FakeCalls, hostError } from './fake-calls.ts';
 import type { FakeEc2 } from './fake-ec2.ts';
 import { fakeFreezer } from './fake-freezer.ts';
 
 /** A machine in memory: its disks are what the fake EC2 has plugged into it. */
-export class FakeHost implements Host {
+export class FakeHost extends FakeCalls implements Host {
   bootId = 'boot-1';
   /** Whether the filesystems that are found have been mounted before. */
   everMounted = false;
-  readonly calls: { method: keyof Host; args: unknown[] }[] = [];
   /** Mounted here: target to volume id and options. */
   readonly mounted = new Map<string, { volumeId: string; type: string; options: readonly string[] }>();
   /** Volume ids by the paths that lead to their disks for a person. */
@@ -57,38 +56,30 @@ export class FakeHost implements Host {
   readonly hung = new Set<string>();
   readonly #ec2: FakeEc2;
   readonly #instanceId: string;
-  readonly #failures = new Map<keyof Host, DriverError>();
 
   constructor(ec2: FakeEc2, instanceId: string) {
+    super();
     this.#ec2 = ec2;
     this.#instanceId = instanceId;
   }
 
-  failNext(method: keyof Host, code: ErrorCode): void {
-    this.#failures.set(method, hostError(code));
-  }
-
-  count(method: keyof Host): number {
-    return this.calls.filter((call) => call.method === method).length;
-  }
-
   async findDevice(volumeId: string, ec2Device: string): Promise<BlockDevice | undefined> {
-    this.#note('findDevice', volumeId, ec2Device);
+    this.note('findDevice', volumeId, ec2Device);
     return this.#disk(volumeId);
   }
 
   async waitForDevice(volumeId: string, ec2Device: string, signal: AbortSignal): Promise<BlockDevice> {
-    this.#note('waitForDevice', volumeId, ec2Device);
+    this.note('waitForDevice', volumeId, ec2Device);
     return this.#until(signal, () => this.#disk(volumeId));
   }
 
   async waitForDeviceGone(volumeId: string, ec2Device: string, signal: AbortSignal): Promise<void> {
-    this.#note('waitForDeviceGone', volumeId, ec2Device);
+    this.note('waitForDeviceGone', volumeId, ec2Device);
     await this.#until(signal, () => (this.#disk(volumeId) === undefined ? true : undefined));
   }
 
   async attachedVolumeIds(): Promise<Set<string>> {
-    this.#note('attachedVolumeIds');
+    this.note('attachedVolumeIds');
     const here = [...this.#ec2.plugged.keys()].map((key) => key.split(' '));
     return new Set(
       here.flatMap(([volumeId, instanceId]) => (instanceId === this.#instanceId && volumeId ? [volumeId] : [])),
@@ -96,7 +87,7 @@ export class FakeHost implements Host {
   }
 
   async hasDisk(number: string): Promise<boolean> {
-    this.#note('hasDisk', number);
+    this.note('hasDisk', number);
     return [...this.#ec2.plugged.keys()].some((key) => {
       const [volumeId = '', instanceId] = key.split(' ');
       return instanceId === this.#instanceId && numberOf(volumeId) === number;
@@ -104,12 +95,12 @@ export class FakeHost implements Host {
   }
 
   async usedDeviceNames(): Promise<Set<string>> {
-    this.#note('usedDeviceNames');
+    this.note('usedDeviceNames');
     return new Set(['/dev/xvda']);
   }
 
   async readContent({ path }: BlockDevice, parts: 'samples' | 'all'): Promise<DiskContent> {
-    this.#note('readContent', path, parts);
+    this.note('readContent', path, parts);
     return this.#ec2.contents.get(basename(path)) ?? { kind: 'blank' };
   }
 
@@ -123,12 +114,12 @@ export class FakeHost implements Host {
     options: readonly string[],
     over: 'nothing' | 'unfinished',
   ): Promise<void> {
-    this.#note('makeFilesystem', path, type, options, over);
+    this.note('makeFilesystem', path, type, options, over);
     this.#ec2.contents.set(basename(path), { kind: 'filesystem', type, uuid: undefined });
   }
 
   async checkFilesystem({ path }: BlockDevice, type: FilesystemType): Promise<void> {
-    this.#note('checkFilesystem', path, type);
+    this.note('checkFilesystem', path, type);
   }
 
   async mount(
@@ -137,7 +128,7 @@ export class FakeHost implements Host {
     type: FilesystemType,
     options: readonly string[],
   ): Promise<number> {
-    this.#note('mount', path, target, type, options);
+    this.note('mount', path, target, type, options);
     const volumeId = basename(path);
     const there = this.mounted.get(target);
     if (there !== undefined && there.volumeId !== volumeId) throw hostError('TARGET_BUSY');
@@ -146,37 +137,37 @@ export class FakeHost implements Host {
   }
 
   async growFilesystem({ path }: BlockDevice, target: string, type: FilesystemType): Promise<void> {
-    this.#note('growFilesystem', path, target, type);
+    this.note('growFilesystem', path, target, type);
     if (this.refusesGrowth) throw hostError('HOST_FAILED');
     const volumeId = basename(path);
     this.filesystemSizes.set(volumeId, this.#sizeOf(volumeId));
   }
 
   async diskBytes({ volumeId }: BlockDevice): Promise<number | undefined> {
-    this.#note('diskBytes', volumeId);
+    this.note('diskBytes', volumeId);
     return this.#disk(volumeId)?.sizeBytes;
   }
 
   async unmount(target: string): Promise<void> {
-    this.#note('unmount', target);
+    this.note('unmount', target);
     if (this.openTargets.has(target) && this.mounted.has(target)) throw hostError('TARGET_BUSY');
     this.mounted.delete(target);
     this.faults.delete(target);
   }
 
   async openFreezer({ path }: BlockDevice, target: string): Promise<Freezer> {
-    this.#note('openFreezer', path, target);
+    this.note('openFreezer', path, target);
     if (this.mounted.get(target)?.volumeId !== basename(path)) throw hostError('HOST_FAILED');
     return fakeFreezer(this.frozen, target);
   }
 
   async thaw(_device: BlockDevice, target: string): Promise<boolean> {
-    this.#note('thaw', target);
+    this.note('thaw', target);
     return this.frozen.delete(target);
   }
 
   async mountedAt(target: string, device: BlockDevice | undefined): Promise<MountedAt> {
-    this.#note('mountedAt', target, device?.path);
+    this.note('mountedAt', target, device?.path);
     const there = this.mounted.get(target);
     if (there === undefined) return { what: 'nothing' };
     const number = numberOf(there.volumeId);
@@ -184,34 +175,34 @@ export class FakeHost implements Host {
   }
 
   async filesystemUsage(target: string): Promise<FilesystemUsage> {
-    this.#note('filesystemUsage', target);
+    this.note('filesystemUsage', target);
     if (this.hung.has(target)) return new Promise(() => undefined);
     return { bytes: { total: 100, used: 40, available: 55 }, inodes: { total: 10, used: 3 } };
   }
 
   async mountedElsewhereBy(number: string, ourMountpoint: string): Promise<string | undefined> {
-    this.#note('mountedElsewhereBy', number, ourMountpoint);
+    this.note('mountedElsewhereBy', number, ourMountpoint);
     const user = [...this.mountedElsewhere].find((id) => numberOf(id) === number && !this.hidden.has(id));
     return user === undefined ? undefined : `process 42 (of ${user})`;
   }
 
   async lookElsewhere(): Promise<UserElsewhere> {
-    this.#note('lookElsewhere');
+    this.note('lookElsewhere');
     return (number, ourMountpoint) => this.mountedElsewhereBy(number, ourMountpoint);
   }
 
   async engineOf(pid: number | undefined): Promise<ProcessIdentity | undefined> {
-    this.#note('engineOf', pid);
+    this.note('engineOf', pid);
     return pid === undefined ? this.engine : { pid, startedAt: pid };
   }
 
   async isRunning({ pid }: ProcessIdentity): Promise<boolean> {
-    this.#note('isRunning', pid);
+    this.note('isRunning', pid);
     return pid === 0 || this.processes.has(pid);
   }
 
   async abandonMount(target: string): Promise<void> {
-    this.#note('abandonMount', target);
+    this.note('abandonMount', target);
     this.mounted.delete(target);
   }
 
@@ -220,12 +211,12 @@ export class FakeHost implements Host {
   }
 
   async openedBy({ path }: BlockDevice): Promise<string | undefined> {
-    this.#note('openedBy', path);
+    this.note('openedBy', path);
     return this.readers.has(basename(path)) ? 'process 43 (dd)' : undefined;
   }
 
   async isDeviceBusy({ path }: BlockDevice): Promise<boolean> {
-    this.#note('isDeviceBusy', path);
+    this.note('isDeviceBusy', path);
     const volumeId = basename(path);
     return this.mountedElsewhere.has(volumeId) || [...this.mounted.values()].some((each) => each.volumeId === volumeId);
   }
@@ -236,23 +227,23 @@ export class FakeHost implements Host {
     owner: DirectoryOwner,
     absent: AbsentDirectory,
   ): Promise<string> {
-    this.#note('openSubdirectory', mountpoint, subdirectory, owner, absent);
+    this.note('openSubdirectory', mountpoint, subdirectory, owner, absent);
     if (!this.mounted.has(mountpoint)) throw hostError('HOST_FAILED');
     return subdirectory === '/' ? mountpoint : `${mountpoint}/${subdirectory}`;
   }
 
   async filesystemFault(target: string): Promise<FilesystemFault | undefined> {
-    this.#note('filesystemFault', target);
+    this.note('filesystemFault', target);
     return this.mounted.has(target) ? this.faults.get(target) : undefined;
   }
 
   async holdDisk({ path }: BlockDevice, at: string): Promise<void> {
-    this.#note('holdDisk', path, at);
+    this.note('holdDisk', path, at);
     this.rescued.set(at, basename(path));
   }
 
   async letDiskGo(at: string): Promise<void> {
-    this.#note('letDiskGo', at);
+    this.note('letDiskGo', at);
     this.rescued.delete(at);
   }
 
@@ -296,18 +287,6 @@ export class FakeHost implements Host {
     check();
     return promise.finally(stop);
   }
-
-  #note(method: keyof Host, ...args: unknown[]): void {
-    this.calls.push({ method, args });
-    const failure = this.#failures.get(method);
-    this.#failures.delete(method);
-    if (failure !== undefined) throw failure;
-  }
 }
 
 const numberOf = (volumeId: string) => volumeId.replace('vol-', '259:');
-
-/** A refusal of a machine in memory. */
-export function hostError(code: ErrorCode): DriverError {
-  return new DriverError(code, { tried: 'do as asked', why: `the machine said ${code}`, todo: 'Look at the test' });
-}
