@@ -33,8 +33,17 @@ export function createVolume(spec: CreateVolumeSpec, dryRun?: true): CreateVolum
 export const deleteVolume = (volumeId: string, dryRun?: true): DeleteVolumeCommand =>
   new DeleteVolumeCommand({ VolumeId: volumeId, DryRun: dryRun });
 
-export const attachVolume = ({ volumeId, instanceId, device }: AttachmentKey, dryRun?: true): AttachVolumeCommand =>
-  new AttachVolumeCommand({ VolumeId: volumeId, InstanceId: instanceId, Device: device, DryRun: dryRun });
+export const attachVolume = (
+  { volumeId, instanceId, device, card }: AttachmentKey & { readonly card?: number | undefined },
+  dryRun?: true,
+): AttachVolumeCommand =>
+  new AttachVolumeCommand({
+    VolumeId: volumeId,
+    InstanceId: instanceId,
+    Device: device,
+    EbsCardIndex: card,
+    DryRun: dryRun,
+  });
 
 export const detachVolume = (
   { volumeId, instanceId, device }: AttachmentKey,

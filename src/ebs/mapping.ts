@@ -126,6 +126,7 @@ function toDisk({ DeviceName, Ebs }: sdk.InstanceBlockDeviceMapping): InstanceDi
       volumeId: answer.text('volume id', Ebs.VolumeId),
       state: answer.oneOf('state', attachmentStates, Ebs.Status),
       attachTime: answer.second('attach time', Ebs.AttachTime),
+      ...(Ebs.EbsCardIndex === undefined ? {} : { card: Ebs.EbsCardIndex }),
     },
   ];
 }
@@ -159,8 +160,9 @@ function toCheck(summary: sdk.InstanceStatusSummary | sdk.EbsStatusSummary | und
 
 /** The attachment limit of an instance type; undefined where EC2 does not give a number or its kind. */
 export function toAttachmentLimit(type: sdk.InstanceTypeInfo | undefined): AttachmentLimit | undefined {
-  const { MaximumEbsAttachments: maximum, AttachmentLimitType: kind } = type?.EbsInfo ?? {};
-  return maximum === undefined || kind === undefined || !(maximum > 0) ? undefined : { maximum, kind };
+  const { MaximumEbsAttachments: maximum, AttachmentLimitType: kind, MaximumEbsCards: cards = 1 } = type?.EbsInfo ?? {};
+  if (maximum === undefined || kind === undefined || !(maximum > 0)) return undefined;
+  return { maximum, kind, ...(cards > 1 ? { cards } : {}) };
 }
 
 function toTags(tags: readonly sdk.Tag[] | undefined): Tags {

@@ -68,6 +68,8 @@ export interface InstanceDisk {
   readonly volumeId: string;
   readonly state: AttachmentState;
   readonly attachTime: string;
+  /** The EBS card that it is on, from 0; absent where EC2 does not say. */
+  readonly card?: number;
 }
 
 /** One of EC2's checks of an instance (DescribeInstanceStatus). */
@@ -93,6 +95,8 @@ export interface AttachmentLimit {
   readonly maximum: number;
   /** "shared": network interfaces and instance-store disks count against the same number; "dedicated": they do not. */
   readonly kind: 'shared' | 'dedicated';
+  /** How many EBS cards it has; absent where that is one, as nearly everywhere. */
+  readonly cards?: number;
 }
 
 /** A snapshot as EC2 describes it. */
@@ -188,9 +192,12 @@ export interface Ec2 {
   deleteVolume(volumeId: string, options?: CallOptions): Promise<void>;
   /**
    * EC2_THROTTLED proves that it took no effect. `onThrottled` is called when EC2 first refuses it for its rate: it is
-   * tried again for minutes then.
+   * tried again for minutes then. `card` is for instances with several EBS cards; others take no such parameter.
    */
-  attachVolume(key: AttachmentKey, options?: CallOptions & { readonly onThrottled?: () => void }): Promise<Attachment>;
+  attachVolume(
+    key: AttachmentKey & { readonly card?: number | undefined },
+    options?: CallOptions & { readonly onThrottled?: () => void },
+  ): Promise<Attachment>;
   /** `force` takes the disk from a guest that does not let go of it; only for one that is proven not to run. */
   detachVolume(key: AttachmentKey, options?: CallOptions & { readonly force?: boolean }): Promise<Attachment>;
   /** Writes tags on one resource, or the same tags on up to 1,000. */

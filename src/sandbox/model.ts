@@ -17,6 +17,8 @@ export interface AttachmentRecord {
   state: 'attaching' | 'attached' | 'detaching' | 'busy';
   readonly attachTime: string;
   deleteOnTermination: boolean;
+  /** The EBS card of an instance with several. */
+  readonly card?: number | undefined;
 }
 
 export interface VolumeRecord {

@@ -170,6 +170,6 @@ async function warnOfWorker({ settings, log }: LocalState, signal: AbortSignal):
 async function survey({ ec2, instanceId, devices, survey }: Node): Promise<void> {
   const instance = await ec2.describeInstance(instanceId);
   if (instance === undefined) return;
-  devices.listed(instance.disks.map(({ device }) => device));
+  devices.listed(instance.disks);
   survey.capacity.type = instance.type;
 }

@@ -99,6 +99,10 @@ describe('what goes over the wire', () => {
       'Filter.1.Value.1': 'm7i.large',
       MaxResults: '100',
     });
+    answerOnce(200, type(`${full}<maximumEbsCards>2</maximumEbsCards>`));
+    expect(await openTestEc2().attachmentLimit('m7i.large')).toEqual({ maximum: 32, kind: 'dedicated', cards: 2 });
+    answerOnce(200, type(`${full}<maximumEbsCards>1</maximumEbsCards>`));
+    expect(await openTestEc2().attachmentLimit('m7i.large')).toEqual({ maximum: 32, kind: 'dedicated' });
     answerOnce(200, type('<maximumEbsAttachments>32</maximumEbsAttachments>'));
     expect(await openTestEc2().attachmentLimit('m7i.large')).toBeUndefined();
     answerOnce(200, type(full));
@@ -177,6 +181,9 @@ describe('what goes over the wire', () => {
     const { form: attach } = answerOnce(200, answerXml('AttachVolume', attachmentXml('attaching')));
     expect(await openTestEc2().attachVolume(key)).toEqual({ ...attachment, state: 'attaching' });
     expect(await attach).toEqual({ Action: 'AttachVolume', ...fields });
+    const { form: second } = answerOnce(200, answerXml('AttachVolume', attachmentXml('attaching')));
+    await openTestEc2().attachVolume({ ...key, card: 1 });
+    expect(await second).toEqual({ Action: 'AttachVolume', ...fields, EbsCardIndex: '1' });
     const { form: detach } = answerOnce(200, answerXml('DetachVolume', attachmentXml('detaching')));
     expect(await openTestEc2().detachVolume(key)).toEqual({ ...attachment, state: 'detaching' });
     expect(await detach).toEqual({ Action: 'DetachVolume', ...fields });

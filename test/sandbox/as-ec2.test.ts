@@ -159,6 +159,22 @@ describe.skipIf(requires('root', 'loop').skip)('what EC2 was seen to do', () => 
     await becomes(ec2, id, 'available');
   });
 
+  test('an instance with two EBS cards takes a disk on either, and says where it is', async () => {
+    const { ec2 } = await openWith({ nodes: 0 });
+    const { InstanceTypes } = await ec2.send(new DescribeInstanceTypesCommand({ InstanceTypes: ['r8gb.48xlarge'] }));
+    expect(InstanceTypes?.[0]?.EbsInfo).toMatchObject({ MaximumEbsCards: 2, EbsCards: [{}, { EbsCardIndex: 1 }] });
+    const made = { ImageId: 'ami-1', MinCount: 1, MaxCount: 1, InstanceType: 'r8gb.48xlarge' } as const;
+    const InstanceId = (await ec2.send(new RunInstancesCommand(made))).Instances?.[0]?.InstanceId ?? '';
+    await instanceBecomes(ec2, InstanceId, 'running');
+    const VolumeId = await newVolume(ec2);
+    const on = (EbsCardIndex: number) =>
+      new AttachVolumeCommand({ VolumeId, InstanceId, Device: '/dev/xvdba', EbsCardIndex });
+    await expect(ec2.send(on(2))).rejects.toEqual(refusal('InvalidParameterValue', /2 EBS cards/));
+    expect(await ec2.send(on(1))).toMatchObject({ EbsCardIndex: 1 });
+    const { Reservations } = await ec2.send(new DescribeInstancesCommand({ InstanceIds: [InstanceId] }));
+    expect(Reservations?.[0]?.Instances?.[0]?.BlockDeviceMappings?.[1]?.Ebs).toMatchObject({ EbsCardIndex: 1 });
+  });
+
   test('an impaired volume says so until its I/O is enabled', async () => {
     const { sandbox, ec2 } = await openWith({ nodes: 0 });
     const id = await newVolume(ec2);

@@ -158,8 +158,9 @@ export class FakeEc2 extends FakeSnapshots implements Ec2 {
     });
   }
 
-  attachVolume({ volumeId, instanceId, device }: AttachmentKey): Promise<Attachment> {
-    return this.call('attachVolume', [{ volumeId, instanceId, device }], () => {
+  attachVolume({ card, ...key }: AttachmentKey & { readonly card?: number | undefined }): Promise<Attachment> {
+    const { volumeId, instanceId, device } = key;
+    return this.call('attachVolume', [card === undefined ? key : { ...key, card }], () => {
       const volume = this.#volume(volumeId);
       this.#refuseAttach(volume, instanceId, device);
       const attachment: Mutable<Attachment> = {

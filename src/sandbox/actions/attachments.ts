@@ -2,7 +2,7 @@ import { carryOutAttach, carryOutDetach } from '../attaching.ts';
 import { Ec2Error, invalid } from '../ec2-error.ts';
 import { type AttachmentRecord, type InstanceRecord, timestamp, type VolumeRecord } from '../model.ts';
 import { volumesOf } from '../power.ts';
-import { flag, requiredText, text } from '../query.ts';
+import { flag, requiredText, text, whole } from '../query.ts';
 import type { Action, World } from '../world.ts';
 import { instanceKind, one, volumeKind } from './lookup.ts';
 import { attachmentShape } from './shapes.ts';
@@ -22,6 +22,8 @@ export const attachVolume: Action = ({ query, fault }, world) => {
   checkVolumeFree(volume);
   checkNotModifying(volume);
   checkInstanceTakes(world, instance, device);
+  const card = whole(query, 'EbsCardIndex');
+  checkCard(world, instance, card);
   if (volume.zone !== instance.zone) {
     const zones = `'${volume.id}' is in ${volume.zone}, '${instance.id}' in ${instance.zone}`;
     throw new Ec2Error('InvalidVolume.ZoneMismatch', `The volume is not in the same availability zone: ${zones}`);
@@ -32,6 +34,7 @@ export const attachVolume: Action = ({ query, fault }, world) => {
     state: 'attaching',
     attachTime: timestamp(),
     deleteOnTermination: false,
+    card,
   };
   volume.attachment = attachment;
   volume.state = 'in-use';
@@ -68,6 +71,13 @@ function checkInstanceTakes(world: World, instance: InstanceRecord, device: stri
   if (attached.length + 1 >= limit) {
     throw new Ec2Error('AttachmentLimitExceeded', `Instance ${instance.id} has reached its limit of ${limit} volumes`);
   }
+}
+
+/** That a card which the type lacks is refused is documented, the words are not. */
+function checkCard({ instanceTypes }: World, { type }: InstanceRecord, card: number | undefined): void {
+  const cards = instanceTypes.find(({ name }) => name === type)?.cards ?? 1;
+  if (card === undefined || (card >= 0 && card < cards)) return;
+  throw invalid(`Value (${card}) for parameter ebsCardIndex is invalid. Instance type ${type} has ${cards} EBS cards.`);
 }
 
 export const detachVolume: Action = ({ query, fault }, world) => {

@@ -73,7 +73,7 @@ export const describeInstanceTypes: Action = ({ query }, world) => {
     typeFilters,
   );
   return {
-    instanceTypeSet: shown.map(({ name, maxAttachments, limitType }) => ({
+    instanceTypeSet: shown.map(({ name, maxAttachments, limitType, cards }) => ({
       instanceType: name,
       currentGeneration: true,
       hypervisor: 'nitro',
@@ -84,6 +84,8 @@ export const describeInstanceTypes: Action = ({ query }, world) => {
         nvmeSupport: 'required',
         maximumEbsAttachments: maxAttachments,
         attachmentLimitType: limitType,
+        maximumEbsCards: cards,
+        ebsCardSet: Array.from({ length: cards }, (_, ebsCardIndex) => ({ ebsCardIndex })),
       },
     })),
   };

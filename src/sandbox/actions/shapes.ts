@@ -26,6 +26,7 @@ export const attachmentShape = (volumeId: string, attachment: AttachmentRecord):
   status: attachment.state,
   attachTime: attachment.attachTime,
   deleteOnTermination: attachment.deleteOnTermination,
+  ebsCardIndex: attachment.card,
 });
 
 /** An attachment as a later look shows it. */
@@ -96,10 +97,16 @@ export const powerShape = (state: InstanceRecord['state']): XmlBody => ({ code: 
 function diskShape(volume: VolumeRecord): XmlBody[] {
   const { attachment } = volume;
   if (attachment === undefined) return [];
-  const { state, attachTime, deleteOnTermination } = attachment;
+  const { state, attachTime, deleteOnTermination, card } = attachment;
   // The instance's own view has no "busy".
   const status = state === 'busy' ? 'detaching' : state;
-  const ebs = { volumeId: volume.id, status, attachTime: described(attachTime), deleteOnTermination };
+  const ebs = {
+    volumeId: volume.id,
+    status,
+    attachTime: described(attachTime),
+    deleteOnTermination,
+    ebsCardIndex: card,
+  };
   return [{ deviceName: attachment.device, ebs }];
 }
 

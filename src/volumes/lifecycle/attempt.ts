@@ -141,11 +141,13 @@ async function reserve(node: Node, name: string, volume: EbsVolume): Promise<Hel
 async function sendAttach(node: Node, attaching: Held): Promise<Attachment | NotAttached> {
   const { name, volume, instanceId, device } = attaching;
   const reason = `EC2 to attach ${volume.id} as ${device}`;
+  const { limit } = node.survey.capacity;
+  const card = limit?.cards === undefined ? undefined : node.devices.chooseCard(device, limit.cards);
   const onThrottled = () => node.waits.set(name, `${reason}, which throttles these calls of the account for now`);
   return waiting(node, name, reason, async () => {
     try {
       return await onceModified(node, attaching, () =>
-        node.ec2.attachVolume({ volumeId: volume.id, instanceId, device }, { onThrottled }),
+        node.ec2.attachVolume({ volumeId: volume.id, instanceId, device, card }, { onThrottled }),
       );
     } catch (error) {
       if (isCode(error, 'NODE_FULL')) throw nodeFull(node, name, volume, node.devices.inUse() - 1, error);

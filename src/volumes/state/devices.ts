@@ -40,8 +40,10 @@ export interface DeviceNames {
   next(volumeId: string, kernelNames: ReadonlySet<string>): string | undefined;
   /** Marks names that are in use by this node's own account. */
   take(names: Iterable<string>): void;
-  /** The names that EC2 lists on this instance, all of them; they replace what it listed before. */
-  listed(names: Iterable<string>): void;
+  /** The disks that EC2 lists on this instance, all of them; they replace what it listed before. */
+  listed(disks: Iterable<{ readonly device: string; readonly card?: number }>): void;
+  /** The EBS card for a name that is taken, of so many: the one with the fewest disks, as the EBS CSI driver chooses. */
+  chooseCard(name: string, cards: number): number;
   /**
    * Keeps a name from its volume, and makes it the last choice of every other, for as long as a late detach can arrive:
    * what it was used for did not end cleanly.
@@ -68,6 +70,8 @@ export interface DeviceNames {
  */
 export function createDeviceNames(history: readonly DeviceUse[], now: () => number = steadyClock()): DeviceNames {
   const taken = new Set<string>();
+  /** By slot; a disk of which nothing is known is on the first one. */
+  const cardOf = new Map<number | string, number>();
   let atEc2 = new Set<string>();
   const started = now();
   let uses = history.map((use) =>
@@ -108,15 +112,28 @@ export function createDeviceNames(history: readonly DeviceUse[], now: () => numb
     take(names) {
       for (const name of names) taken.add(name);
     },
-    listed(names) {
+    chooseCard(name, cards) {
+      const disks = new Array<number>(cards).fill(0);
+      for (const slot of new Set([...taken, ...atEc2].map(slotOf))) {
+        const card = cardOf.get(slot) ?? 0;
+        if (slot !== slotOf(name)) disks[card] = (disks[card] ?? 0) + 1;
+      }
+      const card = disks.indexOf(Math.min(...disks.slice(0, cards)));
+      cardOf.set(slotOf(name), card);
+      return card;
+    },
+    listed(disks) {
       const justFreed = uses.filter((use) => restOf(use) > lateDetachMs - visibilityMs && use.quarantine === undefined);
       const gone = new Set(justFreed.map(({ name }) => name));
-      atEc2 = new Set([...names].filter((name) => !gone.has(name)));
+      const there = [...disks].filter(({ device }) => !gone.has(device));
+      atEc2 = new Set(there.map(({ device }) => device));
+      for (const { device, card } of there) if (card !== undefined) cardOf.set(slotOf(device), card);
     },
     quarantine: (name, volumeId, why) => remember({ name, volumeId, freedAt: now(), quarantine: why }),
     free(name, volumeId) {
       taken.delete(name);
       atEc2.delete(name);
+      cardOf.delete(slotOf(name));
       remember(volumeId === undefined ? { name } : { name, volumeId, freedAt: now() });
     },
     told(name, volumeId) {

@@ -73,7 +73,7 @@ describe('device names', () => {
 
   it('that were taken by somebody who has gone are found free before the node is called full', async () => {
     const { mount, node, ec2 } = await bench();
-    node.devices.listed(deviceNames);
+    node.devices.listed(deviceNames.map((device) => ({ device })));
     await mount('a', 'id-1');
     expect([ec2.count('describeInstance'), ec2.count('attachVolume')]).toEqual([1, 1]);
   });

@@ -35,6 +35,23 @@ describe('a node that has lost its journal', () => {
   });
 });
 
+describe('an instance with two EBS cards', () => {
+  it('has its disks on both in turn, and one with a single card is asked for none', async () => {
+    const cardsOf = (ec2: FakeEc2) =>
+      ec2.calls.flatMap(({ method, args }) => (method === 'attachVolume' ? [(args[0] as { card?: number }).card] : []));
+    const two = await bench(27);
+    two.node.survey.capacity.limit = { maximum: 27, kind: 'dedicated', cards: 2 };
+    for (const name of ['a', 'b', 'c']) await two.mount(name, '1');
+    await two.unmount('b', '1');
+    await pass(10_000);
+    await two.mount('d', '1');
+    expect(cardsOf(two.ec2)).toEqual([0, 1, 0, 1]);
+    const one = await bench(27);
+    await one.mount('a', '1');
+    expect(cardsOf(one.ec2)).toEqual([undefined]);
+  });
+});
+
 describe('a node that is full', () => {
   it('says how many it takes, which it has and what to do, and asks EC2 for no attach', async () => {
     const { ec2, mount } = await bench(3, 'shared');
@@ -69,14 +86,14 @@ describe('a node that is full', () => {
 
   it('is not called full for volumes of others that have left meanwhile', async () => {
     const { ec2, node, mount } = await bench(2);
-    node.devices.listed(['/dev/xvda', '/dev/sdf']);
+    node.devices.listed([{ device: '/dev/xvda' }, { device: '/dev/sdf' }]);
     await mount('a', '1');
     expect(ec2.count('describeInstance')).toBe(1);
   });
 
   it('is not called full while EC2 cannot be asked: EC2 decides', async () => {
     const { ec2, node, mount } = await bench(2);
-    node.devices.listed(['/dev/xvda', '/dev/sdf']);
+    node.devices.listed([{ device: '/dev/xvda' }, { device: '/dev/sdf' }]);
     ec2.failNext('describeInstance', 'EC2_THROTTLED');
     await mount('a', '1');
     expect(ec2.count('attachVolume')).toBe(1);

@@ -47,7 +47,7 @@ describe('device names', () => {
     const { devices } = bench();
     const [a = '', b = '', c = '', ...others] = deviceNames;
     devices.take(others);
-    devices.listed([a.replace('/dev/', '')]);
+    devices.listed([{ device: a.replace('/dev/', '') }]);
     expect(devices.reserve('vol-1', new Set([b, c]))).toBeUndefined();
     expect(devices.inUse()).toBe(deviceNames.length - 2);
     devices.listed([]);
@@ -58,10 +58,10 @@ describe('device names', () => {
     const { devices, clock } = bench();
     const name = reserve(devices, 'vol-1');
     devices.free(name, 'vol-1');
-    devices.listed([name]);
+    devices.listed([{ device: name }]);
     expect(devices.inUse()).toBe(0);
     clock.ms += 21_000;
-    devices.listed([name]);
+    devices.listed([{ device: name }]);
     expect(devices.inUse()).toBe(1);
   });
 });
@@ -230,5 +230,18 @@ describe('for any order of events', () => {
         },
       ),
     );
+  });
+
+  it('of an instance with several EBS cards go to the card with the fewest disks, the first of several', () => {
+    const { devices } = bench();
+    devices.listed([{ device: '/dev/xvda' }, { device: '/dev/sdf', card: 1 }, { device: '/dev/sdg', card: 1 }]);
+    const place = (volumeId: string) => {
+      const name = reserve(devices, volumeId);
+      return { name, card: devices.chooseCard(name, 2) };
+    };
+    const [first, ...others] = ['vol-0', 'vol-1', 'vol-2', 'vol-3'].map(place);
+    expect([first, ...others].map((each) => each?.card)).toEqual([0, 0, 1, 0]);
+    devices.free(first?.name ?? '', 'vol-0');
+    expect([place('vol-4').card, devices.chooseCard(reserve(devices, 'vol-5'), 3)]).toEqual([0, 2]);
   });
 });
