@@ -47,7 +47,7 @@ describe("the cluster's volumes", () => {
     expect(volumes.at(-1)).toMatchObject({
       zone: 'eu-west-1a',
       type: 'gp3',
-      sizeGib: 16,
+      sizeGiB: 16,
       owner: { device: '/dev/xvdbq', since: new Date().toISOString() },
       duplicate: false,
       retained: false,
