@@ -5,16 +5,25 @@ import { Bench, Container, crashSandbox, heldBy } from './bench.ts';
 import { rescues } from './rescues.ts';
 import { scenarios, takeover } from './scenarios.ts';
 import { knownSteps } from './steps.ts';
-import { sweep } from './sweep.ts';
+import { describeExtent, extent, onePart, sweep } from './sweep.ts';
 
 const { skip } = requires('root', 'loop');
+const tries = extent();
 /** All points of all scenarios take a quarter of an hour. */
-const full = process.env['CRASH_SWEEP'] === 'full';
+const full = tries === 'full';
 
 interface Lane {
   readonly bench: Bench;
   readonly container: Container;
 }
+
+it('the parts of a sweep are all of it, and none is empty', () => {
+  for (const all of [['a'], ['a', 'b', 'c'], [...'abcdefghi']]) {
+    const each = [0, 1, 2, 3].map((part) => onePart(all, part));
+    expect([...new Set(each.flat())].sort()).toEqual(all);
+    for (const points of each) expect(points).not.toEqual([]);
+  }
+});
 
 describe.skipIf(skip)('kill -9 at every step, then a restart', () => {
   let box: TestSandbox;
@@ -33,7 +42,7 @@ describe.skipIf(skip)('kill -9 at every step, then a restart', () => {
     free.push(...lanes);
   });
   afterAll(async () => {
-    process.stdout.write(`crash points tried: ${tried.join(', ')}\n`);
+    process.stdout.write(`crash points tried (${describeExtent(tries)}): ${tried.join(', ')}\n`);
     for (const { container } of lanes) await container.end();
     await box?.close();
   });
@@ -48,7 +57,7 @@ describe.skipIf(skip)('kill -9 at every step, then a restart', () => {
     const { bench, container } = lane;
     try {
       const started = Date.now();
-      const swept = await sweep(bench, scenario, full);
+      const swept = await sweep(bench, scenario, tries);
       tried.push(`${scenario.title} ${swept.tried} (${Math.round((Date.now() - started) / 1000)} s)`);
       expect(swept.failures).toEqual([]);
       expect(swept.missed).toEqual([]);
@@ -66,7 +75,7 @@ if (full) {
     it(takeover.title, { timeout: 3_600_000 }, async () => {
       const box = await crashSandbox();
       try {
-        const swept = await sweep(new Bench(box), takeover, full);
+        const swept = await sweep(new Bench(box), takeover, tries);
         process.stdout.write(`crash points tried: ${takeover.title} ${swept.tried}\n`);
         expect(swept).toMatchObject({ failures: [], missed: [] });
       } finally {

@@ -25,9 +25,24 @@ const freshName = (): string => {
   return `crash${lastName}x`;
 };
 
-/** Runs a scenario once without a crash, then once for each point that it passed, with the crash there. */
-export async function sweep(bench: Bench, scenario: Scenario, full: boolean): Promise<Swept> {
-  const points = chosen(scenario, await dryRun(bench, scenario), full);
+/** Which crash points are tried: all of every state and moment, or one part of those that matter. */
+export type Extent = 'full' | { readonly part: number };
+
+/** A run tries one point in so many of each scenario; which ones changes from run to run. */
+const parts = 4;
+
+/** What is asked for by CRASH_SWEEP=full (`npm run crash`), or by CRASH_PART, which repeats what a run tried. */
+export function extent(): Extent {
+  if (process.env['CRASH_SWEEP'] === 'full') return 'full';
+  return { part: Number(process.env['CRASH_PART'] ?? Math.floor(Math.random() * parts)) };
+}
+
+/** For the report. */
+export const describeExtent = (of: Extent): string => (of === 'full' ? 'all' : `CRASH_PART=${of.part} of ${parts}`);
+
+/** Runs a scenario once without a crash, then with one, once for each of the points that it passed and that are chosen. */
+export async function sweep(bench: Bench, scenario: Scenario, of: Extent): Promise<Swept> {
+  const points = chosen(scenario, await dryRun(bench, scenario), of);
   let tried = 0;
   const missed: string[] = [];
   const failures: string[] = [];
@@ -45,9 +60,16 @@ export async function sweep(bench: Bench, scenario: Scenario, full: boolean): Pr
   return { tried, missed, failures };
 }
 
-function chosen({ only }: Scenario, trace: readonly string[], full: boolean): CrashPoint[] {
-  if (only !== undefined) return everyState(trace).filter(({ point }) => only.test(point));
-  return full ? everyPoint(trace) : everyState(trace);
+function chosen({ only }: Scenario, trace: readonly string[], of: Extent): CrashPoint[] {
+  if (of === 'full' && only === undefined) return everyPoint(trace);
+  const points = everyState(trace).filter(({ point }) => only?.test(point) ?? true);
+  return of === 'full' ? points : onePart(points, of.part);
+}
+
+/** Every {@link parts}th, from another one on for each part; at least one. All parts together are all of them. */
+export function onePart<T>(all: readonly T[], part: number): T[] {
+  const step = Math.min(parts, all.length);
+  return all.filter((_, index) => index % step === part % step);
 }
 
 function describePoint({ point, nth, childLivesMs }: CrashPoint): string {
