@@ -1,6 +1,7 @@
-import { parseArgs } from 'node:util';
 import { DriverError } from './errors.ts';
+import { readFlags } from './flags.ts';
 import { gibTaken, readGib } from './sizes.ts';
+import { nearest } from './spelling.ts';
 
 /** How a setting's text is read: each kind checks its text and says what it takes. */
 type Kind<T> = { readonly takes: string; readonly read: (text: string) => T | undefined };
@@ -231,31 +232,38 @@ export const flagOf = (name: SettingName): string => name.replace(/[A-Z]/g, (let
 
 /**
  * Reads all settings: flag over environment over default. An empty environment variable counts as unset.
- * @throws DriverError INVALID_OPTION naming the flag or variable, its value and what it takes.
+ * @param command whose command line it is. @throws UsageError for a flag that there is not; DriverError INVALID_OPTION for such a
+ * variable, and naming the flag or variable, its value and what it takes.
  */
-export function loadSettings(argv: readonly string[], env: NodeJS.ProcessEnv): Settings {
-  const flags = readFlags(argv);
+export function loadSettings(argv: readonly string[], env: NodeJS.ProcessEnv, command = 'serve'): Settings {
+  refuseUnknown(env);
+  const flags = flagsOf(argv, command);
   const settings: Partial<Record<SettingName, unknown>> = {};
   for (const name of names) settings[name] = readSetting(name, flags[flagOf(name)], env);
   return settings as Settings;
 }
 
-function readFlags(argv: readonly string[]): Record<string, unknown> {
+function flagsOf(argv: readonly string[], command: string): Readonly<Record<string, unknown>> {
   const options = Object.fromEntries(names.map((name) => [flagOf(name), { type: 'string' as const }]));
-  try {
-    return parseArgs({ args: [...argv], options, strict: true }).values;
-  } catch (error) {
-    throw new DriverError('INVALID_OPTION', {
-      tried: 'read the command line',
-      why: sentence(error instanceof Error ? error.message : String(error)),
-      todo: 'See docker-volume-ebs serve --help',
-      cause: error,
-    });
-  }
+  return readFlags(argv, options, { command }).values;
 }
 
-/** parseArgs writes several lines, each with its full stop. */
-const sentence = (message: string) => message.replaceAll('\n', ' ').replace(/\.$/, '');
+const variables = new Set<string>(Object.values(settingsTable).map(({ env }) => env));
+
+/**
+ * Whether every DVE_ variable is a setting: one that is not would be ignored, and the setting that was meant stay another.
+ * @param where they stand, as "the environment". @throws DriverError INVALID_OPTION naming the first, and the nearest setting.
+ */
+export function refuseUnknown(env: NodeJS.ProcessEnv, where = 'the environment'): void {
+  const unknown = Object.keys(env).find((name) => name.startsWith('DVE_') && !variables.has(name));
+  if (unknown === undefined) return;
+  const near = nearest(unknown, [...variables]);
+  throw new DriverError('INVALID_OPTION', {
+    tried: `use ${unknown} of ${where}`,
+    why: `there is no such setting${near === undefined ? '' : `, but ${near}`}`,
+    todo: 'Correct its name; docker-volume-ebs serve --help has all of them',
+  });
+}
 
 function readSetting(name: SettingName, flagValue: unknown, env: NodeJS.ProcessEnv): unknown {
   const { env: variable, kind, fallback } = settingsTable[name];

@@ -67,7 +67,11 @@ test.each([
 test.each([['--nonsense'], ['--size'], ['stray'], ['--size', '--type'], ['-x']])(
   'the command line %j is refused',
   (...argv) => {
-    expect(problem(argv)).toMatch(/^cannot read the command line: .*See docker-volume-ebs serve --help\.$/);
+    const refused = expect.objectContaining({
+      code: 'INVALID_OPTION',
+      message: expect.stringMatching(/See docker-volume-ebs serve --help\.$/),
+    });
+    expect(() => loadSettings(argv, {})).toThrow(refused);
   },
 );
 
@@ -104,4 +108,12 @@ test('flags and variables are each one setting, and the help names them all', ()
 test('docs/settings.md holds the table as it is now', () => {
   const page = readFileSync(new URL('../docs/settings.md', import.meta.url), 'utf8');
   expect(page).toContain(`<!-- settings -->\n${settingsMarkdown()}\n<!-- /settings -->`);
+});
+
+test('a variable that is no setting is refused, with the nearest that is one', () => {
+  expect(problem([], { DVE_FENCE_POLCY: 'never' })).toBe(
+    'cannot use DVE_FENCE_POLCY of the environment: there is no such setting, but DVE_FENCE_POLICY. ' +
+      'Correct its name; docker-volume-ebs serve --help has all of them.',
+  );
+  expect(problem([], { DVE_: 'x', OTHER: 'y' })).toContain('there is no such setting.');
 });

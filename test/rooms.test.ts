@@ -54,8 +54,8 @@ describe('the check of the plan', () => {
 
   it('names an import of a room that the plan does not allow', () => {
     expect(plant({ 'src/host/run.ts': ['src/volumes/driver.ts'], 'src/ebs/call.ts': ['bench/bed.ts'] })).toEqual([
-      'src/host/run.ts → src/volumes/driver.ts: host may not import volumes, only config, errors, events, lock, sizes',
-      'src/ebs/call.ts → bench/bed.ts: ebs may not import bench, only errors, events, lock, sizes',
+      'src/host/run.ts → src/volumes/driver.ts: host may not import volumes, only config, errors, events, lock, sizes, spelling',
+      'src/ebs/call.ts → bench/bed.ts: ebs may not import bench, only errors, events, lock, sizes, spelling',
     ]);
   });
 

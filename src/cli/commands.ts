@@ -1,3 +1,5 @@
+import { nearest } from '../spelling.ts';
+
 /** What a command's own file exports. */
 export interface CommandModule {
   /** Does it; gives the exit status. */
@@ -11,6 +13,8 @@ export interface Command {
   readonly summary?: string;
   /** Loads what only this command needs. */
   readonly load: () => Promise<CommandModule>;
+  /** It shows the program itself: a wrong variable is not in the way. */
+  readonly needsNoSettings?: true;
   /** Its command line is that of another program, in which `-h` may be a value: it reads `--help` itself. */
   readonly readsHelpItself?: true;
 }
@@ -76,10 +80,15 @@ export const commands: Readonly<Record<string, Command>> = {
   'disk-worker': {
     load: async () => ({ run: (await import('../host/disk-work.ts')).serveDiskWork, usage: overview }),
   },
-  help: { summary: 'Show this text, or that of a command', load: async () => ({ run: help, usage: overview }) },
+  help: {
+    summary: 'Show this text, or that of a command',
+    load: async () => ({ run: help, usage: overview }),
+    needsNoSettings: true,
+  },
   version: {
     summary: 'Show the version',
     load: async () => ({ run: version, usage: () => 'Usage: docker-volume-ebs version\n\nPrints the version.\n' }),
+    needsNoSettings: true,
   },
 };
 
@@ -87,7 +96,14 @@ export const commands: Readonly<Record<string, Command>> = {
 export function commandOf(name: string): Command {
   const command = Object.hasOwn(commands, name) ? commands[name] : undefined;
   if (command !== undefined) return command;
-  const problem = name === '' ? 'no command given' : `unknown command ${JSON.stringify(name)}`;
+  const near = nearest(
+    name,
+    Object.keys(commands).filter((each) => commands[each]?.summary !== undefined),
+  );
+  const problem =
+    name === ''
+      ? 'no command given'
+      : `unknown command ${JSON.stringify(name)}${near === undefined ? '' : `, but ${near}`}`;
   throw Object.assign(new Error(`${problem}. See docker-volume-ebs help.`), { code: 'INVALID_OPTION' });
 }
 
@@ -99,7 +115,8 @@ function overview(): string {
 
 async function help([name = 'help']: readonly string[]): Promise<number> {
   const { usage } = await commandOf(name).load();
-  process.stdout.write(usage());
+  if (process.stdout.isTTY) (await import('./help-text.ts')).printHelp(usage());
+  else process.stdout.write(usage());
   return 0;
 }
 

@@ -6,16 +6,20 @@ export type Address = { readonly socketPath: string } | { readonly host: string;
 
 /**
  * Posts to an endpoint of a volume driver, as "VolumeDriver.Mount", however long its answer takes. Without a message
- * the body is empty.
+ * the body is empty. @param signal gives it up.
  * @throws Error as the connection has it, with its code (ECONNREFUSED, ECONNRESET…)
  */
 export async function post(
   address: Address,
   endpoint: string,
   message?: object,
+  signal?: AbortSignal,
 ): Promise<{ readonly status: number; readonly text: string }> {
   const { promise, resolve, reject } = Promise.withResolvers<IncomingMessage>();
-  const call = request({ ...address, path: `/${endpoint}`, method: 'POST' }, resolve).on('error', reject);
+  const call = request({ ...address, path: `/${endpoint}`, method: 'POST', ...(signal && { signal }) }, resolve).on(
+    'error',
+    reject,
+  );
   call.end(message === undefined ? '' : JSON.stringify(message));
   const response = await promise;
   return { status: response.statusCode ?? 0, text: await text(response) };
@@ -29,8 +33,9 @@ export async function callDriver(
   socketPath: string,
   endpoint: string,
   body: object = {},
+  signal?: AbortSignal,
 ): Promise<Record<string, unknown>> {
-  const { text: answer } = await post({ socketPath }, endpoint, body).catch((error: Error) => {
+  const { text: answer } = await post({ socketPath }, endpoint, body, signal).catch((error: Error) => {
     throw new Error(
       `no daemon answers at ${socketPath} (${error.message}). Start it (systemctl start docker-volume-ebs where it is installed, else docker-volume-ebs serve), or name its socket with --socket or DVE_SOCKET.`,
       { cause: error },

@@ -18,10 +18,14 @@ async function main([given = '', ...argv]: readonly string[]): Promise<number> {
   }
   try {
     const command = commandOf(aliases.get(given) ?? given);
-    const { run, usage } = await command.load();
-    if (command.readsHelpItself || !asksForHelp(argv)) return await run(argv);
-    process.stdout.write(usage());
-    return 0;
+    if (!command.readsHelpItself && asksForHelp(argv))
+      return await commandOf('help')
+        .load()
+        .then(({ run }) => run([given]));
+    const { run } = await command.load();
+    if (command.summary !== undefined && !command.needsNoSettings)
+      (await import('../config.ts')).refuseUnknown(process.env);
+    return await run(argv);
   } catch (error) {
     return complain(error instanceof Error ? error.message : String(error), isBadUsage(error) ? 2 : 1);
   }
@@ -33,14 +37,14 @@ function asksForHelp(argv: readonly string[]): boolean {
   return (end === -1 ? argv : argv.slice(0, end)).some((word) => word === '--help' || word === '-h');
 }
 
-/** A setting or option that is wrong: our own error, or that of node:util's parseArgs. */
-function isBadUsage(error: unknown): boolean {
-  const code = error instanceof Error && 'code' in error ? String(error.code) : '';
-  return code === 'INVALID_OPTION' || code.startsWith('ERR_PARSE_ARGS_');
-}
+/** A setting or option that is wrong. */
+const isBadUsage = (error: unknown): boolean =>
+  error instanceof Error && 'code' in error && error.code === 'INVALID_OPTION';
 
-function complain(message: string, status: number): number {
-  process.stderr.write(`${isDvdcli ? 'dvdcli' : 'docker-volume-ebs'}: ${message}\n`);
+async function complain(message: string, status: number): Promise<number> {
+  const text = `${isDvdcli ? 'dvdcli' : 'docker-volume-ebs'}: ${message}\n`;
+  if (process.stderr.isTTY) (await import('./output.ts')).tell(text);
+  else process.stderr.write(text);
   return status;
 }
 

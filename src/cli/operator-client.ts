@@ -1,46 +1,59 @@
-import { parseArgs } from 'node:util';
 import { loadSettings } from '../config.ts';
+import { readFlags, UsageError } from '../flags.ts';
 import { callDriver } from './dvdi-client.ts';
+import { nodeVariables } from './node-variables.ts';
+import { whileAlive } from './pulse.ts';
+
+export { UsageError } from '../flags.ts';
+export { print, printAsIs, printJson, tell, terminalWidth } from './output.ts';
 
 /** What a command that talks to the daemon was called with. */
 export interface Invocation {
   /** The socket of this node's daemon. */
   readonly socket: string;
+  /** DVE_ROOT. */
+  readonly root: string;
   readonly values: Readonly<Record<string, string | boolean | undefined>>;
   /** The words that are no options. */
   readonly words: readonly string[];
 }
 
-type Options = NonNullable<Parameters<typeof parseArgs>[0]>['options'];
+type Options = Parameters<typeof readFlags>[1];
 
 /**
- * Reads a command line that also takes --socket and --json.
- * @throws what parseArgs throws; DriverError INVALID_OPTION for a socket that is no absolute path.
+ * Reads a command line that also takes --socket and --json. Where neither a flag nor the environment says the socket, it is that
+ * of the installed service or plugin.
+ * @param about the command, and what its words are, as "VOLUME"; without these it takes none.
+ * @throws UsageError for a command line that is wrong; DriverError INVALID_OPTION for a socket that is no absolute path.
  */
-export function readInvocation(argv: readonly string[], options: Options): Invocation {
-  const common = {
-    socket: { type: 'string' },
-    json: { type: 'boolean' },
-  } as const;
-  const { values, positionals } = parseArgs({
-    args: [...argv],
-    options: { ...options, ...common },
-    allowPositionals: true,
-  });
-  const flags = typeof values.socket === 'string' ? ['--socket', values.socket] : [];
-  // Of the daemon's settings only this one concerns us: a mistake in another must not be in the way.
-  const { socket } = loadSettings(flags, { DVE_SOCKET: process.env['DVE_SOCKET'] });
-  return { socket, values: values as Invocation['values'], words: positionals };
+export function readInvocation(
+  argv: readonly string[],
+  options: Options,
+  about: { readonly command: string; readonly words?: string },
+): Invocation {
+  const all: Options = { ...options, socket: { type: 'string' }, json: { type: 'boolean' } };
+  const { values, words } = readFlags(argv, all, about);
+  const flags = typeof values['socket'] === 'string' ? ['--socket', values['socket']] : [];
+  // Of the daemon's settings only these concern us: a mistake in another must not be in the way.
+  const { DVE_SOCKET, DVE_ROOT } = nodeVariables(process.env).env;
+  const { socket, root } = loadSettings(flags, { DVE_SOCKET, DVE_ROOT }, about.command);
+  return { socket, root, values, words };
 }
 
-/** One of the daemon's own endpoints, as "Drain". @throws Error with the daemon's message */
-export function callDaemon<T>({ socket }: Invocation, endpoint: string, body: object = {}): Promise<T> {
-  return callDriver(socket, `Ebs.${endpoint}`, body) as Promise<T>;
-}
-
-/** A command line that is wrong; exit status 2. */
-export class UsageError extends Error {
-  readonly code = 'INVALID_OPTION';
+/**
+ * One of the daemon's own endpoints, as "Drain". Says on standard error what is awaited where it takes long.
+ * @throws Error with the daemon's message, or that it does not answer.
+ */
+export function callDaemon<T>(
+  invocation: Invocation,
+  endpoint: string,
+  body: { readonly name?: string; readonly [member: string]: unknown } = {},
+): Promise<T> {
+  return whileAlive(
+    invocation,
+    body.name,
+    (signal) => callDriver(invocation.socket, `Ebs.${endpoint}`, body, signal) as Promise<T>,
+  );
 }
 
 /** What a flag says, in seconds. @throws UsageError unless it is a number from `shortest` to `longest` */
@@ -50,11 +63,9 @@ export function secondsOf(flag: string, text: string, shortest: number, longest:
   throw new UsageError(`--${flag} takes seconds, ${shortest} to ${longest}, not ${JSON.stringify(text)}.`);
 }
 
-export function print(text: string): void {
-  process.stdout.write(text);
-}
-
-/** The answer as JSON, without the envelope's own field. */
-export function printJson(answer: object): void {
-  print(`${JSON.stringify({ ...answer, Err: undefined }, undefined, 2)}\n`);
+/** The one word that a command takes. @param what it is, as "VOLUME". @throws UsageError for none, and for more */
+export function onlyWord(words: readonly string[], command: string, what: string): string {
+  const [word, ...more] = words;
+  if (word !== undefined && more.length === 0) return word;
+  throw new UsageError(`${command} takes one ${what}. See docker-volume-ebs ${command.split(' ')[0]} --help.`);
 }

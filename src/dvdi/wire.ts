@@ -9,6 +9,7 @@ import { endpoints } from './endpoints.ts';
 import { asDriverError, contentType, emptyRequest, malformed, noSuchEndpoint, refuseConnection } from './envelope.ts';
 import { addHealth } from './health.ts';
 import { peerPid } from './peer.ts';
+import { addPulse } from './pulse.ts';
 
 export interface WireOptions {
   /** Calls that need the driver wait for a promised one; Activate and Capabilities do not. */
@@ -69,6 +70,7 @@ export function createWire(options: WireOptions): FastifyInstance {
   app.setErrorHandler((error, request, reply) => fail(options.log, error, request, reply));
   for (const endpoint of endpoints) addEndpoint(app, endpoint, options);
   addHealth(app, options.driver);
+  addPulse(app, options.driver);
   return app;
 }
 

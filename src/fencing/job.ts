@@ -29,7 +29,7 @@ export interface TakeoverContext extends ObserveContext {
   /** Asked before an owner is stopped, or loses its disk. @throws DriverError DRAINING when this node takes no mounts any more. */
   mayGoOn(): Promise<void>;
   /** Does work and says meanwhile what the volume waits for. */
-  waiting<T>(reason: string, work: () => Promise<T>): Promise<T>;
+  waiting<T>(reason: string, work: () => Promise<T>, ms?: number): Promise<T>;
 }
 
 /** One takeover on its way. What it forgets in a crash, EC2's state and the intent tag tell the next taker. */
@@ -130,7 +130,7 @@ export function doing<T>(
   const which = place === -1 ? '' : `step ${place + 1} of ${steps.length} of `;
   const seconds = Math.ceil(ms / 1000);
   const again = seconds > 180 ? `${Math.ceil(seconds / 60)} minutes` : `${seconds} s`;
-  return context.waiting(`${which}takeover ${fenceId}: ${what} (within ${again})`, work);
+  return context.waiting(`${which}takeover ${fenceId}: ${what} (within ${again})`, work, ms);
 }
 
 export function subjectOf({ context, fenceId }: Job, attachment: Attachment): Subject {

@@ -26,8 +26,8 @@ import { removeVolume } from './requests/remove.ts';
 import { openJournal } from './state/journal.ts';
 import type { LocalState, World } from './state/local.ts';
 import { createNameMemory } from './state/memory.ts';
-import type { Node } from './state/node.ts';
-import { waitOf } from './state/waits.ts';
+import { type Node, ofNode } from './state/node.ts';
+import { awaited, waitOf } from './state/waits.ts';
 import type { VolumeDriver } from './types.ts';
 
 /** dockerd waits 60 s for the quick verbs (moby daemon/volume/drivers/proxy.go): an error of ours must come first. */
@@ -132,6 +132,10 @@ export async function openDriver(
     get: (name) => shown('get', name, get),
     list: () => list(showing(async (work) => work(await connected('list the volumes')))),
     waitingFor: (name) => waitOf(local, name),
+    awaited: (name = ofNode) => {
+      const what = `this node to find out which instance it is (${connection.reason()})`;
+      return awaited(local, name) ?? awaited(local, ofNode) ?? (isMet ? undefined : { what, share: undefined });
+    },
     health: createHealth(local, connection),
     operator: createOperator(
       (tried) => connected(tried).then(() => controls),

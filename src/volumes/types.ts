@@ -1,10 +1,12 @@
 /** The driver as the wire, the metrics and the daemon see it: what can be asked of it, in its own words. */
 import type { Health, Operator } from './operator/types.ts';
 import type { ListedVolume, VolumeInfo } from './requests/get.ts';
+import type { Awaited } from './state/waits.ts';
 
 export type { DrainedVolume, DrainReport } from './lifecycle/drain.ts';
 export type * from './operator/types.ts';
 export type { ListedVolume, VolumeInfo } from './requests/get.ts';
+export type { Awaited } from './state/waits.ts';
 
 export interface CallerOptions {
   /** Aborted when the caller has gone (deadline, closed connection): the work goes on, nothing is held for it. */
@@ -33,6 +35,8 @@ export interface VolumeDriver {
   list(): Promise<ListedVolume[]>;
   /** What the volume is waiting for, as a clause for people; undefined when nothing. */
   waitingFor(name: string): string | undefined;
+  /** What is awaited, at once and from memory: by a volume, else by this node; undefined while that is nothing. */
+  awaited(name: string | undefined): Awaited | undefined;
   /** Whether this node can do its work, by its memory and its own disk: EC2 is not asked. Answers within 2 s, never fails. */
   health(): Promise<Health>;
   readonly operator: Operator;

@@ -76,7 +76,7 @@ describe.skipIf(skip)('adopt, in a region without any daemon', () => {
     const { status, said } = await json();
     expect(status).toBe(0);
     expect(said).toHaveLength(3);
-    expect(said).toContainEqual(expect.objectContaining({ name: 'data', verdict: 'free', remarks: [], sizeGib: 1 }));
+    expect(said).toContainEqual(expect.objectContaining({ name: 'data', verdict: 'free', remarks: [], sizeGiB: 1 }));
     expect((await json('--zone', 'us-east-1b')).said).toMatchObject([{ name: 'logs', verdict: 'by-id' }]);
   });
 

@@ -2,9 +2,9 @@ import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { beforeEach, expect, it, onTestFinished } from 'vitest';
-import { daemonVariables } from '../../src/cli/doctor/environment.ts';
 import { openMachine } from '../../src/cli/doctor/machine.ts';
 import { mountOf, parseMountPoints } from '../../src/cli/doctor/mountpoints.ts';
+import { nodeVariables } from '../../src/cli/node-variables.ts';
 import { lockInstance } from '../../src/host/instance-lock.ts';
 
 let dir: string;
@@ -20,13 +20,13 @@ it('takes the settings of the unit where the environment has none of ours, below
   const file = join(dir, 'env');
   const lines = ['# a comment', 'DVE_CLUSTER=prod', 'AWS_REGION="eu-west-1"', "  DVE_TAGS='a=b,c=d'", 'nonsense', ''];
   await writeFile(file, lines.join('\n'));
-  const [env, variables] = daemonVariables({ PATH: '/bin', AWS_REGION: 'eu-west-2' }, file);
+  const { env, variables } = nodeVariables({ PATH: '/bin', AWS_REGION: 'eu-west-2' }, file);
   expect(env).toEqual({ PATH: '/bin', AWS_REGION: 'eu-west-2', DVE_CLUSTER: 'prod', DVE_TAGS: 'a=b,c=d' });
   expect(variables).toEqual({ from: 'file', file, names: ['AWS_REGION', 'DVE_CLUSTER', 'DVE_TAGS'] });
   const own = { DVE_SOCKET: '/x' };
-  expect(daemonVariables(own, file)).toEqual([own, { from: 'environment' }]);
-  expect(daemonVariables({}, join(dir, 'none'))).toEqual([{}, { from: 'environment' }]);
-  expect(daemonVariables({}, dir)[1]).toMatchObject({ from: 'nowhere', file: dir });
+  expect(nodeVariables(own, file)).toEqual({ env: own, variables: { from: 'environment' } });
+  expect(nodeVariables({}, join(dir, 'none'), dir)).toEqual({ env: {}, variables: { from: 'environment' } });
+  expect(nodeVariables({}, dir).variables).toMatchObject({ from: 'nowhere', file: dir });
 });
 
 it('finds the mount that a path is on, and with whom it is shared', () => {

@@ -124,3 +124,16 @@ test('ls says how old an earlier answer is, and fails where there is none', asyn
     stderr: 'docker-volume-ebs: cannot list the volumes: EC2 says no. Allow it.\n',
   });
 });
+
+test('ls -q gives the names alone, once each; a name or a zone without a volume is told of, with status 1', async () => {
+  expect(await ls(async () => answer, '-q')).toEqual({ status: 0, stdout: 'a\nb\nc\n', stderr: '' });
+  expect(await ls(async () => answer, '-q', 'a', 'other')).toEqual({
+    status: 1,
+    stdout: 'a\n',
+    stderr: 'There is no volume "other" in the cluster shop.\n',
+  });
+  expect(await ls(async () => answer, '--json', '--zone', 'eu-west-1c')).toMatchObject({
+    status: 1,
+    stderr: 'No volume of the cluster shop is in eu-west-1c, only in eu-west-1a, eu-west-1b.\n',
+  });
+});

@@ -100,7 +100,9 @@ test('serve --help names every setting', () => {
 
 test('bad usage is one line and status 2', () => {
   expect(run(['serve', '--size', 'ten'])).toMatchObject({ status: 2, stdout: '' });
-  expect(run(['serve', '--nonsense']).stderr).toMatch(/^docker-volume-ebs: cannot read the command line: [^\n]*\n$/);
+  expect(run(['serve', '--nonsense']).stderr).toBe(
+    'docker-volume-ebs: serve has no option --nonsense. See docker-volume-ebs serve --help.\n',
+  );
   expect(run(['serve'], { DVE_SIZE: 'ten' })).toMatchObject({ status: 2 });
 });
 
@@ -122,7 +124,7 @@ test('help loads nothing but itself', async () => {
   });
   await once(child, 'close');
   expect(trace).toContain('src/cli/main.ts');
-  expect(trace).not.toMatch(/fastify|pino|aws-sdk|typebox|config\.ts/);
+  expect(trace).not.toMatch(/fastify|pino|aws-sdk|typebox|src\/config\.ts/);
   const loaded = new Set([...trace.matchAll(/src\/cli\/([\w/-]+\.ts)/g)].map(([, file]) => file));
   expect([...loaded].sort()).toEqual(['commands.ts', 'main.ts']);
 });

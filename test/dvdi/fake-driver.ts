@@ -27,6 +27,7 @@ export function fakeDriver(own: Partial<VolumeDriver> = {}): FakeDriver {
     ),
     list: noted('list', own.list ?? (async () => [])),
     waitingFor: own.waitingFor ?? (() => undefined),
+    awaited: own.awaited ?? (() => undefined),
     health: noted(
       'health',
       own.health ??

@@ -65,7 +65,7 @@ test('it is there for GET alone', async () => {
 
 test('the command asks it, and tells a daemon that is not there from one that knows no health', async () => {
   const { socketPath } = await serving(fakeDriver());
-  expect(await askHealth(socketPath)).toMatchObject({ status: 'ok', instanceId: 'i-1' });
+  expect(await askHealth(socketPath, '/nowhere')).toMatchObject({ status: 'ok', instanceId: 'i-1' });
   const nowhere = `${await scratch()}/ebs.sock`;
-  await expect(askHealth(nowhere)).rejects.toThrow(`the daemon at ${nowhere} does not answer`);
+  await expect(askHealth(nowhere, '/nowhere')).rejects.toThrow(`the daemon at ${nowhere} does not answer`);
 });

@@ -3,7 +3,7 @@
 /** The rooms of src/ and bench/, each with the rooms that it may import (ARCHITECTURE.md). */
 export const mayImport: Readonly<Record<string, readonly string[]>> = {
   bench: ['cli', 'daemon', 'config', 'log', 'dvdi', 'metrics', 'volumes', 'fencing', 'ebs', 'host', 'sandbox'],
-  cli: ['daemon', 'config', 'log', 'dvdi', 'volumes', 'fencing', 'ebs', 'host', 'sandbox'],
+  cli: ['daemon', 'config', 'flags', 'log', 'dvdi', 'volumes', 'fencing', 'ebs', 'host', 'sandbox'],
   daemon: ['config', 'dvdi', 'volumes', 'metrics'],
   dvdi: ['volumes'],
   metrics: ['volumes', 'config'],
@@ -13,15 +13,17 @@ export const mayImport: Readonly<Record<string, readonly string[]>> = {
   sandbox: ['host'],
   host: ['config'],
   log: ['config'],
-  config: [],
+  config: ['flags'],
   events: [],
   errors: [],
   lock: [],
+  spelling: [],
+  flags: [],
   sizes: [],
 };
 
-/** Errors, what is published about calls and takeovers, locks on files, and how a size is read are everybody's. */
-const everybodys = ['errors', 'events', 'lock', 'sizes'];
+/** Errors, what is published about calls and takeovers, locks on files, how a size is read and what a word was to be are everybody's. */
+const everybodys = ['errors', 'events', 'lock', 'sizes', 'spelling'];
 
 /** These rooms see of volumes its interface alone. */
 const seeInterface = { rooms: ['dvdi', 'metrics'], only: 'src/volumes/types.ts' };

@@ -1,12 +1,13 @@
-import { parseArgs } from 'node:util';
 import { loadSettings } from '../../config.ts';
 import { openEc2Client } from '../../ebs/client.ts';
 import { openEc2 } from '../../ebs/ec2.ts';
 import { openSurvey, type Survey } from '../../ebs/survey.ts';
 import type { Ec2 } from '../../ebs/types.ts';
 import { attachmentOf } from '../../ebs/volume-record.ts';
+import { readFlags, UsageError } from '../../flags.ts';
 import { readIdentity } from '../../host/identity.ts';
-import { print, UsageError } from '../operator-client.ts';
+import { nodeVariables } from '../node-variables.ts';
+import { print, printJson } from '../output.ts';
 import { directoryInside, understandRexRay } from '../serve/rexray-settings.ts';
 import { adoptVolume, giveBack } from './apply.ts';
 import type { Region } from './judge.ts';
@@ -36,10 +37,10 @@ Exit status: 0 when everything was or can be done, 1 when something is refused o
 `;
 
 const options = {
-  apply: { type: 'boolean', default: false },
-  all: { type: 'boolean', default: false },
-  undo: { type: 'boolean', default: false },
-  json: { type: 'boolean', default: false },
+  apply: { type: 'boolean' },
+  all: { type: 'boolean' },
+  undo: { type: 'boolean' },
+  json: { type: 'boolean' },
   zone: { type: 'string' },
   as: { type: 'string' },
   cluster: { type: 'string' },
@@ -48,9 +49,12 @@ const options = {
 
 /** Shows or adopts volumes of others; gives the exit status. @throws DriverError EC2_* when EC2 cannot be asked. */
 export async function run(argv: readonly string[]): Promise<number> {
-  const { values, positionals: words } = parseArgs({ args: [...argv], options, allowPositionals: true });
+  const { values: given, words } = readFlags(argv, options, { command: 'adopt', words: 'VOLUME' });
+  const values: Flags = { apply: false, all: false, undo: false, json: false, ...given };
   checkUsage(values, words);
-  Object.assign(process.env, understandRexRay(process.env).env);
+  const { env } = nodeVariables(process.env);
+  // The AWS SDK reads this process's own.
+  Object.assign(process.env, env, understandRexRay(env).env);
   const { cluster, subdirectory } = settingsOf(values);
   const client = openEc2Client({ region: await findRegion() });
   const ec2 = openEc2({ cluster, region: undefined, client });
@@ -60,9 +64,8 @@ export async function run(argv: readonly string[]): Promise<number> {
   const wishes: Wishes = { words, all, as, zone, subdirectory, insists, now: new Date().toISOString() };
   if (words.length === 0 && !all) {
     const candidates = candidatesOf(region, wishes);
-    print(
-      json ? `${JSON.stringify(candidates.map(candidateJson), undefined, 2)}\n` : inventoryText(candidates, cluster),
-    );
+    if (json) printJson(candidates.map(candidateJson));
+    else print(inventoryText(candidates, cluster));
     return 0;
   }
   const steps = values.undo ? planGivingBack(region, words) : planAdoption(region, wishes);
@@ -92,7 +95,7 @@ function settingsOf({ cluster, subdirectory }: Flags) {
   const { DVE_CLUSTER, DVE_SUBDIRECTORY } = process.env;
   const given = { cluster, subdirectory };
   const flags = Object.entries(given).flatMap(([name, value]) => (value === undefined ? [] : [`--${name}=${value}`]));
-  const settings = loadSettings(flags, { DVE_CLUSTER, DVE_SUBDIRECTORY });
+  const settings = loadSettings(flags, { DVE_CLUSTER, DVE_SUBDIRECTORY }, 'adopt');
   const inside = directoryInside(settings.subdirectory);
   if (inside !== undefined) return { cluster: settings.cluster, subdirectory: inside };
   throw new UsageError(`the subdirectory ${JSON.stringify(settings.subdirectory)} is not inside the volume.`);
@@ -125,13 +128,7 @@ async function carryOut(ec2: Ec2, steps: readonly Step[], { apply, json }: Flags
   const failures = await Promise.all(steps.map((step) => (apply ? failureOf(ec2, step) : undefined)));
   const outcomes = steps.map((step, index) => ({ step, outcome: { apply, failure: failures[index] } }));
   if (json) {
-    print(
-      `${JSON.stringify(
-        outcomes.map(({ step, outcome }) => stepJson(step, outcome)),
-        undefined,
-        2,
-      )}\n`,
-    );
+    printJson(outcomes.map(({ step, outcome }) => stepJson(step, outcome)));
   } else {
     for (const { step, outcome } of outcomes) print(stepText(step, outcome));
     if (steps.length === 0) print('Nothing may be adopted as it is: docker-volume-ebs adopt says why.\n');

@@ -2,8 +2,8 @@ import { createHash, randomBytes } from 'node:crypto';
 import { mkdtemp, open, readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { parseArgs } from 'node:util';
 import { DescribeInstancesCommand, EC2Client, StopInstancesCommand } from '@aws-sdk/client-ec2';
+import { readFlags } from '../../flags.ts';
 import { type Sandbox, type SandboxNode, startSandbox } from '../../sandbox/sandbox.ts';
 import { callDriver } from '../dvdi-client.ts';
 
@@ -21,7 +21,7 @@ bytes. Needs root and loop devices, no AWS account. Takes about half a minute an
 
 /** Runs the demonstration. Gives 0 if every byte survived, 1 otherwise. */
 export async function run(argv: readonly string[]): Promise<number> {
-  parseArgs({ args: [...argv], options: {} });
+  readFlags(argv, {}, { command: 'demo' });
   const dir = await mkdtemp('/var/tmp/docker-volume-ebs-demo-');
   print('Starting an embedded EC2 with two instances (60 ms round trips, attach and detach 2 s)…\n');
   const sandbox = await startSandbox({ dir, nodes: 2, zones: 1, timing: 'bench' });

@@ -1,8 +1,8 @@
 import { loadSettings, settingsHelp } from '../../config.ts';
 import { DriverError } from '../../errors.ts';
+import { nodeVariables } from '../node-variables.ts';
 import { type Level, type Result, runChecks } from './check.ts';
 import { checks } from './checks.ts';
-import { daemonVariables } from './environment.ts';
 import { plan, runLive } from './live/live.ts';
 import { openWorld } from './world.ts';
 
@@ -32,11 +32,12 @@ const deadlineMs = 10_000;
 
 /** Examines this node; gives the exit status. @throws DriverError INVALID_OPTION for a setting that is wrong. */
 export async function run(argv: readonly string[]): Promise<number> {
-  const [env, variables] = daemonVariables(process.env);
+  const { env, variables } = nodeVariables(process.env);
   const said = (word: string) => argv.includes(word);
   const settings = loadSettings(
     argv.filter((word) => !['--json', '--live', '--yes'].includes(word)),
     env,
+    'doctor',
   );
   // The AWS SDK reads this process's own.
   Object.assign(process.env, env);

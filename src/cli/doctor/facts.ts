@@ -4,7 +4,7 @@ import type { EbsVolume, Ec2 } from '../../ebs/types.ts';
 import type { Testimony } from '../../fencing/types.ts';
 import type { Identity } from '../../host/identity.ts';
 import type { HealthAnswer } from '../health/health.ts';
-import type { Variables } from './environment.ts';
+import type { Variables } from '../node-variables.ts';
 import type { Machine } from './machine.ts';
 
 /** What a scheduler of the settings says, asked about this node itself. */

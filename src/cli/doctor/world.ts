@@ -6,7 +6,7 @@ import type { Scheduler } from '../../fencing/types.ts';
 import { readIdentity } from '../../host/identity.ts';
 import { openImds } from '../../host/imds.ts';
 import { askHealth } from '../health/health.ts';
-import type { Variables } from './environment.ts';
+import type { Variables } from '../node-variables.ts';
 import type { Facts, SchedulerFact } from './facts.ts';
 import { openMachine } from './machine.ts';
 
@@ -47,7 +47,7 @@ export function openWorld({ settings, variables, env, deadline, onThrottled }: W
     },
     clockAheadMs: async () => (await inspection()).clockAheadMs(),
     schedulers: once(() => askSchedulers(settings)),
-    daemon: once(() => askDaemon(settings.socket)),
+    daemon: once(() => askDaemon(settings)),
     machine: openMachine(settings),
   };
 }
@@ -75,9 +75,9 @@ async function askSchedulers({ mesosMasters, mesosAgent, swarmSocket }: Settings
   );
 }
 
-async function askDaemon(socket: string) {
+async function askDaemon({ socket, root }: Settings) {
   try {
-    return await askHealth(socket);
+    return await askHealth(socket, root);
   } catch (error) {
     const { code } = ((error as Error).cause ?? {}) as NodeJS.ErrnoException;
     if (code === 'ENOENT' || code === 'ECONNREFUSED') return undefined;

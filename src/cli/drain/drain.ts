@@ -1,14 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { DrainedVolume, DrainReport } from '../../volumes/types.ts';
-import {
-  callDaemon,
-  type Invocation,
-  print,
-  printJson,
-  readInvocation,
-  secondsOf,
-  UsageError,
-} from '../operator-client.ts';
+import { callDaemon, type Invocation, print, printJson, readInvocation, secondsOf } from '../operator-client.ts';
 
 /** What `--help` prints. */
 export const usage = () => `Usage: docker-volume-ebs drain [OPTIONS]
@@ -37,15 +29,17 @@ const longestTimeout = 86_400;
 
 /** Drains this node through its daemon; gives the exit status. */
 export async function run(argv: readonly string[]): Promise<number> {
-  const invocation = readInvocation(argv, {
-    reason: { type: 'string' },
-    timeout: { type: 'string' },
-    status: { type: 'boolean' },
-    cancel: { type: 'boolean' },
-  });
-  const { values, words } = invocation;
-  if (words.length > 0)
-    throw new UsageError(`drain takes no argument ${JSON.stringify(words[0])}: it drains this node.`);
+  const invocation = readInvocation(
+    argv,
+    {
+      reason: { type: 'string' },
+      timeout: { type: 'string' },
+      status: { type: 'boolean' },
+      cancel: { type: 'boolean' },
+    },
+    { command: 'drain' },
+  );
+  const { values } = invocation;
   if (values['cancel']) return cancel(invocation);
   if (values['status']) return show(invocation, await callDaemon<DrainReport>(invocation, 'DrainStatus'));
   const timeoutMs = secondsOf('timeout', String(values['timeout'] ?? 60), 0, longestTimeout) * 1000;

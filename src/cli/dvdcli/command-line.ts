@@ -1,4 +1,5 @@
-import { secondsOf, UsageError } from '../operator-client.ts';
+import { UsageError } from '../../flags.ts';
+import { secondsOf } from '../operator-client.ts';
 import { readOptions } from './options.ts';
 
 const commands = ['create', 'remove', 'mount', 'unmount', 'path', 'get', 'list', 'version', 'help'] as const;

@@ -1,7 +1,7 @@
 import { readdirSync, readFileSync, statSync } from 'node:fs';
 import { basename, join } from 'node:path';
+import { UsageError } from '../../flags.ts';
 import type { Address } from '../dvdi-client.ts';
-import { UsageError } from '../operator-client.ts';
 
 /** Where drivers are announced: sockets in one directory, addresses in files of the others. */
 export interface PluginPlaces {

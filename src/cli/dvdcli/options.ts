@@ -1,4 +1,4 @@
-import { UsageError } from '../operator-client.ts';
+import { UsageError } from '../../flags.ts';
 
 /**
  * Reads --volumeopts: each occurrence is a comma-separated list of KEY=VALUE. A key ends at the first "=". What stands in

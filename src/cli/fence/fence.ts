@@ -35,12 +35,16 @@ const commands: Readonly<Record<string, (invocation: Invocation, rest: readonly 
 
 /** Shows and steers fencing through this node's daemon; gives the exit status. */
 export async function run(argv: readonly string[]): Promise<number> {
-  const invocation = readInvocation(argv, {
-    limit: { type: 'string' },
-    victim: { type: 'string' },
-    reason: { type: 'string' },
-    'even-if-running': { type: 'boolean' },
-  });
+  const invocation = readInvocation(
+    argv,
+    {
+      limit: { type: 'string' },
+      victim: { type: 'string' },
+      reason: { type: 'string' },
+      'even-if-running': { type: 'boolean' },
+    },
+    { command: 'fence', words: 'COMMAND' },
+  );
   const [name = '', ...rest] = invocation.words;
   const command = Object.hasOwn(commands, name) ? commands[name] : undefined;
   if (command === undefined) {

@@ -1,5 +1,6 @@
 import { request } from 'node:http';
-import { print, readInvocation, UsageError } from '../operator-client.ts';
+import { print, printJson, readInvocation } from '../operator-client.ts';
+import { silentDaemon } from '../silent-daemon.ts';
 
 /** What `--help` prints. */
 export const usage = () => `Usage: docker-volume-ebs health [OPTIONS]
@@ -29,10 +30,9 @@ export interface HealthAnswer {
 
 /** Tells whether the daemon of this node is in health; gives the exit status. */
 export async function run(argv: readonly string[]): Promise<number> {
-  const { socket, values, words } = readInvocation(argv, {});
-  if (words.length > 0) throw new UsageError(`health takes no argument ${JSON.stringify(words[0])}.`);
-  const answer = await askHealth(socket);
-  if (values['json']) print(`${JSON.stringify(answer, undefined, 2)}\n`);
+  const { socket, root, values } = readInvocation(argv, {}, { command: 'health' });
+  const answer = await askHealth(socket, root);
+  if (values['json']) printJson(answer);
   else print(answer.status === 'ok' ? `ok${drained(answer)}\n` : `${answer.problems.join('\n')}\n`);
   return answer.status === 'ok' ? 0 : 1;
 }
@@ -41,10 +41,10 @@ const drained = ({ draining }: HealthAnswer) =>
   draining === undefined ? '' : `, drained since ${draining.since}: ${draining.reason}`;
 
 /**
- * Asks a daemon for its health.
+ * Asks a daemon for its health. @param root its DVE_ROOT.
  * @throws Error that says where it asked; its cause is that of node:net when nobody listens there.
  */
-export function askHealth(socketPath: string): Promise<HealthAnswer> {
+export function askHealth(socketPath: string, root: string): Promise<HealthAnswer> {
   const { promise, resolve, reject } = Promise.withResolvers<HealthAnswer>();
   const silent = (why: string, cause?: unknown) =>
     reject(new Error(`the daemon at ${socketPath} does not answer (${why})`, { cause }));
@@ -61,7 +61,10 @@ export function askHealth(socketPath: string): Promise<HealthAnswer> {
       else readAnswer(text, resolve, silent);
     });
   });
-  call.on('error', (error) => silent(signal.aborted ? `not within ${timeoutMs / 1000} s` : error.message, error));
+  call.on('error', (error) => {
+    if (signal.aborted) reject(silentDaemon(socketPath, root, timeoutMs / 1000));
+    else silent(error.message, error);
+  });
   call.end();
   return promise;
 }

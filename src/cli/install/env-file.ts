@@ -1,9 +1,10 @@
 import { parseEnv } from 'node:util';
-import { loadSettings, type Settings, settingsTable } from '../../config.ts';
+import { loadSettings, refuseUnknown, type Settings, settingsTable } from '../../config.ts';
 import { DriverError } from '../../errors.ts';
+import { UsageError } from '../../flags.ts';
 import { checkDefaults } from '../../volumes/options/defaults.ts';
-import { UsageError } from '../operator-client.ts';
 import { isRexRays, understandRexRay } from '../serve/rexray-settings.ts';
+import { envFile } from './places.ts';
 
 const ours = new Set<string>(Object.values(settingsTable).map(({ env }) => env)).add('HTTPS_PROXY').add('NO_PROXY');
 
@@ -35,6 +36,7 @@ const invalid = (name: string, why: string, todo: string) =>
  */
 export function settingsIn(text: string): { settings: Settings; warnings: readonly string[] } {
   const given = parseEnv(text);
+  refuseUnknown(given, envFile);
   const { env, warnings } = understandRexRay(given);
   const settings = loadSettings([], { ...given, ...env });
   checkDefaults(settings);

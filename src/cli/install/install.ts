@@ -1,9 +1,9 @@
 import { dirname, join } from 'node:path';
 import { isSea } from 'node:sea';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { parseArgs } from 'node:util';
+import { readFlags } from '../../flags.ts';
 import { callDriver } from '../dvdi-client.ts';
-import { print } from '../operator-client.ts';
+import { print } from '../output.ts';
 import { type Change, copyChange, fileChange, isThere, linkChange, textOf } from './changes.ts';
 import { newEnvFile, readGiven, settingsIn, withoutSecrets, withSettings } from './env-file.ts';
 import { refuseHeld } from './held.ts';
@@ -49,24 +49,25 @@ interface Plan {
 
 /** Installs the running executable; gives the exit status. @throws DriverError, UsageError. */
 export async function run(argv: readonly string[]): Promise<number> {
-  const { values, positionals } = parseArgs({
-    args: [...argv],
-    options: {
+  const { values, words } = readFlags(
+    argv,
+    {
       prefix: { type: 'string' },
-      root: { type: 'string', default: '' },
-      dvdcli: { type: 'boolean', default: false },
-      'dry-run': { type: 'boolean', default: false },
+      root: { type: 'string' },
+      dvdcli: { type: 'boolean' },
+      'dry-run': { type: 'boolean' },
     },
-    allowPositionals: true,
-  });
+    { command: 'install', words: 'NAME=value' },
+  );
+  const { prefix, root = '', dvdcli = false } = values;
   const executable = ownExecutable();
-  if (values.root === '' && !values['dry-run']) requireRootAndSystemd('install');
-  const plan = await planInstall(executable, { ...values, prefix: values.prefix, given: readGiven(positionals) });
+  if (root === '' && !values['dry-run']) requireRootAndSystemd('install');
+  const plan = await planInstall(executable, { prefix, root, dvdcli, given: readGiven(words) });
   if (values['dry-run']) {
     printPlan(plan);
     return 0;
   }
-  if (values.root === '') await installHere(plan);
+  if (root === '') await installHere(plan);
   else await make(plan);
   return 0;
 }

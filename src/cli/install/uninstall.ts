@@ -1,10 +1,11 @@
 import { readFile, readlink, realpath, rmdir } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import { parseArgs, parseEnv } from 'node:util';
+import { parseEnv } from 'node:util';
 import { loadSettings } from '../../config.ts';
 import { DriverError } from '../../errors.ts';
+import { readFlags } from '../../flags.ts';
 import { parseMountinfo } from '../../host/mountinfo.ts';
-import { print } from '../operator-client.ts';
+import { print } from '../output.ts';
 import { type Change, mountpointsRemoval, removalChange, textOf } from './changes.ts';
 import { refuseHeld } from './held.ts';
 import { dvdcliLinks, envFile, type Places, placesIn, serviceName, socketName } from './places.ts';
@@ -26,16 +27,17 @@ and the journal in DVE_ROOT stay: an install later goes on with them. Refused wh
 
 /** Removes what install has made; gives the exit status. @throws DriverError */
 export async function run(argv: readonly string[]): Promise<number> {
-  const { values } = parseArgs({
-    args: [...argv],
-    options: {
-      purge: { type: 'boolean', default: false },
-      force: { type: 'boolean', default: false },
-      root: { type: 'string', default: '' },
-      'dry-run': { type: 'boolean', default: false },
+  const { values } = readFlags(
+    argv,
+    {
+      purge: { type: 'boolean' },
+      force: { type: 'boolean' },
+      root: { type: 'string' },
+      'dry-run': { type: 'boolean' },
     },
-  });
-  const { root, purge } = values;
+    { command: 'uninstall' },
+  );
+  const { root = '', purge = false } = values;
   const places = placesIn(root, '/');
   const data = join(root, await dataDirectory(places));
   const installed = await removals(places);

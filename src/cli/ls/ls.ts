@@ -1,7 +1,14 @@
 import { styleText } from 'node:util';
 import type { ClusterVolume, ClusterVolumes } from '../../volumes/types.ts';
-import { callDaemon, print, printJson, readInvocation } from '../operator-client.ts';
-import { terminalWidth } from '../status/status.ts';
+import {
+  callDaemon,
+  type Invocation,
+  printAsIs,
+  printJson,
+  readInvocation,
+  tell,
+  terminalWidth,
+} from '../operator-client.ts';
 import { wrapped } from '../table.ts';
 import { clusterLines, duplicateTexts } from './view.ts';
 
@@ -14,17 +21,26 @@ volumes carry, if there are any: every verb on them is refused until one is left
 
   --zone ZONE    Only those in this availability zone
   --free         Only those that no instance has
+  -q, --quiet    Only the names, a line each; those without one are left out
   --json         Print the answer as JSON
   --socket PATH  The daemon's socket (DVE_SOCKET) [/run/docker/plugins/ebs.sock]
   --help         Show this text
 
-Exit status: 0 when they were told, 1 when the daemon or EC2 cannot be asked, 2 for a wrong command line. Where EC2 does
-not answer, its last answer is shown, with its age on standard error.
+Exit status: 0 when they were told, 1 when there is no volume of a name or in a zone that was asked for, or the daemon or EC2
+cannot be asked, 2 for a wrong command line. Where EC2 does not answer, its last answer is shown, with its age on standard error.
 `;
 
 /** Lists the cluster's volumes through this node's daemon; gives the exit status. */
 export async function run(argv: readonly string[]): Promise<number> {
-  const invocation = readInvocation(argv, { zone: { type: 'string' }, free: { type: 'boolean' } });
+  const invocation = readInvocation(
+    argv,
+    {
+      zone: { type: 'string' },
+      free: { type: 'boolean' },
+      quiet: { type: 'boolean', short: 'q' },
+    },
+    { command: 'ls', words: 'NAME' },
+  );
   const { values, words: names } = invocation;
   const answer = await callDaemon<ClusterVolumes>(invocation, 'Volumes');
   const wanted = ({ name, zone, owner }: ClusterVolume) =>
@@ -32,14 +48,40 @@ export async function run(argv: readonly string[]): Promise<number> {
     (values['zone'] === undefined || values['zone'] === zone) &&
     (!values['free'] || owner === undefined);
   const cluster = { ...answer, volumes: answer.volumes.filter(wanted) };
+  const absent = absentTexts(answer, names, values['zone']);
+  for (const text of absent) tell(`${text}\n`);
+  if (cluster.stale !== undefined) tell(`This is an earlier answer: ${cluster.stale}.\n`);
+  show(cluster, answer, values);
+  return absent.length === 0 ? 0 : 1;
+}
+
+function show(cluster: ClusterVolumes, all: ClusterVolumes, values: Invocation['values']): void {
   if (values['json']) {
     printJson(cluster);
-    return 0;
+    return;
+  }
+  if (values['quiet']) {
+    const names = cluster.volumes.flatMap(({ name, retained }) => (name === undefined || retained ? [] : [name]));
+    for (const name of new Set(names)) printAsIs(`${name}\n`);
+    return;
   }
   const width = terminalWidth();
-  if (cluster.stale !== undefined) process.stderr.write(`This is an earlier answer: ${cluster.stale}.\n`);
-  print(`${clusterLines(cluster, width).join('\n')}\n`);
+  printAsIs(`${clusterLines(cluster, width).join('\n')}\n`);
   // Last, where a terminal shows it, and whatever is asked for: nobody who looks for a volume must miss that there are two.
-  for (const text of duplicateTexts(answer)) print(`${styleText(['bold', 'red'], wrapped(text, width).join('\n'))}\n`);
-  return 0;
+  for (const text of duplicateTexts(all)) printAsIs(`${styleText(['bold', 'red'], wrapped(text, width).join('\n'))}\n`);
+}
+
+/** What was asked for and is nowhere in the cluster, a sentence each. */
+function absentTexts({ cluster, volumes }: ClusterVolumes, names: readonly string[], zone: unknown): string[] {
+  const zones = [...new Set(volumes.map((volume) => volume.zone))].sort();
+  return [
+    ...names
+      .filter((name) => !volumes.some((volume) => volume.name === name))
+      .map((name) => `There is no volume ${JSON.stringify(name)} in the cluster ${cluster}.`),
+    ...(zone === undefined || zones.some((each) => each === zone)
+      ? []
+      : [
+          `No volume of the cluster ${cluster} is in ${zone}${zones.length === 0 ? '' : `, only in ${zones.join(', ')}`}.`,
+        ]),
+  ];
 }

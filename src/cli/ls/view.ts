@@ -15,7 +15,7 @@ const columns: readonly Column[] = [
 /** The volumes as lines for people. @param width of the terminal; undefined where nothing needs to fit. Pure. */
 export function clusterLines({ cluster, volumes, paused: why }: ClusterVolumes, width: number | undefined) {
   const paused = why === undefined ? [] : [`FENCING PAUSED in the whole cluster: ${why}`];
-  const none = volumes.length === 0 ? [`No such volume in the cluster ${cluster}.`] : [];
+  const none = volumes.length === 0 ? [`No volume to show in the cluster ${cluster}.`] : [];
   const rows = volumes.map((volume) => ({ cells: cellsOf(volume), below: remarks(volume) }));
   return [
     ...[...paused, ...none].flatMap((text) => wrapped(text, width)),

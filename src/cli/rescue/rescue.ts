@@ -23,7 +23,11 @@ Exit status: 0 when it is done, 1 when it cannot be, 2 for a wrong command line.
 
 /** Holds a volume here for a person, or gives it back; gives the exit status. */
 export async function run(argv: readonly string[]): Promise<number> {
-  const invocation = readInvocation(argv, { end: { type: 'boolean' }, 'no-snapshot': { type: 'boolean' } });
+  const invocation = readInvocation(
+    argv,
+    { end: { type: 'boolean' }, 'no-snapshot': { type: 'boolean' } },
+    { command: 'rescue', words: 'VOLUME' },
+  );
   const { values, words } = invocation;
   const [name, ...more] = words;
   if (name === undefined || more.length > 0) throw new UsageError('rescue takes the name of one volume.');

@@ -34,7 +34,11 @@ const settable = {
 /** Sets options of a volume through this node's daemon; gives the exit status. */
 export async function run(argv: readonly string[]): Promise<number> {
   const flags = Object.keys(settable).map((flag) => [flag, { type: 'string' as const }]);
-  const invocation = readInvocation(argv, { ...Object.fromEntries(flags), 'dry-run': { type: 'boolean' } });
+  const invocation = readInvocation(
+    argv,
+    { ...Object.fromEntries(flags), 'dry-run': { type: 'boolean' } },
+    { command: 'set', words: 'VOLUME' },
+  );
   const { values, words } = invocation;
   const [name, ...more] = words;
   if (name === undefined || more.length > 0)

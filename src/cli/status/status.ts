@@ -1,5 +1,13 @@
 import type { NodeStatus } from '../../volumes/types.ts';
-import { callDaemon, type Invocation, print, printJson, readInvocation, secondsOf } from '../operator-client.ts';
+import {
+  callDaemon,
+  type Invocation,
+  print,
+  printJson,
+  readInvocation,
+  secondsOf,
+  terminalWidth,
+} from '../operator-client.ts';
 import { wrapped } from '../table.ts';
 import { chosen, statusLines } from './view.ts';
 import { type Sight, watch } from './watch.ts';
@@ -20,7 +28,7 @@ filesystem takes no more writes).
   --socket PATH      The daemon's socket (DVE_SOCKET) [/run/docker/plugins/ebs.sock]
   --help             Show this text
 
-Exit status: 0 when it was told, 1 when the daemon cannot be asked, 2 for a wrong command line.
+Exit status: 0 when it was told, 1 when a NAME is not held here or the daemon cannot be asked, 2 for a wrong command line.
 `;
 
 const defaultSeconds = '2';
@@ -29,7 +37,11 @@ const longest = 3600;
 
 /** Shows what this node's daemon holds and does; gives the exit status. */
 export async function run(argv: readonly string[]): Promise<number> {
-  const invocation = readInvocation(withSeconds(argv), { watch: { type: 'string' } });
+  const invocation = readInvocation(
+    withSeconds(argv),
+    { watch: { type: 'string' } },
+    { command: 'status', words: 'NAME' },
+  );
   const { values, words: names } = invocation;
   if (values['watch'] !== undefined) {
     const everyMs = secondsOf('watch', String(values['watch']), shortest, longest) * 1000;
@@ -38,14 +50,11 @@ export async function run(argv: readonly string[]): Promise<number> {
     return 0;
   }
   const status = await ask(invocation);
+  const isAbsent = names.some((wanted) => !status.volumes.some(({ name }) => name === wanted));
   if (values['json']) printJson(status);
   else print(`${statusLines(status, { names, width: terminalWidth(), now: Date.now() }).join('\n')}\n`);
-  return 0;
+  return isAbsent ? 1 : 0;
 }
-
-/** Of a terminal; undefined where the output goes elsewhere, or to one that does not know its size (a serial console: 0). */
-export const terminalWidth = (): number | undefined =>
-  process.stdout.isTTY ? process.stdout.columns || undefined : undefined;
 
 /** parseArgs knows no option whose value may be left out. */
 function withSeconds(argv: readonly string[]): string[] {

@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { print } from '../operator-client.ts';
+import { printAsIs as print } from '../output.ts';
 import { cut } from '../table.ts';
 
 /** What one look gave. */

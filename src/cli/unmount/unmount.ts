@@ -16,7 +16,7 @@ Exit status: 0 when it was done, 1 when the daemon refused or cannot be asked, 2
 
 /** Ends a forgotten holder through this node's daemon; gives the exit status. */
 export async function run(argv: readonly string[]): Promise<number> {
-  const invocation = readInvocation(argv, { holder: { type: 'string' } });
+  const invocation = readInvocation(argv, { holder: { type: 'string' } }, { command: 'unmount', words: 'VOLUME' });
   const { values, words } = invocation;
   const [name, ...more] = words;
   const { holder } = values;

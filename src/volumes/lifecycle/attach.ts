@@ -67,7 +67,7 @@ async function makeFree(node: Node, name: string, volume: EbsVolume, attachment:
       rules: fencing.rulesOf(volume.tags),
       room: () => roomHere(node, name, volume),
       mayGoOn: () => refuseWhileDraining(node, name, undefined),
-      waiting: (reason, work) => waiting(node, name, reason, work),
+      waiting: (reason, work, ms) => waiting(node, name, reason, work, ms),
     },
     volume,
     attachment,

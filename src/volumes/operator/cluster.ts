@@ -5,7 +5,7 @@ import { confirmationOf, intentsOf, readPause } from '../../fencing/records.ts';
 import { decodeName } from '../options/names.ts';
 import { whatIsKnown } from '../state/duplicates.ts';
 import { nameOf } from '../state/lookup.ts';
-import type { Node } from '../state/node.ts';
+import { type Node, ofNode, waiting } from '../state/node.ts';
 import type { ClusterVolume, ClusterVolumes } from './types.ts';
 
 /** Whoever asks at night waits no longer for what is only told beside the volumes. */
@@ -16,7 +16,9 @@ const ownersMs = 3000;
  * @throws DriverError EC2_* when EC2 cannot be asked and has told nothing before.
  */
 export async function clusterVolumes(node: Node): Promise<ClusterVolumes> {
-  const { value: volumes, stale } = await node.lookup.list();
+  const { value: volumes, stale } = await waiting(node, ofNode, 'EC2 to list the volumes of the cluster', () =>
+    node.lookup.list(),
+  );
   const paused = volumes.flatMap(({ tags }) => readPause(tags) ?? [])[0];
   if (stale === undefined) node.fencing.audit.sawPause(paused);
   // Where EC2 does not answer about volumes, it is not asked about instances.

@@ -5,7 +5,7 @@ import { DriverError } from '../../errors.ts';
 import { confirmationTag, readPause } from '../../fencing/records.ts';
 import type { FencePolicy } from '../../fencing/types.ts';
 import { noSuchVolume } from '../state/lookup.ts';
-import type { Node } from '../state/node.ts';
+import { findVolume, type Node } from '../state/node.ts';
 
 interface Word {
   /** The instance that is said to be finished with the volume. */
@@ -24,9 +24,9 @@ interface Word {
  * tell.
  */
 export async function confirm(node: Node, name: string, word: Word): Promise<string> {
-  const { ec2, fencing, lookup } = node;
+  const { ec2, fencing } = node;
   const { victim, reason, evenIfRunning } = word;
-  const volume = await lookup.find(name);
+  const volume = await findVolume(node, name);
   if (volume === undefined) throw noSuchVolume(name, tried(victim));
   const { attachment, instanceId } = ownedBy(node, name, volume, victim);
   const [owner, pausing] = await Promise.all([ec2.describeInstance(instanceId), ec2.findTagged(tagKeys.paused)]);

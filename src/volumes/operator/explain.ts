@@ -10,7 +10,7 @@ import { refuseWhileDraining } from '../lifecycle/drain.ts';
 import { refuseForeign } from '../lifecycle/foreign.ts';
 import { roomHere } from '../lifecycle/room.ts';
 import { noSuchVolume } from '../state/lookup.ts';
-import type { Node } from '../state/node.ts';
+import { findVolume, type Node, waiting } from '../state/node.ts';
 import type { PermissionCheck } from './permission-check.ts';
 import type { Explanation } from './types.ts';
 
@@ -21,7 +21,7 @@ const nothing: Reading = { evidenceFor: [], evidenceAgainst: [], steps: [] };
 
 /** What a Mount of the volume on this node would do about its owner now, and why. Only reads. */
 export async function explain(node: Node, permissions: PermissionCheck, name: string): Promise<Explanation> {
-  const volume = await node.lookup.find(name);
+  const volume = await findVolume(node, name);
   if (volume === undefined) throw noSuchVolume(name, 'explain what would happen to it');
   const denied = deniedSoon(permissions);
   const answer = await judged(node, name, volume);
@@ -52,7 +52,9 @@ async function judged(node: Node, name: string, volume: EbsVolume): Promise<Judg
   const { ec2, instanceId, fencing } = node;
   const rules = fencing.rulesOf(volume.tags);
   const context = { ec2, instanceId, name, rules, schedulers: fencing.schedulers };
-  const observation = await withChecks(context, await observe(context, volume, attachment));
+  const observation = await waiting(node, name, `EC2 to tell how ${ownerText(attachment)} is`, async () =>
+    withChecks(context, await observe(context, volume, attachment)),
+  );
   const decision = decide(rules, observation);
   return {
     ...readOut(rules, observation, decision),

@@ -4,7 +4,7 @@ import { isGone } from '../../ebs/volume-record.ts';
 import { DriverError, isCode } from '../../errors.ts';
 import { readAudit } from '../../fencing/audit-file.ts';
 import { pauseTag, readPause } from '../../fencing/records.ts';
-import type { Node } from '../state/node.ts';
+import { type Node, ofNode, waiting } from '../state/node.ts';
 import { confirm } from './confirm.ts';
 import { explain } from './explain.ts';
 import { historyText } from './history.ts';
@@ -46,8 +46,12 @@ async function history({ fencing }: Node, file: string, limit: number): Promise<
  * One tagged volume pauses the whole cluster, so volumes that are made meanwhile need no tag, and it does no harm if some
  * do not take it: all are tagged only so that removing one does not end the pause. A volume keeps the reason that it has.
  */
-async function pause({ ec2, instanceId, fencing, log }: Node, reason: string): Promise<number> {
-  const volumes = (await ec2.listVolumes(lane)).filter((volume) => !isGone(volume));
+async function pause(node: Node, reason: string): Promise<number> {
+  const { ec2, instanceId, fencing, log } = node;
+  const list = () => ec2.listVolumes(lane);
+  const volumes = (await waiting(node, ofNode, 'EC2 to list the volumes of the cluster', list)).filter(
+    (volume) => !isGone(volume),
+  );
   const untold = volumes.filter(({ tags }) => readPause(tags) === undefined);
   if (untold.length > 0) await fencing.audit.operated({ act: 'pause', reason, volumes: untold.length });
   const at = `${new Date().toISOString().slice(0, 19)}Z`;

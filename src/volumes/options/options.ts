@@ -4,9 +4,9 @@ import { DriverError } from '../../errors.ts';
 import { type FencePolicy, fencePolicies } from '../../fencing/types.ts';
 import { type FilesystemType, filesystemTypes } from '../../host/types.ts';
 import { gibTaken, readGib } from '../../sizes.ts';
+import { nearest } from '../../spelling.ts';
 import { BadValue, bad } from './bad-value.ts';
 import { mostAsked, type VolumeType, volumeTypes } from './limits.ts';
-import { nearest } from './spelling.ts';
 
 /** The options of a create as the user gave them, read and checked one by one; what was not given is absent. */
 export interface CreateOptions {

@@ -1,4 +1,4 @@
-import { nearest } from './spelling.ts';
+import { nearest } from '../../spelling.ts';
 
 /** Judges a value: the rule that it breaks, as a clause that follows the name of what takes it; undefined where it fits. */
 export type Shape = (text: string) => string | undefined;

@@ -2,14 +2,26 @@ import type { Settings } from '../../config.ts';
 import type { Host, Unanswered } from '../../host/types.ts';
 import type { Held } from './held.ts';
 import type { LocalState } from './local.ts';
-import { mountpointOf } from './node.ts';
+import { mountpointOf, ofNode, shareOf } from './node.ts';
 
 interface Waits {
-  readonly waits: ReadonlyMap<string, string>;
+  readonly waits: Map<string, string>;
   readonly tagLooks: LocalState['tagLooks'];
   readonly held: ReadonlyMap<string, Held>;
   readonly host: Pick<Host, 'unanswered'>;
   readonly settings: Pick<Settings, 'root'>;
+}
+
+/** What is awaited, as a clause, and how much of the wait is over, 0 to 1, where it has an end. */
+export interface Awaited {
+  readonly what: string;
+  readonly share: number | undefined;
+}
+
+/** What a volume waits for, or this node; undefined while that is nothing. */
+export function awaited(local: Waits, name: string): Awaited | undefined {
+  const what = name === ofNode ? local.waits.get(ofNode) : waitOf(local, name);
+  return what === undefined ? undefined : { what, share: shareOf(local.waits, name) };
 }
 
 /** The held volume that something unanswered is about; undefined when it is about none. */

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { knownOptions } from '../../../src/volumes/options/options.ts';
-import { nearest } from '../../../src/volumes/options/spelling.ts';
+import { nearest } from '../src/spelling.ts';
+import { knownOptions } from '../src/volumes/options/options.ts';
 
 describe('nearest', () => {
   it.each([
