@@ -85,9 +85,10 @@ const todoByCode: Record<Exclude<Ec2Code, 'EC2_DENIED'>, string> = {
   EC2_VOLUME_MODIFYING:
     'Try again once aws ec2 describe-volumes-modifications shows its modification as optimizing or completed',
   EC2_INCORRECT_STATE: 'Try again once EC2 has finished what it is doing with the volume or the instance',
-  EC2_NOT_ATTACHED: 'Read the volume again to see where it is attached now',
+  EC2_NOT_ATTACHED: 'See where it is attached now (docker-volume-ebs ls), then try again',
   EC2_DEVICE_NAME_IN_USE: 'Try again: another device name is chosen',
-  EC2_TOKEN_REUSED: 'Look the volume up by its name: an earlier request with this token made another one',
+  EC2_TOKEN_REUSED:
+    'See what has this name (docker-volume-ebs ls): an earlier request with the same token made another volume',
   WRONG_ZONE: "Run the container on a node in the volume's zone, or move the volume by a snapshot",
   NODE_FULL:
     'Run the container on another node, unmount other volumes of this one, or use an instance type that takes more of them',

@@ -108,7 +108,9 @@ export function createAudit(file: AuditFile, log: Logger): Audit {
       log.info({ op: 'fence', ...subject, ownerState: observation.owner?.state, policy, decision }, 'fencing decision');
       const written = file.append({ event: 'decision', ...subject, policy, decision, repeated, observation });
       if (!stands) return written;
-      await written.catch((error: unknown) => log.error({ op: 'fence', ...subject, err: error }, 'not written down'));
+      await written.catch((error: unknown) =>
+        log.error({ op: 'fence', ...subject, err: error }, 'what fencing did could not be written into its history'),
+      );
     },
     async calling(subject, call, evidence, force) {
       await file.append({ event: 'call', ...subject, call, evidence, force });
@@ -125,7 +127,7 @@ export function createAudit(file: AuditFile, log: Logger): Audit {
       if (outcome.startsWith('lost')) counters.lostRaces += 1;
       log.info({ op: 'fence', ...subject, outcome }, 'fencing outcome');
       await file.append({ event: 'outcome', ...subject, outcome }).catch((error: unknown) => {
-        log.error({ op: 'fence', ...subject, err: error }, 'not written down');
+        log.error({ op: 'fence', ...subject, err: error }, 'what fencing did could not be written into its history');
       });
     },
   };

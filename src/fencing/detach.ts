@@ -142,7 +142,10 @@ function stuck(job: Job, { volumeId, instanceId, device, state }: Attachment, wh
     why: `EC2 still shows it on ${instanceId} as ${device} (${state}), and ${why}`,
     todo: `See that ${instanceId} is stopped or terminated, then try again; if it is, ask AWS support about the attachment`,
   });
-  job.context.log.error({ op: 'fence', fenceId: job.fenceId, err: error }, 'a detach is stuck');
+  job.context.log.error(
+    { op: 'fence', fenceId: job.fenceId, err: error },
+    'EC2 does not finish a detach: an operator is needed',
+  );
   return error;
 }
 

@@ -85,5 +85,10 @@ export async function withdraw(job: Job, volumeId: string): Promise<void> {
   job.intent = undefined;
   await context.ec2
     .deleteTags(volumeId, { [intentKey(context.instanceId, job.fenceId)]: intent.value }, lane)
-    .catch((error: unknown) => context.log.warn({ op: 'fence', volumeId, err: error }, 'an intent tag stays behind'));
+    .catch((error: unknown) =>
+      context.log.warn(
+        { op: 'fence', volumeId, err: error },
+        'the tag that announces a takeover could not be taken off: it names one attachment alone, and does no harm',
+      ),
+    );
 }

@@ -199,7 +199,7 @@ function unmountFailure(target: string, tried: string, words: string): DriverErr
     tried,
     why: busy ? 'a process on this host still uses it' : words,
     todo: busy
-      ? `Find the process with lsof +f -- ${target}, end it, and try again`
+      ? `Find the process with lsof +f -- ${target}, stop it or its container, and try again`
       : `Run umount ${target} by hand to see why, and try again`,
   });
 }

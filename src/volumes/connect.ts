@@ -60,7 +60,7 @@ async function untilDone<T>(
       signal.throwIfAborted();
       // A clause of other sentences.
       onFailure((error instanceof Error ? error.message : String(error)).replace(/\.$/, ''));
-      log.warn({ op: 'connect', err: error, retryMs: delay }, 'not ready yet');
+      log.warn({ op: 'connect', err: error, retryMs: delay }, 'this node is not ready yet: trying again');
       await sleep(delay, undefined, { signal });
     }
   }
@@ -74,7 +74,12 @@ async function identify({ settings, world, host, journal, log }: LocalState): Pr
   const identity = { ...(await world.readIdentity(settings)), bootId: host.bootId, asked };
   await journal
     .saveIdentity(identity)
-    .catch((error: unknown) => log.warn({ op: 'identity', err: error }, 'identity not remembered'));
+    .catch((error: unknown) =>
+      log.warn(
+        { op: 'identity', err: error },
+        'which instance this is could not be written down: it is asked again at the next start',
+      ),
+    );
   return identity;
 }
 
@@ -84,7 +89,14 @@ async function forgetOthers({ held, journal, log }: LocalState, instanceId: stri
     if (record.instanceId === instanceId) continue;
     log.warn({ volume: name, recordOf: record.instanceId }, 'a record of another instance: forgotten');
     held.delete(name);
-    await journal.forget(name).catch((error: unknown) => log.warn({ volume: name, err: error }, 'its record stays'));
+    await journal
+      .forget(name)
+      .catch((error: unknown) =>
+        log.warn(
+          { volume: name, err: error },
+          'the record of another instance could not be taken off: it is forgotten at the next start',
+        ),
+      );
   }
 }
 

@@ -39,7 +39,10 @@ export function createFollower(node: Node): { start(): void; stop(): void } {
       if (await needsLook(held)) await followInTurn(held.name);
       over(node.log, { op: 'grow', volume: held.name });
     } catch (error) {
-      node.log.warn({ op: 'grow', volume: held.name, err: error }, 'the size of its disk is not known');
+      node.log.warn(
+        { op: 'grow', volume: held.name, err: error },
+        'the size of its disk is not known: it is looked at again',
+      );
     }
   };
   const lookAtAll = () => {

@@ -92,7 +92,10 @@ async function directoryOf(node: Node, { name, volume }: Held, target: string): 
     const plan = planDirectory(name, volume.tags, node.settings);
     return await node.host.openSubdirectory(target, plan.subdirectory, plan.owner, absentDirectory(volume));
   } catch (error) {
-    node.log.error({ volume: name, volumeId: volume.id, err: error }, 'its directory cannot be opened');
+    node.log.error(
+      { volume: name, volumeId: volume.id, err: error },
+      'it is mounted without a record, and its directory cannot be opened',
+    );
     return undefined;
   }
 }

@@ -48,7 +48,7 @@ export async function acquire(node: Node, name: string, found: EbsVolume): Promi
     volume: name,
     tried: `attach ${volume.id} to ${node.instanceId}`,
     why: `it was attached or detached by somebody else each time it seemed free${refusal === undefined ? '' : `; EC2 said last: ${refusal.parts.why}`}`,
-    todo: 'Find out which other instance wants it (get shows its owner), stop that, and try again',
+    todo: 'Find out which other instance wants it (docker-volume-ebs ls shows its owner), stop its container there, and try again',
   });
 }
 

@@ -73,7 +73,10 @@ export function createDrain(node: Node): Drain {
       () => over(node.log, { op: 'drain', volume: name }),
       (error: unknown) => {
         uses.set(name, toDriverError(error, 'release it').message);
-        node.log.warn({ volume: name, op: 'drain', err: error }, 'a look at it failed; it will be repeated');
+        node.log.warn(
+          { volume: name, op: 'drain', err: error },
+          'whether it is still in use could not be told; it is looked at again',
+        );
       },
     ),
   );

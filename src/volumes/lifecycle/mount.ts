@@ -70,7 +70,7 @@ export async function findDisk(node: Node, held: Held): Promise<BlockDevice> {
     volume: held.name,
     tried: `find the disk of ${held.volume.id} (${held.device})`,
     why: 'it was attached here and this machine does not have it any more',
-    todo: 'Look in EC2 where the volume is attached now, then try again',
+    todo: 'See where it is attached now (docker-volume-ebs ls), then try again',
   });
 }
 

@@ -13,7 +13,10 @@ export async function recall(local: LocalState): Promise<void> {
   for (const held of [...local.held.values()]) {
     const next = await corrected(local, held).catch((error: unknown) => {
       // One volume that cannot be looked at must not keep the others from being served; its next mount looks again.
-      local.log.error({ volume: held.name, err: error }, 'this machine cannot tell what became of it');
+      local.log.error(
+        { volume: held.name, err: error },
+        'this machine cannot tell whether it is still mounted: its record stays as it is',
+      );
       return held;
     });
     if (next === held) continue;

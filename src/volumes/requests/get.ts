@@ -152,7 +152,8 @@ export async function list({ local, unmet, connected }: Showing): Promise<Listed
   const { value: volumes, stale } =
     why === undefined ? await connected(({ lookup }) => lookup.list()) : { value: known, stale: why };
   // dockerd takes nothing but names and mountpoints from a list (moby daemon/volume/drivers/adapter.go).
-  if (stale !== undefined) log.warn({ op: 'list', stale }, 'the list may be out of date');
+  if (stale !== undefined)
+    log.warn({ op: 'list', stale }, 'the list of volumes may be out of date: EC2 cannot be asked');
   const here = [...held.keys()].filter((name) => heldAs(held, name) !== undefined);
   const all = new Set([...here, ...volumes.flatMap((volume) => nameOf(volume) ?? [])]);
   return [...all].sort().map((name) => ({ name, mountpoint: heldAs(held, name)?.directory }));

@@ -174,6 +174,6 @@ export function noSuchVolume(name: string, tried: string): DriverError {
     volume: name,
     tried,
     why: 'there is no such volume in this cluster',
-    todo: 'Create it first (docker volume create), or check the name and the DVE_CLUSTER setting',
+    todo: 'Check the name and the DVE_CLUSTER setting (docker-volume-ebs ls lists the volumes of the cluster); one that is to be new is made with docker volume create',
   });
 }
