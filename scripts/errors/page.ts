@@ -13,7 +13,8 @@ export const cell = (text: string): string =>
     .join('')
     .replaceAll(/\s+/g, ' ')
     .replaceAll('(‹error message› / ‹error›)', "‹the system's own words›")
-    .replaceAll(/[\\|*_<>[\]`]/g, '\\$&')
+    .replaceAll('`', '')
+    .replaceAll(/[\\|*_<>[\]]/g, '\\$&')
     .trim();
 const row = (...cells: readonly string[]): string => `| ${cells.map(cell).join(' | ')} |`;
 const table = (head: readonly string[], rows: readonly string[]): string[] => [
