@@ -1,63 +1,19 @@
 import { DriverError } from './errors.ts';
 import { readFlags } from './flags.ts';
-import { gibTaken, readGib } from './sizes.ts';
+import {
+  absolutePath,
+  duration,
+  flag,
+  gibibytes,
+  type Kind,
+  listenAddress,
+  oneOf,
+  seconds,
+  someOf,
+  text,
+  whole,
+} from './kinds.ts';
 import { nearest } from './spelling.ts';
-
-/** How a setting's text is read: each kind checks its text and says what it takes. */
-type Kind<T> = { readonly takes: string; readonly read: (text: string) => T | undefined };
-
-const text: Kind<string> = { takes: 'text', read: (value) => value };
-const absolutePath: Kind<string> = {
-  takes: 'an absolute path',
-  read: (value) => (value.startsWith('/') && !value.includes('\0') ? value : undefined),
-};
-const truths = new Map([
-  ['true', true],
-  ['false', false],
-]);
-const flag: Kind<boolean> = { takes: 'true or false', read: (value) => truths.get(value.toLowerCase()) };
-const oneOf = <const T extends string>(...values: readonly T[]): Kind<T> => ({
-  takes: values.join(', '),
-  read: (value) => values.find((known) => known === value),
-});
-const someOf = <const T extends string>(...values: readonly T[]): Kind<readonly T[]> => ({
-  takes: `${values.join(', ')}, several with commas`,
-  read: (value) => {
-    const words = value.split(',').filter((word) => word !== '');
-    const known = words.flatMap((word) => values.filter((each) => each === word));
-    return known.length === words.length ? known : undefined;
-  },
-});
-const whole = (min: number, max: number, unit: string): Kind<number> => ({
-  takes: `a whole number of ${unit}, ${min} to ${max}`,
-  read: (value) => {
-    const number = /^\d+$/.test(value) ? Number(value) : Number.NaN;
-    return number >= min && number <= max ? number : undefined;
-  },
-});
-const gibibytes: Kind<number> = { takes: gibTaken, read: readGib };
-const seconds = (min: number, max: number): Kind<number> => ({
-  takes: `seconds, ${min} to ${max}`,
-  read: (value) => {
-    const number = /^\d+(\.\d+)?$/.test(value) ? Number(value) : Number.NaN;
-    return number >= min && number <= max ? number : undefined;
-  },
-});
-/** Where to listen. */
-export interface ListenAddress {
-  readonly host: string;
-  readonly port: number;
-}
-/** HOST:PORT, an IPv6 address in brackets; no host is loopback, never every address. */
-const listenAddress: Kind<ListenAddress | 'off'> = {
-  takes: 'PORT or HOST:PORT; port 0 is a free one, which the log tells',
-  read: (value) => {
-    if (value === '') return 'off';
-    const [, v6, name, digits] = /^(?:(?:\[([\da-f:.]+)\]|([\w.-]+)):)?(\d{1,5})$/i.exec(value) ?? [];
-    const port = Number(digits ?? Number.NaN);
-    return port <= 65_535 ? { host: v6 ?? name ?? '127.0.0.1', port } : undefined;
-  },
-};
 
 interface Setting<T> {
   readonly env: string;
@@ -134,9 +90,15 @@ export const settingsTable = {
   ),
   onRemove: setting(
     'DVE_ON_REMOVE',
-    oneOf('delete', 'snapshot', 'retain'),
-    'delete',
-    'What removing a volume does to the EBS volume: delete it, delete it once a snapshot of it is complete, or keep it under another tag.',
+    oneOf('trash', 'delete', 'snapshot', 'retain'),
+    'trash',
+    'What removing a volume does to the EBS volume, unless its option onRemove says otherwise: keep it in the trash for a while, delete it, delete it once a snapshot of it is complete, or keep it for good under another tag.',
+  ),
+  trash: setting(
+    'DVE_TRASH',
+    duration('90d'),
+    '24h',
+    'How long a removed volume stays in the trash before it is deleted.',
   ),
   restoreTags: setting(
     'DVE_RESTORE_TAGS',

@@ -42,7 +42,7 @@ describe('the check of the plan', () => {
   it('names an import that runs up inside volumes', () => {
     expect(plant({ 'src/volumes/lifecycle/attach.ts': ['src/volumes/requests/hold.ts'] })).toEqual([
       'src/volumes/lifecycle/attach.ts → src/volumes/requests/hold.ts: lifecycle may not import requests: ' +
-        'inside volumes imports run down, door → operator → requests → copies → growth → lifecycle → state → options',
+        'inside volumes imports run down, door → operator → requests → copies → growth → names → lifecycle → state → options',
     ]);
   });
 

@@ -35,6 +35,14 @@ export const commands: Readonly<Record<string, Command>> = {
     summary: 'Change how an existing volume is mounted: its mount options, its directory',
     load: () => import('./set/set.ts'),
   },
+  undelete: {
+    summary: 'Bring a removed volume back from the trash',
+    load: () => import('./undelete/undelete.ts'),
+  },
+  trash: {
+    summary: 'Show what is in the trash, how long and at what cost; end that early',
+    load: () => import('./trash/trash.ts'),
+  },
   rescue: {
     summary: 'Hold a volume without mounting it, to check or repair its filesystem',
     load: () => import('./rescue/rescue.ts'),

@@ -1,12 +1,14 @@
 import { type Endpoint, endpoint } from './endpoint.ts';
 import { Anything } from './messages.ts';
 import { Confirming, HolderEnding, Limited, OfVolume, Reasoned, Rescuing, Setting } from './operator-messages.ts';
+import { trashEndpoints } from './trash-endpoints.ts';
 
 /**
  * What an operator's commands call, beside the protocol on the same socket and in the same envelope. Answers are what the
  * driver gives, in its own case; what is not known is left out.
  */
 export const operatorEndpoints: readonly Endpoint[] = [
+  ...trashEndpoints,
   endpoint('/Ebs.Status', "tell this node's status", Anything, async (driver) => (await driver()).operator.status(), {
     mayBeEmpty: true,
   }),

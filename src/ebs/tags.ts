@@ -32,7 +32,11 @@ export const tagKeys = {
   paused: 'docker-volume-ebs:fence-paused',
   /** A policy stricter than the daemon's, from the volume's options. */
   fencePolicy: 'docker-volume-ebs:fence-policy',
-  /** The name of a volume that was removed but kept (onRemove = retain). */
+  /** What a removal does to the volume, from its options; the node's setting where it is absent. */
+  onRemove: 'docker-volume-ebs:on-remove',
+  /** On a volume without a name: until when it is kept in the trash, and who put it there; see volumes/copies/trash.ts. */
+  trash: 'docker-volume-ebs:trash',
+  /** The name of a volume that was removed but kept (onRemove = retain or trash). */
   retained: 'docker-volume-ebs:retained',
   /** On a volume without a name whose deletion waits for a snapshot: the node that removed it, and when. */
   removing: 'docker-volume-ebs:removing',

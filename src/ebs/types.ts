@@ -158,7 +158,7 @@ export interface CallOptions {
   /** "mount" unless told. */
   readonly lane?: Lane | undefined;
   /**
-   * For calls that change an attachment, an instance or tags: asked at each attempt, once it has its turn. False ends the
+   * For calls that change an attachment, an instance or tags, or delete: asked at each attempt, once it has its turn. False ends the
    * call with nothing more sent: with the signal's reason if that is aborted, else EC2_UNAVAILABLE.
    */
   readonly stillValid?: (() => boolean) | undefined;

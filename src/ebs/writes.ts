@@ -29,8 +29,8 @@ export function openWrites(client: EC2Client, call: Caller): Writes {
       return toVolume(answer);
     },
 
-    async deleteVolume(volumeId, { signal, lane } = {}) {
-      await call('DeleteVolume', { tried: `delete ${volumeId}`, signal, lane }, (options) =>
+    async deleteVolume(volumeId, { signal, lane, stillValid } = {}) {
+      await call('DeleteVolume', { tried: `delete ${volumeId}`, signal, lane, stillValid }, (options) =>
         client.send(commands.deleteVolume(volumeId), options),
       );
     },

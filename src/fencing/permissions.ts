@@ -28,7 +28,7 @@ interface PermissionFindings {
 
 interface PermissionContext {
   readonly policy: FencePolicy;
-  readonly onRemove: 'delete' | 'snapshot' | 'retain';
+  readonly onRemove: 'trash' | 'delete' | 'snapshot' | 'retain';
   readonly cluster: string;
   /** This node. */
   readonly instanceId: string;

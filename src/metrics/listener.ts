@@ -1,7 +1,7 @@
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import type { Logger } from 'pino';
-import type { ListenAddress } from '../config.ts';
+import type { ListenAddress } from '../kinds.ts';
 
 /** The address may be that of a daemon which is about to end, or of a network that is about to come up. */
 const retryMs = 10_000;

@@ -2,7 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Logger } from 'pino';
 import { Gauge, Registry } from 'prom-client';
 import about from '../../package.json' with { type: 'json' };
-import type { ListenAddress } from '../config.ts';
+import type { ListenAddress } from '../kinds.ts';
 import type { NodeStatus, VolumeDriver } from '../volumes/types.ts';
 import { countEvents } from './event-metrics.ts';
 import { fenceCounters } from './fence-counters.ts';

@@ -4,11 +4,14 @@ import { policyWarning } from '../fencing/policy.ts';
 import { workerWarning } from '../fencing/swarm.ts';
 import { operation, over } from '../log.ts';
 import { createRemovals } from './copies/removals.ts';
+import { createTrash } from './copies/trash.ts';
 import { createFollower } from './growth/follower.ts';
 import { adoptUnrecorded } from './lifecycle/adopt.ts';
 import { createKeeper } from './lifecycle/keeper.ts';
 import { learnLimit } from './lifecycle/room.ts';
+import { finishGiving } from './names/give-name.ts';
 import { createDeviceNames } from './state/devices.ts';
+import type { Held } from './state/held.ts';
 import type { Identity } from './state/journal.ts';
 import type { LocalState } from './state/local.ts';
 import { createLookup } from './state/lookup.ts';
@@ -137,6 +140,10 @@ async function openNode(local: LocalState, identity: Identity, signal: AbortSign
     scheduleRelease: (name, delayMs) => keeper.schedule(name, delayMs),
     cancelRelease: (name) => keeper.cancel(name),
     finishRemoval: (volumeId, snapshotId) => removals.finish(volumeId, snapshotId),
+    trash: {
+      purgeLater: (id, at) => trash.purgeLater(id, at),
+      sweep: () => trash.sweep(),
+    },
   };
   const keeper = createKeeper(node);
   const follower = createFollower(node);
@@ -144,10 +151,11 @@ async function openNode(local: LocalState, identity: Identity, signal: AbortSign
     keeper.stop();
     follower.stop();
   });
-  for (const name of held.keys()) keeper.schedule(name, 0);
+  for (const record of held.values()) resume(node, record);
   keeper.start();
   follower.start();
   const removals = createRemovals(node, signal);
+  const trash = createTrash(node, signal);
   if (settings.onRemove === 'snapshot') void surveyed.promise.then(() => removals.resume());
   const failed = (why: string) => {
     failure = ` (${why})`;
@@ -166,8 +174,19 @@ async function openNode(local: LocalState, identity: Identity, signal: AbortSign
         () => undefined,
       ),
     )
+    .then((listed) => trash.found(listed))
     .catch(() => undefined);
   return node;
+}
+
+/** Goes on with what was held, or begun, when the daemon ended. */
+function resume(node: Node, { name, removing, giving }: Held): void {
+  // What has lost its name, or was being given one, is kept attached until every read shows that.
+  node.scheduleRelease(name, removing || giving ? node.visibleMs : 0);
+  if (!giving) return;
+  void operation
+    .run({ op: 'undelete', volume: name }, () => node.queue.run(name, () => finishGiving(node, name)))
+    .catch((error: unknown) => node.log.warn({ volume: name, err: error }, 'it was not given its name'));
 }
 
 /** A volume's own policy may be stonith under preempt, too. */

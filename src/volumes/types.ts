@@ -4,6 +4,7 @@ import type { ListedVolume, VolumeInfo } from './requests/get.ts';
 import type { Awaited } from './state/waits.ts';
 
 export type { DrainedVolume, DrainReport } from './lifecycle/drain.ts';
+export type * from './operator/trash-types.ts';
 export type * from './operator/types.ts';
 export type { ListedVolume, VolumeInfo } from './requests/get.ts';
 export type { Awaited } from './state/waits.ts';

@@ -87,6 +87,16 @@ function idleOperator(noted: Noted): Operator {
     })),
     endRescue: noted('endRescue', (_name: string) => undefined),
     endHolder: noted('endHolder', (_name: string, _holder: string) => undefined),
+    trash: {
+      list: noted('trash', () => []),
+      undelete: noted('undelete', (which: string, as: string | undefined) => ({
+        volumeId: 'vol-1',
+        name: as ?? which,
+        removed: draining.since,
+        others: [],
+      })),
+      purge: noted('purge', (_which: readonly string[] | 'all', _how: { readonly dryRun: boolean }) => []),
+    },
     fence: {
       explain: noted('explain', (name: string) => ({
         name,

@@ -17,7 +17,7 @@ export class Callers extends Daemons {
   /** Holds "no such volume" against the world: the volume was there all the time and every read must show it. */
   #mayBeAbsent(name: string): (error: unknown) => void {
     const before = this.volumeOf(name);
-    const known = before !== undefined && Date.now() - Date.parse(before.createdAt) > knownMs;
+    const known = before !== undefined && this.namedFor(name, before.id) > knownMs;
     return (error) => {
       if (known && this.volumeOf(name)?.id === before.id && isCode(error, 'NO_SUCH_VOLUME'))
         this.broken('exists', `${name} is ${before.id}, and yet: ${(error as Error).message}`);
@@ -45,7 +45,7 @@ export class Callers extends Daemons {
 
   remove(node: NodeOf, name: string): void {
     const before = this.volumeOf(name);
-    const known = before !== undefined && Date.now() - Date.parse(before.createdAt) > knownMs;
+    const known = before !== undefined && this.namedFor(name, before.id) > knownMs;
     const call = this.call(node, `remove ${name}`, (driver) => driver.remove(name));
     this.#changingCall(name, call, () => {
       if (known && this.volumeOf(name)?.id === before.id)
@@ -53,11 +53,31 @@ export class Callers extends Daemons {
     });
   }
 
+  /** Brings back what was removed last of this name. */
+  undelete(node: NodeOf, name: string): void {
+    const call = this.call(node, `undelete ${name}`, (driver) => driver.operator.trash.undelete(name, undefined));
+    this.#changingCall(name, call, () => undefined);
+    call?.then(
+      ({ volumeId }) => {
+        if (!this.cloud.volumes.has(volumeId) && !this.cloud.tampered.has(volumeId))
+          this.broken('undelete', `${volumeId} was undeleted and is not there`);
+      },
+      () => undefined,
+    );
+  }
+
+  /** Deletes all of the trash for good. */
+  purge(node: NodeOf): void {
+    this.purges += 1;
+    this.call(node, 'purge', (driver) => driver.operator.trash.purge('all', { dryRun: false }))?.catch(() => undefined);
+  }
+
   look(node: NodeOf, name: string, verb: 'get' | 'path'): void {
     const check = this.#mayBeAbsent(name);
     let held = false;
     const call = this.call(node, `${verb} ${name}`, async (driver) => {
-      held = node.journal.records.has(name);
+      const record = node.journal.records.get(name);
+      held = record !== undefined && !record.removing && !record.giving;
       let answered = false;
       const answer = driver[verb](name);
       answer.then(

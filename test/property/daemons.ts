@@ -54,6 +54,12 @@ export class Daemons implements Witness {
   #calls = 0;
   /** Calls that are not answered yet. */
   protected readonly pending = new Map<number, string>();
+  /** Calls that delete the trash, so far. */
+  protected purges = 0;
+  /** The volume of each name, and since when it is. */
+  readonly #named = new Map<string, { readonly id: string; readonly since: number }>();
+  /** The volumes as they were a moment ago: whether each had a name. */
+  readonly #before = new Map<string, boolean>();
   /** When a volume of this name was there last. */
   protected readonly lastSeen = new Map<string, number>();
 
@@ -101,11 +107,44 @@ export class Daemons implements Witness {
     }
     const names = new Map<string, string[]>();
     for (const { id, tags } of this.cloud.volumes.values()) {
-      const name = tags[tagKeys.name] ?? '';
-      names.set(name, [...(names.get(name) ?? []), id]);
+      const name = tags[tagKeys.name];
+      if (name !== undefined && !this.#isGiven(id)) names.set(name, [...(names.get(name) ?? []), id]);
     }
-    for (const name of names.keys()) this.lastSeen.set(name, Date.now());
-    for (const [name, ids] of names) if (ids.length > 1) this.broken('one volume', `${name} is ${ids.join(' and ')}`);
+    for (const name of this.#named.keys()) if (!names.has(name)) this.#named.delete(name);
+    for (const [name, [id = '', ...others]] of names) {
+      this.lastSeen.set(name, Date.now());
+      if (this.#named.get(name)?.id !== id) this.#named.set(name, { id, since: Date.now() });
+      if (others.length > 0) this.broken('one volume', `${name} is ${[id, ...others].join(' and ')}`);
+    }
+    this.#checkKept();
+  }
+
+  /** Nothing that has been written on goes but from the trash, and from there only when somebody says so. */
+  #checkKept(): void {
+    for (const [id, had] of this.#before) {
+      if (this.cloud.volumes.has(id)) continue;
+      this.#before.delete(id);
+      const written = (this.cloud.records.get(id) ?? []).length > 0;
+      if (!written || this.cloud.tampered.has(id) || (!had && this.purges > 0)) continue;
+      this.broken(
+        'trash',
+        `${id} is gone with what was written on it, ${had ? 'though it had a name' : 'before its time'}`,
+      );
+    }
+    for (const { id, tags } of this.cloud.volumes.values()) this.#before.set(id, tags[tagKeys.name] !== undefined);
+  }
+
+  /** A volume that is being given a name, which is not its own before that is done. */
+  #isGiven(volumeId: string): boolean {
+    return this.nodes.some(({ journal }) =>
+      [...journal.records.values()].some(({ giving, volume }) => giving && volume.id === volumeId),
+    );
+  }
+
+  /** For how long a volume has had its name. */
+  protected namedFor(name: string, id: string): number {
+    const named = this.#named.get(encodeName(name));
+    return named?.id === id ? Date.now() - named.since : 0;
   }
 
   volumeOf(name: string) {

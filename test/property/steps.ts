@@ -101,6 +101,10 @@ const leaveHolder = step('unmount the holder', fc.record({ which: fc.nat(20) }),
   if (found !== undefined) world.unmount(found.where, found.holder.name, found.holder.id);
 });
 const remove = onNode<{ name: string }>('remove', { name }, (world, where, given) => world.remove(where, given.name));
+const undelete = onNode<{ name: string }>('undelete', { name }, (world, where, given) =>
+  world.undelete(where, given.name),
+);
+const purge = onNode<object>('purge', {}, (world, where) => world.purge(where));
 const look = onNode<{ name: string; verb: 'get' | 'path' }>(
   'look',
   { name, verb: fc.constantFrom('get', 'get', 'path') },
@@ -156,7 +160,9 @@ const anything = fc.oneof(
   { weight: 14, arbitrary: mount },
   { weight: 3, arbitrary: unmount },
   { weight: 7, arbitrary: leaveHolder },
-  { weight: 2, arbitrary: remove },
+  { weight: 3, arbitrary: remove },
+  { weight: 3, arbitrary: undelete },
+  { weight: 1, arbitrary: purge },
   { weight: 4, arbitrary: look },
   { weight: 1, arbitrary: list },
   { weight: 6, arbitrary: endContainer },

@@ -118,7 +118,8 @@ export async function fakeNode(ec2: FakeEc2, parts: FakeNodeParts = {}): Promise
   const life = new AbortController();
   onTestFinished(() => life.abort());
   const mine = { host: mortal(host, life.signal), journal: mortal(journal, life.signal) };
-  const settings = { ...loadSettings(['--root', '/ebs'], {}), ...parts.settings };
+  // Most tests are about what is gone after a removal.
+  const settings = { ...loadSettings(['--root', '/ebs', '--on-remove', 'delete'], {}), ...parts.settings };
   const audit = parts.audit ?? new FakeAudit();
   const local: LocalState = {
     ...mine,

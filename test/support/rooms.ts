@@ -6,14 +6,15 @@ export const mayImport: Readonly<Record<string, readonly string[]>> = {
   cli: ['daemon', 'config', 'flags', 'log', 'dvdi', 'volumes', 'fencing', 'ebs', 'host', 'sandbox'],
   daemon: ['config', 'dvdi', 'volumes', 'metrics'],
   dvdi: ['volumes'],
-  metrics: ['volumes', 'config'],
-  volumes: ['ebs', 'host', 'fencing', 'config', 'log'],
+  metrics: ['volumes', 'config', 'kinds'],
+  volumes: ['ebs', 'host', 'fencing', 'config', 'kinds', 'log'],
   fencing: ['ebs', 'host'],
   ebs: [],
   sandbox: ['host'],
   host: ['config'],
   log: ['config'],
-  config: ['flags'],
+  config: ['flags', 'kinds'],
+  kinds: [],
   events: [],
   errors: [],
   lock: [],
@@ -29,7 +30,17 @@ const everybodys = ['errors', 'events', 'lock', 'sizes', 'spelling'];
 const seeInterface = { rooms: ['dvdi', 'metrics'], only: 'src/volumes/types.ts' };
 
 /** The rooms inside src/volumes, from the door down: each imports only those after it. The files beside them are the door. */
-export const volumeRooms = ['door', 'operator', 'requests', 'copies', 'growth', 'lifecycle', 'state', 'options'];
+export const volumeRooms = [
+  'door',
+  'operator',
+  'requests',
+  'copies',
+  'growth',
+  'names',
+  'lifecycle',
+  'state',
+  'options',
+];
 
 /** Files, relative to the project's root, with the files of the project that each imports. */
 type Imports = ReadonlyMap<string, readonly string[]>;

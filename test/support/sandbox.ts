@@ -34,11 +34,15 @@ export interface TestSandbox {
   close(): Promise<void>;
 }
 
-/** Starts a sandbox for a test file: two nodes in one zone without delays, unless told; their daemons run the bundle. */
+/**
+ * Starts a sandbox for a test file: two nodes in one zone without delays, unless told; their daemons run the bundle. A removal deletes at once there unless
+ * `nodeEnv` says otherwise: most tests are about other things, and the trash takes twenty seconds.
+ */
 export async function testSandbox(options: Partial<SandboxOptions> = {}): Promise<TestSandbox> {
   const dir = await mkdtemp('/var/tmp/dve-test-');
+  const nodeEnv = { DVE_ON_REMOVE: 'delete', ...options.nodeEnv };
   const daemonCommand = options.daemonCommand ?? (await bundledDaemon());
-  const sandbox = await startSandbox({ dir, nodes: 2, zones: 1, timing: 'none', ...options, daemonCommand });
+  const sandbox = await startSandbox({ dir, nodes: 2, zones: 1, timing: 'none', ...options, daemonCommand, nodeEnv });
   const node = (which: number | string): SandboxNode => {
     const nodes = sandbox.nodes();
     const found = typeof which === 'number' ? nodes[which] : nodes.find(({ instanceId }) => instanceId === which);

@@ -135,7 +135,7 @@ function encodedOr(name: string): string | undefined {
 const refused = (word: string, why: string, todo: string): Refused => ({ kind: 'refused', word, why, todo });
 
 /** Tags of a volume that was ours before: they say that nobody has written to its disk since we made it, which may not be so. */
-const outdated = [tagKeys.retained, tagKeys.removing, tagKeys.generation, tagKeys.formatting];
+const outdated = [tagKeys.retained, tagKeys.removing, tagKeys.trash, tagKeys.generation, tagKeys.formatting];
 
 function adopting(candidate: Candidate, { subdirectory, now }: Wishes, cluster: string): Step {
   const tags = {

@@ -4,6 +4,7 @@ import { readIntents } from '../../fencing/records.ts';
 import { filesystemTypes } from '../../host/types.ts';
 import { operation } from '../../log.ts';
 import { absentDirectory, planDirectory } from '../options/mount-plan.ts';
+import { decodeName } from '../options/names.ts';
 import type { Held } from '../state/held.ts';
 import { adopted } from '../state/holders.ts';
 import { nameOf } from '../state/lookup.ts';
@@ -16,16 +17,19 @@ import { heedAnnouncement } from './yield.ts';
  * Adopts what EC2 has attached to this instance and no record explains: a journal was lost, or could not be read. What
  * is mounted right now goes on being served; all else is released and never mounted. Also heeds what other nodes have
  * announced about volumes held here, and learns the names of the cluster: whoever asks for one while EC2 is away is answered.
+ * @returns all volumes of the cluster.
  */
-export async function adoptUnrecorded(node: Node): Promise<void> {
+export async function adoptUnrecorded(node: Node): Promise<readonly EbsVolume[]> {
+  const listed = await node.lookup.all();
   // Each in its own turn: one that is stuck, or fails each time, holds up no other.
-  const turns = (await node.lookup.all()).map(async (volume) => {
+  const turns = listed.map(async (volume) => {
     const attachment = volume.attachments.find(
       ({ instanceId, state }) => instanceId === node.instanceId && state !== 'detached',
     );
     if (attachment === undefined) return;
-    const name = nameOf(volume);
-    if (name === undefined) return;
+    // What was removed and is kept is still here where the removal, and its record, were cut short.
+    const name = nameOf(volume) ?? decodeName(volume.tags[tagKeys.retained] ?? '');
+    if (name === undefined || (nameOf(volume) === undefined && node.held.has(name))) return;
     if (node.held.has(name) && readIntents(volume.tags).length === 0) return;
     await operation.run({ op: 'adopt', volume: name }, () =>
       node.queue.run(name, async () => {
@@ -36,6 +40,7 @@ export async function adoptUnrecorded(node: Node): Promise<void> {
   });
   const failed = (await Promise.allSettled(turns)).find(({ status }) => status === 'rejected');
   if (failed?.status === 'rejected') throw failed.reason;
+  return listed;
 }
 
 /**
@@ -52,7 +57,8 @@ export async function adoptMounted(node: Node, name: string, volume: EbsVolume):
 }
 
 async function adopt(node: Node, name: string, volume: EbsVolume, attachment: Attachment): Promise<void> {
-  const found = leftover(node, name, volume, attachment);
+  const removing = nameOf(volume) === undefined || undefined;
+  const found = { ...leftover(node, name, volume, attachment), removing };
   const mounted = await asMounted(node, found);
   if (mounted === undefined && !(await mayRelease(node, volume, attachment, found))) {
     const { device } = attachment;

@@ -9,7 +9,7 @@ import { noSuchVolume } from '../state/lookup.ts';
 import { drop, keep, type Node, quarantine, waiting } from '../state/node.ts';
 import { isOurs } from './attachment-key.ts';
 import { claim } from './claim.ts';
-import { confirmName } from './confirm-name.ts';
+import { confirmName, type Look } from './confirm-name.ts';
 import { finishDetach } from './detach.ts';
 import { refuseForeign } from './foreign.ts';
 import { settleFormer } from './former-owner.ts';
@@ -48,6 +48,7 @@ const refusals: readonly ErrorCode[] = [
  * name was bad, or when EC2 gave the attachment up; another volume that has the name now.
  * @param seenFree true when EC2 has just shown the volume with its name and the end of another's attachment. Nobody can
  * have taken the name off since: that takes an attachment, which is held for longer than reads lag. No look is made then.
+ * @param how for whoever wants the attachment as a lock: the look under it, and what its record says from the first step on.
  * @throws DriverError NO_SUCH_VOLUME when no volume has the name any more; AMBIGUOUS_NAME; NODE_FULL, STILL_WORKING, EC2_*.
  */
 export async function attachFree(
@@ -56,8 +57,9 @@ export async function attachFree(
   volume: EbsVolume,
   fenced: Fenced | undefined,
   seenFree = false,
+  how: { readonly look: Look; readonly giving?: true } = { look: confirmName },
 ): Promise<AttachOutcome> {
-  const attaching = await reserve(node, name, volume);
+  const attaching = await reserve(node, name, volume, how.giving);
   const seconds = stopwatch();
   const attachment = await sendAttach(node, attaching).catch(async (error: unknown) => {
     // What may have taken effect stays in the journal, and the keeper settles it with EC2.
@@ -73,7 +75,7 @@ export async function attachFree(
     const held = { ...attaching, attachTime: attachment.attachTime };
     await keep(node, held);
     if (fenced !== undefined) await node.fencing.audit.ended(fenced.subject, `attached to ${node.instanceId}`);
-    const outcome = await settle(node, held, fenced, seenFree ? volume : undefined);
+    const outcome = await settle(node, held, fenced, seenFree ? async () => ({ volume }) : how.look);
     if ('held' in outcome) publish('attach', { seconds: seconds() });
     return outcome;
   } catch (error) {
@@ -87,11 +89,10 @@ async function settle(
   node: Node,
   held: Held & { readonly attachTime: string },
   fenced: Fenced | undefined,
-  seen: EbsVolume | undefined,
+  look: Look,
 ): Promise<AttachOutcome> {
   const disk = waitForDisk(node, held);
-  const confirmed = seen === undefined ? confirmName(node, held, disk) : Promise.resolve({ volume: seen });
-  const named = confirmed.then(async ({ volume }) => {
+  const named = look(node, held, disk).then(async ({ volume }) => {
     if (volume?.id !== held.volume.id) return { volume };
     refuseForeign(node, held.name, volume);
     // A takeover has judged whom it took it from, and waited.
@@ -115,7 +116,7 @@ async function settle(
 }
 
 /** Journals the attempt before it is made, under a device name of its own. */
-async function reserve(node: Node, name: string, volume: EbsVolume): Promise<Held> {
+async function reserve(node: Node, name: string, volume: EbsVolume, giving: true | undefined): Promise<Held> {
   const device = await takeName(node, name, volume);
   try {
     await node.journal.saveDevices(node.devices.uses());
@@ -130,6 +131,7 @@ async function reserve(node: Node, name: string, volume: EbsVolume): Promise<Hel
       filesystem: undefined,
       directory: undefined,
       holders: [],
+      ...(giving && { giving }),
     });
   } catch (error) {
     node.devices.free(device, undefined);

@@ -14,7 +14,7 @@ const lookEveryMs = 10 * 60_000;
 export async function watchTags(node: Node, held: Held): Promise<void> {
   const { name, volume } = held;
   // Only what was mounted under this attachment is certain to be the volume of the name.
-  if (held.filesystem === undefined || held.removing) return;
+  if (held.filesystem === undefined || held.removing || held.giving) return;
   if (performance.now() - (node.tagLooks.get(name)?.at ?? Number.NEGATIVE_INFINITY) < lookEveryMs) return;
   try {
     node.tagLooks.set(name, { at: performance.now(), lost: await lostTags(node, held) });

@@ -12,12 +12,15 @@ import { createPermissionCheck } from './permission-check.ts';
 import { rescueReport } from './rescue-steps.ts';
 import { setOptions } from './set.ts';
 import type { Opened } from './status.ts';
+import { createTrashOperator } from './trash.ts';
+import type { TrashOperator } from './trash-types.ts';
 import type { ClusterVolumes, FenceOperator, Operator } from './types.ts';
 
 /** What an operator's commands act on; it is there once this node knows who it is. */
 export interface Controls {
   readonly drain: Drain;
   readonly fence: FenceOperator;
+  readonly trash: TrashOperator;
   volumes(): Promise<ClusterVolumes>;
   readonly setOptions: Operator['setOptions'];
   readonly endHolder: Operator['endHolder'];
@@ -61,6 +64,7 @@ export function openControls(
   return {
     drain,
     fence: createFenceOperator(node, { auditFile, permissions }),
+    trash: createTrashOperator(node),
     volumes: () => clusterVolumes(node),
     setOptions: (name, options, how) => node.queue.run(name, () => setOptions(node, name, options, how)),
     rescue: async (name, options) => rescueReport(await node.queue.run(name, () => rescue(node, name, options))),

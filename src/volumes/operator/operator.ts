@@ -42,6 +42,11 @@ export function createOperator(
     rescue: (name, options) => onVolume('rescue', 'rescue it', name, (now) => now.rescue(name, options)),
     endRescue: (name) => onVolume('rescue', 'end its rescue', name, (now) => now.endRescue(name)),
     endHolder: (name, holder) => run('unmount', 'end a holder of it', (controls) => controls.endHolder(name, holder)),
+    trash: {
+      list: () => run('trash', 'list the trash', ({ trash }) => trash.list()),
+      undelete: (which, as) => run('undelete', `undelete ${which}`, ({ trash }) => trash.undelete(which, as)),
+      purge: (which, how) => run('purge', 'delete from the trash', ({ trash }) => trash.purge(which, how)),
+    },
     fence: {
       explain: (name) => run('fence', 'explain what would happen to it', ({ fence }) => fence.explain(name)),
       history: (limit) => run('fence', 'read the history of fencing', ({ fence }) => fence.history(limit)),

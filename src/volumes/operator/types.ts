@@ -4,6 +4,7 @@ import type { FilesystemUsage } from '../../host/types.ts';
 import type { DrainReport } from '../lifecycle/drain.ts';
 import type { Rescue } from '../lifecycle/rescue.ts';
 import type { Draining } from '../state/draining.ts';
+import type { TrashOperator } from './trash-types.ts';
 
 /** Whether this node can do its work. */
 export interface Health {
@@ -279,4 +280,5 @@ export interface Operator {
    */
   endHolder(name: string, holder: string): Promise<void>;
   readonly fence: FenceOperator;
+  readonly trash: TrashOperator;
 }

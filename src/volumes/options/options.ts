@@ -29,8 +29,13 @@ export interface CreateOptions {
   /** Permission bits. */
   readonly mode?: number;
   readonly fencePolicy?: FencePolicy;
+  readonly onRemove?: OnRemove;
   readonly tags?: Readonly<Record<string, string>>;
 }
+
+/** What a removal does to the EBS volume. */
+export const removals = ['trash', 'delete', 'snapshot', 'retain'] as const;
+export type OnRemove = (typeof removals)[number];
 
 type OptionName = keyof CreateOptions;
 
@@ -126,6 +131,7 @@ const table: {
   gid: { read: wholeNumber(0, 4294967294) },
   mode: { read: octalMode },
   fencePolicy: { read: among(fencePolicies) },
+  onRemove: { read: among(removals) },
   tags: { read: tagList },
 };
 

@@ -102,6 +102,7 @@ function planTags(name: string, options: CreateOptions, defaults: Defaults): Tag
     [tagKeys.gid]: options.gid?.toString(),
     [tagKeys.mode]: options.mode?.toString(8).padStart(4, '0'),
     [tagKeys.fencePolicy]: options.fencePolicy,
+    [tagKeys.onRemove]: options.onRemove,
   };
   const tooLong = Object.entries(optional).find(([, value]) => value !== undefined && value.length > 256);
   if (tooLong !== undefined) refuseOptions(name, `${tooLong[0]} does not fit a tag of 256 characters`, 'Shorten it');
@@ -153,6 +154,7 @@ export function differences(options: CreateOptions, volume: EbsVolume): string[]
     ['gid', options.gid, numberTag(tags[tagKeys.gid], 10)],
     ['mode', options.mode?.toString(8), numberTag(tags[tagKeys.mode], 8)?.toString(8)],
     ['fence policy', options.fencePolicy, tags[tagKeys.fencePolicy]],
+    ['onRemove', options.onRemove, tags[tagKeys.onRemove]],
     ...Object.entries(options.tags ?? {}).map(([key, value]): [string, unknown, unknown] => [
       `tag ${key}`,
       value,

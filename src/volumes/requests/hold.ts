@@ -149,7 +149,7 @@ export async function letVolumeGo(node: Node, name: string, id: string | undefin
   const holders = removeHolder(before.holders, id);
   if (holders.length === before.holders.length) {
     // A Mount whose caller gave up brought it here and nobody has come for it since: now nobody will.
-    if (holders.length === 0 && !before.removing) releaseLater(node, name, 0);
+    if (holders.length === 0 && !before.removing && !before.giving) releaseLater(node, name, 0);
     return;
   }
   const held = await keep(node, { ...before, holders });

@@ -1,22 +1,25 @@
 import { tagKeys } from '../../ebs/tags.ts';
-import type { EbsVolume } from '../../ebs/types.ts';
+import type { EbsVolume, Tags } from '../../ebs/types.ts';
 import { DriverError, isCode } from '../../errors.ts';
 import { removalMark, takeSnapshot } from '../copies/removals.ts';
+import { putIntoTrash } from '../copies/trash.ts';
 import { adoptMounted } from '../lifecycle/adopt.ts';
 import { idle, release } from '../lifecycle/release.ts';
 import { refuseRescued } from '../lifecycle/rescue.ts';
 import { heldUnrecorded, type StillHeld, stillHeld } from '../lifecycle/still-held.ts';
+import { detachedHere, takeName } from '../names/take-name.ts';
+import { type OnRemove, removals } from '../options/options.ts';
 import { type Node, waiting } from '../state/node.ts';
-import { detachedHere, retain } from './retain.ts';
 
 /**
- * Removes a volume as the onRemove setting says. One that EC2 says is not there is success.
+ * Removes a volume as its option onRemove says, or the node's setting. One that EC2 says is not there is success.
  * @throws DriverError IN_USE_HERE, ATTACHED_ELSEWHERE, AMBIGUOUS_NAME, EC2_*; nothing is removed then.
  */
 export async function removeVolume(node: Node, name: string): Promise<void> {
   try {
     await letGo(node, name);
     await removeFree(node, name);
+    node.trash.sweep();
   } finally {
     // What could not be let go now is tried again: letting go has taken the release off the keeper's hands.
     const left = node.held.get(name);
@@ -32,13 +35,25 @@ async function removeFree(node: Node, name: string): Promise<void> {
   );
   if (volume === undefined) return;
   if ((await adoptMounted(node, name, volume)) !== undefined) throw inUseHere(name, heldUnrecorded(node));
-  const { onRemove } = node.settings;
-  if (onRemove === 'retain') await retain(node, name, volume);
-  // EC2 can read one in this state no more: there is nothing to snapshot.
-  else if (onRemove === 'snapshot' && volume.state !== 'error') await deleteAfterSnapshot(node, name, volume);
-  else await deleteVolume(node, name, await detachedHere(node, name, volume));
+  const onRemove = removalOf(node, volume.tags);
+  // EC2 can read one in this state no more: there is nothing to keep of it.
+  const how = volume.state === 'error' && onRemove !== 'retain' ? 'delete' : onRemove;
+  await removeAs[how](node, name, volume);
   node.names.removed(name, volume);
   node.log.info({ volume: name, volumeId: volume.id, onRemove }, 'removed');
+}
+
+const removeAs: Readonly<Record<OnRemove, (node: Node, name: string, volume: EbsVolume) => Promise<void>>> = {
+  trash: putIntoTrash,
+  retain: takeName,
+  snapshot: deleteAfterSnapshot,
+  delete: async (node, name, volume) => deleteVolume(node, name, await detachedHere(node, name, volume)),
+};
+
+/** What a removal does to a volume: its own option before the node's setting. A tag that says something else keeps the data. */
+function removalOf({ settings }: Node, tags: Tags): OnRemove {
+  const own = tags[tagKeys.onRemove];
+  return own === undefined ? settings.onRemove : (removals.find((known) => known === own) ?? 'trash');
 }
 
 /**
@@ -51,7 +66,7 @@ async function letGo(node: Node, name: string): Promise<void> {
   refuseRescued(node, held, 'remove it');
   if (held.holders.length > 0) throw inUseHere(name, await stillHeld(node, held));
   node.cancelRelease(name);
-  const keepsLock = node.settings.onRemove !== 'delete' && !held.removing;
+  const keepsLock = removalOf(node, held.volume.tags) !== 'delete' && !held.removing;
   const outcome = await (keepsLock ? idle(node, name) : release(node, name));
   if (typeof outcome === 'string') return;
   throw inUseHere(name, {
@@ -80,7 +95,7 @@ async function deleteVolume(node: Node, name: string, volume: EbsVolume): Promis
 async function deleteAfterSnapshot(node: Node, name: string, volume: EbsVolume): Promise<void> {
   await refuseWithoutPermission(node, name, volume);
   const removing = { [tagKeys.removing]: removalMark(node.instanceId) };
-  await retain(node, name, volume, removing);
+  await takeName(node, name, volume, () => removing);
   const snapshotId = await waiting(node, name, `a snapshot of ${volume.id}`, () =>
     takeSnapshot(node.ec2, node.settings.cluster, volume),
   ).catch((error: unknown) => {
@@ -104,7 +119,7 @@ async function refuseWithoutPermission({ ec2, settings }: Node, name: string, { 
   if (why === undefined) return;
   throw new DriverError('EC2_DENIED', {
     volume: name,
-    tried: `snapshot ${id} before removing it (DVE_ON_REMOVE=snapshot)`,
+    tried: `snapshot ${id} before removing it (onRemove=snapshot)`,
     why,
     todo: 'Allow ec2:CreateSnapshot in the IAM policy of the role (docs/iam.md), then remove it again',
   });

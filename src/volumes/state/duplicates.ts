@@ -39,7 +39,7 @@ function todo(name: string, found: readonly EbsVolume[]): string {
 }
 
 /** Made empty, and by its tags nobody has written on it since. */
-const isUnused = (volume: EbsVolume): boolean => volume.snapshotId === undefined && isNew(volume);
+export const isUnused = (volume: EbsVolume): boolean => volume.snapshotId === undefined && isNew(volume);
 
 /** Made by this driver, and by its record and tags nobody has ever attached it. */
 export function isNew({ attachments, tags }: EbsVolume): boolean {

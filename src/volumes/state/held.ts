@@ -36,12 +36,17 @@ export interface Held {
    * volume that has the name.
    */
   readonly removing?: true | undefined;
+  /**
+   * True while this node gives the name to a volume of the trash, under this attachment and without ever mounting it: until
+   * that is done it is not the volume of the name. See names/give-name.ts.
+   */
+  readonly giving?: true | undefined;
 }
 
-/** The record of the volume that has a name; one whose name is being taken off is none. */
+/** The record of the volume that has a name; one whose name is being taken off, or given, is none. */
 export function heldAs(held: ReadonlyMap<string, Held>, name: string): Held | undefined {
   const record = held.get(name);
-  return record?.removing ? undefined : record;
+  return record?.removing || record?.giving ? undefined : record;
 }
 
 /** The record that follows on another, with the time when its phase began: now, unless it was in it already. */

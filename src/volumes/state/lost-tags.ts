@@ -12,6 +12,7 @@ const passing: readonly string[] = [
   tagKeys.confirmed,
   tagKeys.paused,
   tagKeys.retained,
+  tagKeys.trash,
 ];
 
 /** What our tags must say of the volume of a name, besides what is known of them. */

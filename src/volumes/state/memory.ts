@@ -46,6 +46,8 @@ export interface NameMemory {
   allMade(): EbsVolume[];
   /** Notes a volume that this node has removed: a read that still lists it is not believed. */
   removed(name: string, volume: EbsVolume): void;
+  /** Notes that a volume which was removed here has a name again: reads that list it are believed. */
+  returned(name: string, volume: EbsVolume): void;
   /**
    * Notes that no read shows the known volume of a name any more, not even by its id. Believed once it has been known for so
    * long that no read can be from before it came.
@@ -138,6 +140,10 @@ export function createNameMemory(
       made.delete(name);
       ended(name, volume);
       removed.set(volume.id, now());
+    },
+    returned(name, volume) {
+      removed.delete(volume.id);
+      note(name, volume, false, true);
     },
     ended,
     vanished(name) {

@@ -66,6 +66,13 @@ export interface Node {
   cancelRelease(name: string): void;
   /** Deletes a volume without a name once its snapshot is complete, which may be in hours; see removals.ts. */
   finishRemoval(volumeId: string, snapshotId: string | undefined): void;
+  /** The trash of this node; see copies/trash.ts. */
+  readonly trash: {
+    /** Deletes a volume of the trash once its time there is over. @param at by the wall clock, in milliseconds. */
+    purgeLater(volumeId: string, at: number): void;
+    /** Deletes what any node has left there too long, at most once an hour. */
+    sweep(): void;
+  };
 }
 
 /** Journals a new state of a held volume, then takes it as true. Nothing is done when the journal cannot be written. */

@@ -25,6 +25,7 @@ const samples: [option: string, text: string, read: Record<string, unknown>][] =
   ['uid', '999', { uid: 999 }],
   ['gid', '0', { gid: 0 }],
   ['mode', '0750', { mode: 0o750 }],
+  ['onRemove', 'retain', { onRemove: 'retain' }],
   ['fencePolicy', 'never', { fencePolicy: 'never' }],
   ['tags', 'team=db,cost centre=4 2', { tags: { team: 'db', 'cost centre': '4 2' } }],
 ];

@@ -6,6 +6,7 @@ import { whenMade } from '../lifecycle/attach.ts';
 import { attachFree } from '../lifecycle/attempt.ts';
 import { releaseLeftover } from '../lifecycle/leftover.ts';
 import { release } from '../lifecycle/release.ts';
+import { isUnused } from '../state/duplicates.ts';
 import type { Held } from '../state/held.ts';
 import { keep, type Node, waiting } from '../state/node.ts';
 
@@ -29,21 +30,44 @@ function firstStep({ instanceId, state }: Attachment): string {
   return `Stop the container that uses it on ${instanceId}, or wait a moment if none does any more`;
 }
 
+/** A volume as it is when its name is about to go: as the look under our attachment has shown it. */
+export interface Locked {
+  /** With the tags that say whose it is under our attachment. */
+  readonly volume: EbsVolume;
+  /** Made empty by this driver, and by all that is known nobody has ever attached it but we, now. */
+  readonly unused: boolean;
+}
+
 /**
  * Takes the name off a volume that is kept, under an attachment of this node: a read that shows it free may be old, and
  * nobody else can mount it meanwhile. It is detached once no read shows the name any more.
  * @param more tags that it gets before.
  * @throws DriverError WRONG_ZONE where this node cannot attach it; ATTACHED_ELSEWHERE, NODE_FULL, EC2_*.
  */
-export async function retain(node: Node, name: string, volume: EbsVolume, more: Tags = {}): Promise<void> {
+export async function takeName(
+  node: Node,
+  name: string,
+  volume: EbsVolume,
+  more: (locked: Locked) => Tags = () => ({}),
+): Promise<void> {
+  const before = node.held.get(name);
   const lock = await lockHere(node, name, volume);
   // It may be nameless from here on: nothing is mounted under this attachment any more, also after a crash.
   if (lock !== undefined) await keep(node, { ...lock, phase: 'detaching', removing: true });
+  const now = lock?.volume ?? volume;
+  const unused = lock !== undefined && lock !== before && isUnused(volume) && isUnused(withoutClaim(now));
   // The new tag first: a crash between the two leaves a volume that is still found, and a second remove finishes.
   await waiting(node, name, `EC2 to tag ${volume.id} as retained`, async () => {
-    await node.ec2.createTags(volume.id, { [tagKeys.retained]: volume.tags[tagKeys.name] ?? name, ...more });
+    const kept = { [tagKeys.retained]: volume.tags[tagKeys.name] ?? name, ...more({ volume: now, unused }) };
+    await node.ec2.createTags(volume.id, kept);
     await node.ec2.deleteTags(volume.id, { [tagKeys.name]: undefined });
   });
+}
+
+/** As it was before we attached it, if we were the first. */
+function withoutClaim(volume: EbsVolume): EbsVolume {
+  const { [tagKeys.owner]: _, [tagKeys.epoch]: epoch, ...tags } = volume.tags;
+  return { ...volume, attachments: [], tags: epoch === '1' || epoch === undefined ? tags : volume.tags };
 }
 
 /** Our attachment of the volume. Undefined for one whose data is lost: nobody can attach it. */

@@ -1,0 +1,38 @@
+import type { UndeletedVolume } from '../../volumes/types.ts';
+import { callDaemon, print, printJson, readInvocation, UsageError } from '../operator-client.ts';
+
+/** What `--help` prints. */
+export const usage = () => `Usage: docker-volume-ebs undelete VOLUME [OPTIONS]
+
+Brings a removed volume back from the trash, with its data: the last that had this name, or the one of this id. It must be in
+this node's zone. It takes about 45 seconds, in which it is made sure that nobody else has made a volume of the name.
+
+  --as NAME      The name that it gets, if its own is taken by now
+  --json         Print the answer as JSON
+  --socket PATH  The daemon's socket (DVE_SOCKET) [/run/docker/plugins/ebs.sock]
+  --help         Show this text
+
+Exit status: 0 when it is back, 1 when the daemon refused or cannot be asked, 2 for a wrong command line.
+`;
+
+/** Undeletes a volume through this node's daemon; gives the exit status. */
+export async function run(argv: readonly string[]): Promise<number> {
+  const invocation = readInvocation(argv, { as: { type: 'string' } });
+  const { values, words } = invocation;
+  const [which, ...more] = words;
+  if (which === undefined || more.length > 0)
+    throw new UsageError('undelete takes one VOLUME. See docker-volume-ebs undelete --help.');
+  const answer = await callDaemon<UndeletedVolume>(invocation, 'Undelete', {
+    name: which,
+    as: values['as'],
+  });
+  if (values['json']) printJson(answer);
+  else print(sentences(answer));
+  return 0;
+}
+
+function sentences({ volumeId, name, removed, others }: UndeletedVolume): string {
+  const when = removed === undefined ? '' : ` as it was when it was removed (${removed})`;
+  const more = others.length === 0 ? '' : `Others that had this name are still kept: ${others.join(', ')}.\n`;
+  return `${name} is back: ${volumeId}${when}.\n${more}`;
+}

@@ -1,0 +1,158 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { tagKeys } from '../../ebs/tags.ts';
+import type { EbsVolume } from '../../ebs/types.ts';
+import { isGone } from '../../ebs/volume-record.ts';
+import { DriverError, isCode } from '../../errors.ts';
+import { attachFree } from '../lifecycle/attempt.ts';
+import { confirmNameless } from '../lifecycle/confirm-name.ts';
+import { release } from '../lifecycle/release.ts';
+import { displayName, encodeName } from '../options/names.ts';
+import { whatIsKnown } from '../state/duplicates.ts';
+import type { Held } from '../state/held.ts';
+import { keep, type Node, waiting } from '../state/node.ts';
+
+/**
+ * Reads lag by at most `visibleMs`. From the answer that the name is on the volume until nobody can have made another of this
+ * name without either seeing it or being seen, that is twice as long: their read may be as old as that, and so may ours.
+ */
+const settledMs = ({ visibleMs }: Node): number => 2 * visibleMs;
+/** What the maker of another volume of the name has to see this one and delete its own, which is new and empty. */
+const givingWayMs = ({ visibleMs }: Node): number => visibleMs + 10_000;
+const lookMs = 1000;
+
+/**
+ * Gives a volume of the trash, or one that was kept without a name, a name. The attachment to this node is the lock: from
+ * before the name is on it until it is certain that no other volume has the name nobody can mount, remove or delete it. The
+ * name on the volume is what others see, and what a Create looks for again once it has made a volume: so either it gives
+ * way to this one, or we see its volume and take the name off again. Runs in the name's queue; takes 45 s.
+ * @returns the volume, detached. @throws DriverError EXISTS_DIFFERENT when the name is taken; ATTACHED_ELSEWHERE,
+ * NO_SUCH_VOLUME when it is gone; WRONG_ZONE, NODE_FULL, EC2_*. It stays where it was then.
+ */
+export async function giveName(node: Node, name: string, volume: EbsVolume): Promise<EbsVolume> {
+  const lock = await lockNameless(node, name, volume);
+  const held = await keep(node, { ...lock, phase: 'detaching', giving: true });
+  const failure = await waiting(node, name, `EC2 to give ${volume.id} the name`, () =>
+    node.ec2.createTags(volume.id, { [tagKeys.name]: encodeName(name) }).catch((error: unknown) => error),
+  );
+  if (isCode(failure, 'EC2_DENIED', 'EC2_REJECTED')) {
+    await letGo(node, held, 0);
+    throw failure;
+  }
+  // After any other failure it may have the name all the same.
+  return settleName(node, held, failure !== undefined).catch((error: unknown) => {
+    throw failure ?? error;
+  });
+}
+
+/** Goes on after a crash with a volume that was being given a name here. @throws DriverError as {@link giveName}. */
+export async function finishGiving(node: Node, name: string): Promise<void> {
+  const held = node.held.get(name);
+  if (held?.giving === undefined) return;
+  // Before this phase it has not been given the name.
+  if (held.phase === 'detaching') await settleName(node, held, true);
+  else await release(node, name);
+}
+
+async function lockNameless(node: Node, name: string, volume: EbsVolume): Promise<Held> {
+  const { id } = volume;
+  // What is left here of its removal ends first: under that attachment it was declared finished.
+  if (node.held.has(name)) await release(node, name);
+  const outcome = await attachFree(node, name, volume, undefined, false, { look: confirmNameless, giving: true }).catch(
+    (error: unknown) => {
+      throw isCode(error, 'EC2_NO_SUCH_VOLUME', 'NO_SUCH_VOLUME') ? gone(name, id) : error;
+    },
+  );
+  if ('held' in outcome) return outcome.held;
+  throw (
+    outcome.refusal ??
+    refused(
+      name,
+      id,
+      'somebody else has it, or has given it a name, at the same moment',
+      'Look at docker-volume-ebs ls',
+    )
+  );
+}
+
+/**
+ * Waits until whoever else has the name must be seen, and then keeps it or takes it off again.
+ * @param doubtful the call that gives it the name has not been answered: it may arrive for as long as reads lag.
+ */
+async function settleName(node: Node, held: Held, doubtful: boolean): Promise<EbsVolume> {
+  const { name, volume } = held;
+  const reason = `others that may be making a volume of this name: ${volume.id} has had it for less than ${settledMs(node) / 1000} s`;
+  const { mine, other } = await waiting(node, name, reason, async () => {
+    await sleep(settledMs(node) + (doubtful ? node.visibleMs : 0));
+    return othersOf(node, name, volume.id);
+  });
+  if (mine !== undefined && other === undefined) return finish(node, held, mine);
+  if (mine !== undefined) {
+    await waiting(node, name, `EC2 to take the name off ${volume.id} again`, async () => {
+      await node.ec2.createTags(volume.id, keptTags(held));
+      await node.ec2.deleteTags(volume.id, { [tagKeys.name]: undefined });
+    });
+  }
+  // Whoever has seen it with the name sees it without before it can be attached.
+  await letGo(node, held, node.visibleMs);
+  throw other === undefined
+    ? refused(name, volume.id, 'its name did not stay on it', 'Try again')
+    : refused(name, volume.id, `${other.id} has this name (${whatIsKnown(other)})`, 'Choose another name with --as');
+}
+
+/** What consoles show is no key of ours: the role may not be allowed to write it. */
+async function showName({ ec2, log }: Node, name: string, { id, tags }: EbsVolume): Promise<void> {
+  if (tags[tagKeys.displayName] === displayName(name)) return;
+  await ec2.createTags(id, { [tagKeys.displayName]: displayName(name) }).catch((error: unknown) => {
+    log.warn({ volume: name, volumeId: id, err: error }, 'consoles show it under its former name');
+  });
+}
+
+async function letGo(node: Node, held: Held, delayMs: number): Promise<void> {
+  await keep(node, { ...held, giving: undefined, removing: true });
+  node.scheduleRelease(held.name, delayMs);
+}
+
+/** The volume itself as it bears the name, and another that does and does not give way. */
+async function othersOf(node: Node, name: string, id: string) {
+  for (let waited = 0; ; waited += lookMs) {
+    const named = (await node.ec2.findVolumes(encodeName(name))).filter((volume) => !isGone(volume));
+    const mine = named.find((each) => each.id === id);
+    const other = named.find((each) => each.id !== id);
+    if (mine === undefined || other === undefined || waited >= givingWayMs(node)) return { mine, other };
+    await sleep(lookMs);
+  }
+}
+
+/** Under the lock nobody else writes these tags: nobody can have removed it meanwhile. */
+async function finish(node: Node, held: Held, named: EbsVolume): Promise<EbsVolume> {
+  const { name } = held;
+  const kept = Object.keys(keptTags(held));
+  await waiting(node, name, `EC2 to take ${named.id} out of the trash`, () =>
+    node.ec2.deleteTags(named.id, Object.fromEntries(kept.map((key) => [key, undefined]))),
+  );
+  const left = Object.entries(named.tags).filter(([key]) => !kept.includes(key));
+  const volume = { ...named, tags: Object.fromEntries(left) };
+  await showName(node, name, named);
+  node.names.returned(name, { ...volume, attachments: [], state: 'available' });
+  await node.names.saved();
+  const outcome = await release(node, name);
+  if (typeof outcome !== 'string') node.scheduleRelease(name, 0);
+  return volume;
+}
+
+/** The tags that say that it is kept, and where. */
+const keptTags = ({ volume }: Held) =>
+  Object.fromEntries(Object.entries(volume.tags).filter(([key]) => key === tagKeys.retained || key === tagKeys.trash));
+
+function refused(name: string, id: string, why: string, todo: string): DriverError {
+  return new DriverError('EXISTS_DIFFERENT', { volume: name, tried: `give ${id} its name`, why, todo });
+}
+
+function gone(name: string, id: string): DriverError {
+  return new DriverError('NO_SUCH_VOLUME', {
+    volume: name,
+    tried: `give ${id} its name`,
+    why: `${id} is not in the trash any more`,
+    todo: 'Look at docker-volume-ebs trash ls, and in the Recycle Bin',
+  });
+}

@@ -1,0 +1,47 @@
+/** What operators are told of the trash, and may do with it. */
+
+/** A volume of the trash. */
+export interface TrashEntry {
+  readonly id: string;
+  /** The name that it had. */
+  readonly name: string;
+  readonly zone: string;
+  readonly type: string;
+  readonly sizeGib: number;
+  /** When it was removed, and until when it is kept, RFC 3339. */
+  readonly removed: string;
+  readonly expires: string;
+  /** The node that put it there. */
+  readonly by: string;
+  /** Why it stays beyond its time, as a clause; undefined where nothing keeps it. */
+  readonly kept: string | undefined;
+  /** Roughly what a month of it costs, in USD. */
+  readonly monthlyCost: number;
+}
+
+/** What was brought back from the trash. */
+export interface UndeletedVolume {
+  readonly volumeId: string;
+  /** The name that it has now. */
+  readonly name: string;
+  /** When it was removed, RFC 3339; undefined for one that was kept for good. */
+  readonly removed: string | undefined;
+  /** Others that had the same name, and are kept still. */
+  readonly others: readonly string[];
+}
+
+/** The trash as an operator sees and steers it. Every method throws only DriverError. */
+export interface TrashOperator {
+  /** The trash of the cluster, the last removed first. */
+  list(): Promise<readonly TrashEntry[]>;
+  /**
+   * Gives what was removed, by its name (the last of it) or id, its name again, or another one. EXISTS_DIFFERENT where that is
+   * taken, NO_SUCH_VOLUME where it is not in the trash.
+   */
+  undelete(which: string, as: string | undefined): Promise<UndeletedVolume>;
+  /**
+   * Deletes what is in the trash for good: these, by name or id, or all of it. INVALID_REQUEST for a name that several had.
+   * @returns what was deleted, or would be.
+   */
+  purge(which: readonly string[] | 'all', how: { readonly dryRun: boolean }): Promise<readonly TrashEntry[]>;
+}

@@ -1,0 +1,60 @@
+import { tagKeys } from '../../ebs/tags.ts';
+import { DriverError } from '../../errors.ts';
+import { purge, type Trashed, trashed, whyKept } from '../copies/trash.ts';
+import { encodeName } from '../options/names.ts';
+import { monthlyCost } from '../options/prices.ts';
+import { findKept, undelete } from '../requests/undelete.ts';
+import type { Node } from '../state/node.ts';
+import type { TrashEntry, TrashOperator } from './trash-types.ts';
+
+/** The trash of the cluster, for operators. */
+export function createTrashOperator(node: Node): TrashOperator {
+  return {
+    list: async () => (await inTrash(node)).map(entryOf),
+    async undelete(which, as) {
+      const kept = await findKept(node, which);
+      const name = as ?? kept.name;
+      encodeName(name);
+      return node.queue.run(name, () => undelete(node, name, kept));
+    },
+    async purge(which, { dryRun }) {
+      const all = await inTrash(node);
+      const chosen = which === 'all' ? all : [...new Set(which.map((each) => theOne(all, each)))];
+      if (!dryRun) for (const { volume } of chosen) await purge(node, volume.id);
+      return chosen.map(entryOf);
+    },
+  };
+}
+
+async function inTrash({ ec2 }: Node): Promise<Trashed[]> {
+  const tagged = await ec2.findTagged(tagKeys.trash);
+  return tagged.flatMap((volume) => trashed(volume) ?? []).sort((a, b) => (a.mark.removed < b.mark.removed ? 1 : -1));
+}
+
+function theOne(all: readonly Trashed[], which: string): Trashed {
+  const found = all.filter(({ volume, name }) => volume.id === which || name === which);
+  const [only] = found;
+  if (only !== undefined && found.length === 1) return only;
+  throw new DriverError(only === undefined ? 'NO_SUCH_VOLUME' : 'INVALID_REQUEST', {
+    volume: which,
+    tried: 'delete it from the trash',
+    why:
+      only === undefined
+        ? 'there is no such volume in the trash of this cluster'
+        : `several had this name: ${found.map(({ volume, mark }) => `${volume.id} (removed ${mark.removed})`).join(', ')}`,
+    todo: only === undefined ? 'Look at docker-volume-ebs trash ls' : 'Name one by its id',
+  });
+}
+
+const entryOf = ({ volume, name, mark }: Trashed): TrashEntry => ({
+  id: volume.id,
+  name,
+  zone: volume.zone,
+  type: volume.type,
+  sizeGib: volume.sizeGib,
+  removed: mark.removed,
+  expires: mark.expires,
+  by: mark.by,
+  kept: whyKept(volume),
+  monthlyCost: monthlyCost(volume.type, volume.sizeGib),
+});

@@ -1,0 +1,63 @@
+import { readdir, readFile, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { dvdi } from '../support/dvdi-client.ts';
+import { requires } from '../support/requirements.ts';
+import { eventually, type TestSandbox, tagsOf, testSandbox } from '../support/sandbox.ts';
+import { nodeShell } from './node-shell.ts';
+import { openPage } from './page.ts';
+
+const page = openPage('docs/trash.md');
+
+describe.skipIf(requires('root', 'loop', 'aws').skip)('the trash, as docs/trash.md says', () => {
+  let box: TestSandbox;
+  let env: Record<string, string>;
+
+  beforeAll(async () => {
+    // What users have who set nothing.
+    box = await testSandbox({ nodes: 2, nodeEnv: { DVE_SIZE: '1', DVE_ON_REMOVE: '' } });
+    env = await nodeShell(box, 1);
+  });
+  afterAll(() => box?.close());
+
+  const mount = async (Name: string, which: number): Promise<string> =>
+    (await box.ok(which, 'Mount', { Name, ID: 'one' })).Mountpoint;
+  const written = async (Name: string, text: string, Opts = {}) => {
+    await box.ok(0, 'Create', { Name, Opts });
+    await writeFile(join(await mount(Name, 0), 'kept'), text);
+    await box.ok(0, 'Unmount', { Name, ID: 'one' });
+  };
+
+  it('keeps what was removed, whose name is free at once, and brings it back on another node', async () => {
+    await written('db', 'first');
+    await written('web', 'pages', { onRemove: 'retain' });
+    await written('tmp', 'gone', { onRemove: 'delete' });
+    await box.ok(0, 'Create', { Name: 'blank' });
+    for (const Name of ['db', 'web', 'tmp', 'blank']) await box.ok(0, 'Remove', { Name });
+    expect(await box.volumes('tmp')).toEqual([]);
+    expect((await box.ok(1, 'List')).Volumes).toEqual([]);
+
+    await written('db', 'second');
+    const [first] = (await box.volumes('db')).filter(
+      (volume) => tagsOf(volume)['docker-volume-ebs:trash'] !== undefined,
+    );
+    const id = first?.VolumeId ?? '';
+    const { stdout: listed } = await page.run('docker-volume-ebs trash ls', { env });
+    expect(listed).toMatch(new RegExp(`\ndb +${id} .* 0\\.08\n`));
+    expect(listed).toMatch(/\n2 in the trash; a month of them costs about 0\.16 USD/);
+    // Once the disks are given back, an undelete by a node that has seen nothing of all that.
+    await Promise.all([box.detached('web'), eventually(async () => (await box.volumes('blank')).length === 0)]);
+    const [web, db] = await Promise.all([
+      page.run('docker-volume-ebs undelete', { env, replace: { VOLUME: 'web' } }),
+      dvdi(box.node(1).socket).call('Ebs.Undelete', { name: id, as: 'db-before' }),
+    ]);
+    expect(web.stdout).toMatch(/^web is back: vol-\w+\.\n$/);
+    expect(db).toMatchObject({ status: 200, body: { volumeId: id, name: 'db-before' } });
+    const contents = await Promise.all(
+      ['web', 'db-before', 'db'].map(async (name) => readFile(join(await mount(name, 1), 'kept'), 'utf8')),
+    );
+    expect(contents).toEqual(['pages', 'first', 'second']);
+    expect(await readdir(join(box.node(1).root, 'volumes'))).toHaveLength(3);
+    expect((await box.ok(1, 'Get', { Name: 'db-before' })).Volume.Status.volumeId).toBe(id);
+  }, 180_000);
+});
