@@ -46,7 +46,7 @@ export interface NameMemory {
   allMade(): EbsVolume[];
   /** Notes a volume that this node has removed: a read that still lists it is not believed. */
   removed(name: string, volume: EbsVolume): void;
-  /** Notes that a volume which was removed here has a name again: reads that list it are believed. */
+  /** Notes that a volume which was removed has a name again, perhaps another: reads that list it are believed. */
   returned(name: string, volume: EbsVolume): void;
   /**
    * Notes that no read shows the known volume of a name any more, not even by its id. Believed once it has been known for so
@@ -143,6 +143,8 @@ export function createNameMemory(
     },
     returned(name, volume) {
       removed.delete(volume.id);
+      // Its former name, if that was another, means it no more.
+      for (const [other, { value }] of known) if (other !== name && value.id === volume.id) known.delete(other);
       note(name, volume, false, true);
     },
     ended,

@@ -42,6 +42,24 @@ describe('an undelete', () => {
     expect(ec2.volumes.get('vol-1')?.tags).toMatchObject({ Name: 'before', [tagKeys.name]: 'before' });
   });
 
+  it('under another name, by a node that knew it under its former one, which means another volume by now', async () => {
+    const { ec2, mount, unmount, node } = await bench();
+    const other = await trashNode(ec2, { instanceId: 'i-2' });
+    await verbs(other).mount('a', 'one');
+    await verbs(other).unmount('a', 'one');
+    await pass(10_000);
+    await verbs(node).remove('a');
+    await pass(60_000);
+    await verbs(node).create('a');
+    await mount('a', 'one');
+    await unmount('a', 'one');
+    await pass(10_000);
+    expect(other.names.known('a')?.value.id).toBe('vol-1');
+    await operators(other).undelete('vol-1', 'before');
+    await Promise.all([verbs(other).mount('before', 'one'), verbs(other).mount('a', 'one')]);
+    expect([other.held.get('a')?.volume.id, other.held.get('before')?.volume.id]).toEqual(['vol-2', 'vol-1']);
+  });
+
   it('of one that was kept for good works too; of one that is not there says so', async () => {
     const { remove, undelete, ec2 } = await bench({ settings: { onRemove: 'retain' } });
     await remove('a');
