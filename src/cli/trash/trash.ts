@@ -1,6 +1,13 @@
 import type { TrashEntry } from '../../volumes/types.ts';
-import { callDaemon, type Invocation, print, printJson, readInvocation, UsageError } from '../operator-client.ts';
-import { terminalWidth } from '../status/status.ts';
+import {
+  callDaemon,
+  type Invocation,
+  printAsIs,
+  printJson,
+  readInvocation,
+  terminalWidth,
+  UsageError,
+} from '../operator-client.ts';
 import { type Column, tableLines } from '../table.ts';
 
 /** What `--help` prints. */
@@ -48,7 +55,7 @@ const commands: Readonly<Record<string, (invocation: Invocation, rest: readonly 
 
 /** Shows and steers the trash through this node's daemon; gives the exit status. */
 export async function run(argv: readonly string[]): Promise<number> {
-  const invocation = readInvocation(argv, { yes: { type: 'boolean' } });
+  const invocation = readInvocation(argv, { yes: { type: 'boolean' } }, { command: 'trash', words: 'COMMAND' });
   const [name = '', ...rest] = invocation.words;
   const command = Object.hasOwn(commands, name) ? commands[name] : undefined;
   if (command === undefined) {
@@ -57,7 +64,7 @@ export async function run(argv: readonly string[]): Promise<number> {
   }
   const answer = await command(invocation, rest);
   if (invocation.values['json']) printJson(answer);
-  else print(`${lines(answer, name, invocation.values['yes'] === true).join('\n')}\n`);
+  else printAsIs(`${lines(answer, name, invocation.values['yes'] === true).join('\n')}\n`);
   return 0;
 }
 

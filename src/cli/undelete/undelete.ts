@@ -1,5 +1,5 @@
 import type { UndeletedVolume } from '../../volumes/types.ts';
-import { callDaemon, print, printJson, readInvocation, UsageError } from '../operator-client.ts';
+import { callDaemon, onlyWord, print, printJson, readInvocation } from '../operator-client.ts';
 
 /** What `--help` prints. */
 export const usage = () => `Usage: docker-volume-ebs undelete VOLUME [OPTIONS]
@@ -17,13 +17,10 @@ Exit status: 0 when it is back, 1 when the daemon refused or cannot be asked, 2 
 
 /** Undeletes a volume through this node's daemon; gives the exit status. */
 export async function run(argv: readonly string[]): Promise<number> {
-  const invocation = readInvocation(argv, { as: { type: 'string' } });
+  const invocation = readInvocation(argv, { as: { type: 'string' } }, { command: 'undelete', words: 'VOLUME' });
   const { values, words } = invocation;
-  const [which, ...more] = words;
-  if (which === undefined || more.length > 0)
-    throw new UsageError('undelete takes one VOLUME. See docker-volume-ebs undelete --help.');
   const answer = await callDaemon<UndeletedVolume>(invocation, 'Undelete', {
-    name: which,
+    name: onlyWord(words, 'undelete', 'VOLUME'),
     as: values['as'],
   });
   if (values['json']) printJson(answer);
