@@ -81,6 +81,14 @@ export const settingsTable = {
     'data',
     'Directory inside the volume that containers get; / is the filesystem root with its lost+found.',
   ),
+  uid: setting(
+    'DVE_UID',
+    text,
+    '',
+    "Owner of a new volume's directory when its options give none, as a number; empty is root. With user namespaces it is the id on the host.",
+  ),
+  gid: setting('DVE_GID', text, '', 'Its group, as a number; empty is that of root.'),
+  mode: setting('DVE_MODE', text, '', 'Its mode, in octal; empty is 0755.'),
   tags: setting('DVE_TAGS', text, '', 'Tags for new volumes besides our own: key=value,key=value.'),
   linger: setting(
     'DVE_LINGER',

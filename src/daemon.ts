@@ -25,7 +25,7 @@ const finishMs = 8_000;
 const closeMs = 1_500;
 
 /**
- * Runs the daemon until SIGTERM or SIGINT: listens, then opens the driver; at the end finishes the calls in hand, closes
+ * Runs the daemon until SIGTERM or SIGINT: owns its root, listens, then opens the driver; at the end finishes the calls in hand, closes
  * the driver and removes the socket. A second signal, and any error nobody handles, end the process at once.
  * @throws DriverError where the socket cannot be had, or what opening the driver throws.
  */
@@ -36,12 +36,12 @@ export async function runDaemon(settings: Settings, { openDriver, log }: DaemonP
   drainOnSignal(opened.promise, log);
   const wire = createWire({ driver: opened.promise, log, mountTimeoutMs: settings.mountTimeout * 1000 });
   await wire.ready();
+  // First what it may end for: dockerd takes a plugin that listens for one that works.
+  const root = await ownRoot(settings.root);
   const socket = await listen(wire, settings, log);
   let driver: OpenDriver | undefined;
-  let root: Lock | undefined;
   const metrics = await openMetrics(settings, opened.promise, log);
   try {
-    root = await ownRoot(settings.root);
     await closeRoot(settings.root, log);
     driver = await Promise.race([openDriver(settings, log), stopped.then(() => undefined)]);
     if (driver !== undefined) opened.resolve(driver);
@@ -52,7 +52,7 @@ export async function runDaemon(settings: Settings, { openDriver, log }: DaemonP
     await finish(wire, log, driver === undefined ? 0 : finishMs);
     if (driver !== undefined) await close(driver, log);
     await metrics?.close();
-    root?.release();
+    root.release();
     socket?.release();
   }
   log.info('stopped');

@@ -26,6 +26,8 @@ export interface Connection {
   readonly node: Promise<Node>;
   /** Why it is not there yet, as a clause. */
   reason(): string;
+  /** Resolves once the first try has failed: the reason is known then. */
+  readonly failed: Promise<void>;
 }
 
 /**
@@ -35,9 +37,11 @@ export interface Connection {
 export function connect(local: LocalState, signal: AbortSignal): Connection {
   const { settings, world } = local;
   let reason = 'it has not been found out yet which instance this is';
+  const failed = Promise.withResolvers<void>();
   const node = operation.run({ op: 'connect' }, async () => {
     const onFailure = (why: string) => {
       reason = why;
+      failed.resolve();
     };
     const identity = await untilDone(local, signal, () => identify(local), onFailure);
     const { instanceId } = identity;
@@ -45,7 +49,7 @@ export function connect(local: LocalState, signal: AbortSignal): Connection {
     await untilDone(local, signal, async () => world.lockInstance?.(place, local.log), onFailure);
     return openNode(local, identity, signal);
   });
-  return { node, reason: () => reason };
+  return { node, reason: () => reason, failed: failed.promise };
 }
 
 async function untilDone<T>(

@@ -82,12 +82,17 @@ export async function openDriver(
     }
   };
   /** A verb on one volume: its name is checked, its errors name the volume. */
-  const onVolume = <T>(op: string, name: string, work: (node: Node) => Promise<T>): Promise<T> =>
+  const onVolume = <T>(
+    op: string,
+    name: string,
+    work: (node: Node) => Promise<T>,
+    whenConnected = connected,
+  ): Promise<T> =>
     operation.run({ op, volume: name }, async () => {
       const tried = `${op} it`;
       try {
         encodeName(name);
-        const answer = await work(await connected(tried));
+        const answer = await work(await whenConnected(tried));
         over(log, { op, volume: name });
         return answer;
       } catch (error) {
@@ -102,11 +107,20 @@ export async function openDriver(
     },
     () => undefined,
   );
+  /** For who only wants to see: what is not met 2 s after the start, and for a known reason, is not waited for. */
+  const connectedSoon = async (tried: string): Promise<Node> => {
+    await met;
+    if (isMet || closing.signal.aborted) return connected(tried);
+    const known = connection.failed.then(() => {
+      throw new DriverError('STILL_WORKING', { tried, why: connection.reason(), todo: 'Try again' });
+    });
+    return Promise.race([connected(tried), known]);
+  };
   const unmet = async () => (isMet || (await met) || isMet ? undefined : connection.reason());
   const showing = (whenConnected: Showing['connected']): Showing => ({ local, unmet, connected: whenConnected });
   const shown = async <T>(op: string, name: string, show: (from: Showing, name: string) => Promise<T>): Promise<T> => {
     const answer = await show(
-      showing((work) => onVolume('find', name, work)),
+      showing((work) => onVolume('find', name, work, connectedSoon)),
       name,
     );
     over(log, { op, volume: name });
@@ -130,7 +144,7 @@ export async function openDriver(
     },
     path: (name) => shown('path', name, path),
     get: (name) => shown('get', name, get),
-    list: () => list(showing(async (work) => work(await connected('list the volumes')))),
+    list: () => list(showing(async (work) => work(await connectedSoon('list the volumes')))),
     waitingFor: (name) => waitOf(local, name),
     awaited: (name = ofNode) => {
       const what = `this node to find out which instance it is (${connection.reason()})`;
@@ -138,7 +152,7 @@ export async function openDriver(
     },
     health: createHealth(local, connection),
     operator: createOperator(
-      (tried) => connected(tried).then(() => controls),
+      (tried) => connectedSoon(tried).then(() => controls),
       createNodeStatus({ local, opened: () => opened, reason: connection.reason }),
     ),
     async close() {

@@ -107,7 +107,9 @@ test('bad usage is one line and status 2', () => {
 });
 
 test('a failure is one line and status 1', () => {
-  const { status, stderr } = run(['serve', '--socket', '/etc/hostname']);
+  const { status, stderr } = run(['serve', '--socket', '/etc/hostname'], {
+    DVE_ROOT: join(tmpdir(), 'docker-volume-ebs-no-socket'),
+  });
   expect(status).toBe(1);
   expect(stderr).toMatch(/^docker-volume-ebs: cannot listen on \/etc\/hostname: it is not a socket\. [^\n]*\n$/);
 });

@@ -10,6 +10,7 @@ import { scratch } from './serving.ts';
 interface Daemon extends DvdiClient {
   readonly child: ChildProcess;
   readonly socketPath: string;
+  readonly root: string;
   /** What it said and the messages it logged so far. */
   readonly lines: string[];
   readonly logged: Record<string, unknown>[];
@@ -17,11 +18,12 @@ interface Daemon extends DvdiClient {
   exit(): Promise<{ code: number | null; ms: number }>;
 }
 
-async function daemon(env: Record<string, string> = {}, socketPath?: string): Promise<Daemon> {
+async function daemon(env: Record<string, string> = {}, socketPath?: string, given?: string): Promise<Daemon> {
   const directory = await scratch();
+  const root = given ?? join(directory, 'root');
   const path = socketPath ?? join(directory, 'plugins/ebs.sock');
   const script = join(import.meta.dirname, 'exits/daemon.ts');
-  const settings = ['--socket', path, '--root', join(directory, 'root'), '--instance-id', 'i-1'];
+  const settings = ['--socket', path, '--root', root, '--instance-id', 'i-1'];
   const child = spawn(process.execPath, [script, ...settings], {
     env: { ...process.env, ...env },
     stdio: ['ignore', 'pipe', 'inherit'],
@@ -45,6 +47,7 @@ async function daemon(env: Record<string, string> = {}, socketPath?: string): Pr
     ...dvdi(path),
     child,
     socketPath: path,
+    root,
     lines,
     logged,
     exit: async () => {
@@ -161,6 +164,15 @@ test.each(['rejection', 'exception'])(
     expect(JSON.stringify(logged.at(-1))).toMatch(/daemon\.ts/);
   },
 );
+
+test('a root that another daemon has ends it before it listens: who asks for it finds no plugin', async () => {
+  const first = await daemon();
+  const second = await daemon({}, undefined, first.root);
+  expect((await second.exit()).code).toBe(1);
+  expect(second.lines).toEqual([
+    expect.stringMatching(/^failed: cannot use the root directory .*another daemon uses it/),
+  ]);
+});
 
 test('a second daemon on the same socket never opens its driver', async () => {
   const first = await daemon();

@@ -151,6 +151,23 @@ describe('errors', () => {
     expect(await failure(driver.mount('a', 'x'))).toMatchObject({ code: 'EC2_THROTTLED', parts: { volume: 'a' } });
   });
 
+  it('tell who only wants to see at once, where it is known why: Get, List and the operator', async () => {
+    const { driver } = await bench(() => Promise.reject(new Error('IMDS is silent')));
+    await pass(2000);
+    const asked = [
+      driver.get('a'),
+      driver.path('a'),
+      driver.list(),
+      driver.operator.volumes(),
+      driver.operator.fence.explain('a'),
+    ];
+    const failures = asked.map(failure);
+    await pass(0);
+    for (const told of failures)
+      expect(await told).toMatchObject({ code: 'STILL_WORKING', message: expect.stringContaining('IMDS is silent') });
+    expect(driver.awaited(undefined)?.what).toContain('IMDS is silent');
+  });
+
   it('before it is known which instance this is say so, in time for dockerd; later all works', async () => {
     const known = { yet: false };
     const { driver } = await bench(async () => {

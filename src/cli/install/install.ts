@@ -3,6 +3,7 @@ import { isSea } from 'node:sea';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { readFlags } from '../../flags.ts';
 import { callDriver } from '../dvdi-client.ts';
+import { askHealth, type HealthAnswer } from '../health/health.ts';
 import { print } from '../output.ts';
 import { type Change, copyChange, fileChange, isThere, linkChange, textOf } from './changes.ts';
 import { newEnvFile, readGiven, settingsIn, withoutSecrets, withSettings } from './env-file.ts';
@@ -28,6 +29,9 @@ Settings (DVE_SIZE=20, AWS_REGION=eu-west-1, REX-Ray's too) are written to ${env
 
 /** How long a start may take; a daemon that has not answered then will not. */
 const answerMs = 20_000;
+const takenMs = 5_000;
+/** A node that has just started asks EC2 first. */
+const healthMs = 10_000;
 
 export interface Installation {
   /** Undefined for where it is, or the usual one. */
@@ -42,6 +46,8 @@ export interface Installation {
 interface Plan {
   readonly places: Places;
   readonly socket: string;
+  /** DVE_ROOT. */
+  readonly dataRoot: string;
   readonly changes: readonly Change[];
   /** What was left as it is, as lines to print. */
   readonly notes: readonly string[];
@@ -110,6 +116,7 @@ export async function planInstall(executable: string, { prefix, root, dvdcli, gi
   return {
     places,
     socket: settings.socket,
+    dataRoot: settings.root,
     changes: changes.filter((change) => typeof change === 'object'),
     notes: [
       ...changes.filter((change) => typeof change === 'string'),
@@ -153,7 +160,7 @@ async function make({ changes, notes }: Plan): Promise<void> {
 }
 
 async function installHere(plan: Plan): Promise<void> {
-  const { places, socket } = plan;
+  const { places, socket, dataRoot: root } = plan;
   const listening = await isActive(socketName);
   if (!listening) await refuseTaken(socket);
   await make(plan);
@@ -166,14 +173,31 @@ async function installHere(plan: Plan): Promise<void> {
   await systemctl('start', socketName);
   await systemctl(behind ? 'restart' : 'start', serviceName);
   await untilAnswers(socket);
-  print(`The daemon answers at ${socket}. Whether this node can do its work: docker-volume-ebs doctor\n`);
+  print(`The daemon answers at ${socket}.\n${healthText(await healthFound(socket, root))}`);
+}
+
+/** The health of the node once it has met EC2, or what it is after a while. */
+async function healthFound(socket: string, root: string): Promise<HealthAnswer> {
+  for (const deadline = performance.now() + healthMs; ; await sleep(500)) {
+    const health = await askHealth(socket, root);
+    if (health.status === 'ok' || performance.now() > deadline) return health;
+  }
+}
+
+/** What `install` ends with. */
+export function healthText({ status, instanceId, problems }: HealthAnswer): string {
+  const more = 'More, and what to do: docker-volume-ebs doctor\n';
+  if (status === 'ok') return `This node (${instanceId}) is in health. ${more}`;
+  return `This node is not in health:\n${problems.map((problem) => `  ${problem}\n`).join('')}${more}`;
 }
 
 /** systemd would take the path from a daemon that runs otherwise, and the two would work on the same volumes. */
 async function refuseTaken(socket: string): Promise<void> {
-  const taken = await callDriver(socket, 'Plugin.Activate').then(
+  const late = AbortSignal.timeout(takenMs);
+  const taken = await callDriver(socket, 'Plugin.Activate', {}, late).then(
     () => true,
-    () => false,
+    // One that takes connections and is silent has the path, too.
+    () => late.aborted,
   );
   if (taken) throw refusal('install', `a daemon answers at ${socket} already`, 'Stop that one first');
 }

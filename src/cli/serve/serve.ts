@@ -1,7 +1,9 @@
 import { setFlagsFromString } from 'node:v8';
 import { loadSettings, settingsHelp } from '../../config.ts';
 import { runDaemon } from '../../daemon.ts';
+import { openSchedulers } from '../../fencing/schedulers.ts';
 import { createLogger } from '../../log.ts';
+import { checkDefaults } from '../../volumes/options/defaults.ts';
 import { understandRexRay } from './rexray-settings.ts';
 
 /**
@@ -13,6 +15,8 @@ export async function run(argv: readonly string[]): Promise<number> {
   // The AWS SDK reads its own variables here.
   Object.assign(process.env, rexray.env);
   const settings = loadSettings(argv, process.env);
+  checkDefaults(settings);
+  openSchedulers(settings);
   withoutOptimizers();
   const log = createLogger(settings);
   for (const warning of rexray.warnings) log.warn(warning);

@@ -3,11 +3,13 @@ import { tagKeys } from '../../ebs/tags.ts';
 import type { EbsVolume, Tags } from '../../ebs/types.ts';
 import { DriverError, shellWord } from '../../errors.ts';
 import { type AbsentDirectory, type DirectoryOwner, type FilesystemType, filesystemTypes } from '../../host/types.ts';
+import { defaultOwner } from './defaults.ts';
 import { readMkfsOptions } from './mkfs-options.ts';
 import { mountWords } from './mount-options.ts';
 import { type CreateOptions, readOption, whyBad } from './options.ts';
 
-type Defaults = Pick<Settings, 'fsType' | 'mountOptions' | 'mountAllow' | 'subdirectory'>;
+type OwnDirectory = Pick<Settings, 'subdirectory' | 'uid' | 'gid' | 'mode'>;
+type Defaults = Pick<Settings, 'fsType' | 'mountOptions' | 'mountAllow'> & OwnDirectory;
 
 /** The directory of a volume that callers get, and whose it is when it is made. */
 export interface DirectoryPlan {
@@ -44,10 +46,15 @@ export function planMount(name: string, tags: Tags, defaults: Defaults, found?: 
 }
 
 /** The directory that callers of a volume get, from its tags. @throws DriverError INVALID_OPTION for a tag that holds none. */
-export function planDirectory(name: string, tags: Tags, defaults: Pick<Settings, 'subdirectory'>): DirectoryPlan {
+export function planDirectory(name: string, tags: Tags, defaults: OwnDirectory): DirectoryPlan {
+  const owner = defaultOwner(defaults);
   return {
     subdirectory: readTag(name, tags, 'subdirectory') ?? defaults.subdirectory,
-    owner: { uid: readTag(name, tags, 'uid'), gid: readTag(name, tags, 'gid'), mode: readTag(name, tags, 'mode') },
+    owner: {
+      uid: readTag(name, tags, 'uid') ?? owner.uid,
+      gid: readTag(name, tags, 'gid') ?? owner.gid,
+      mode: readTag(name, tags, 'mode') ?? owner.mode,
+    },
   };
 }
 

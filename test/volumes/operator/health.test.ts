@@ -34,7 +34,10 @@ let reserveUsed: string | undefined;
 const localAt = (at: string) => ({ settings: { root: at }, journal: { reserveUsedSince: () => reserveUsed } });
 
 async function reading(surveyed = true, silent: readonly Unanswered[] = []) {
-  const connection: Connection = { node: Promise.resolve(nodeOf(surveyed, silent)), reason: () => '' };
+  const connection: Pick<Connection, 'node' | 'reason'> = {
+    node: Promise.resolve(nodeOf(surveyed, silent)),
+    reason: () => '',
+  };
   const read = createHealth(localAt(root), connection);
   await connection.node;
   return read;

@@ -2,6 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { tagKeys } from '../../../src/ebs/tags.ts';
 import { isCode } from '../../../src/errors.ts';
+import { checkDefaults } from '../../../src/volumes/options/defaults.ts';
 import { planFormat, planMount } from '../../../src/volumes/options/mount-plan.ts';
 import { parseOptions } from '../../../src/volumes/options/options.ts';
 import { planVolume } from '../../../src/volumes/options/plan.ts';
@@ -43,6 +44,14 @@ describe('planMount', () => {
       subdirectory: '/',
       owner: { uid: undefined, gid: undefined, mode: undefined },
     });
+  });
+
+  it("gives a new directory the node's owner and mode where its tags say none, and refuses what is no number", () => {
+    const remapped = { ...settings, uid: '231072', gid: '231073', mode: '0770' };
+    expect(planMount('data', {}, remapped).owner).toEqual({ uid: 231072, gid: 231073, mode: 0o770 });
+    const tags = { [tagKeys.uid]: '5', [tagKeys.mode]: '0700' };
+    expect(planMount('data', tags, remapped).owner).toEqual({ uid: 5, gid: 231073, mode: 0o700 });
+    expect(() => checkDefaults({ ...settings, uid: 'postgres' })).toThrow(/^cannot use DVE_UID="postgres"/);
   });
 
   it('tells what was formatted, and refuses a filesystem that nobody knows', () => {
