@@ -53,7 +53,14 @@ const allow = (
 const everyDaemon = [
   allow(
     'Look',
-    ['DescribeVolumes', 'DescribeInstances', 'DescribeInstanceStatus', 'DescribeInstanceTypes', 'DescribeSnapshots'],
+    [
+      'DescribeVolumes',
+      'DescribeVolumeStatus',
+      'DescribeInstances',
+      'DescribeInstanceStatus',
+      'DescribeInstanceTypes',
+      'DescribeSnapshots',
+    ],
     ['*'],
   ),
   allow('CreateVolumes', ['CreateVolume'], [volume], { StringEquals: gets }),

@@ -7,8 +7,9 @@ import type { Allowance } from './bucket.ts';
 const describing: Allowance = { burst: 100, perSecond: 20 };
 const changing: Allowance = { burst: 50, perSecond: 5 };
 const special: Readonly<Record<string, Allowance>> = {
-  // Asked by instance ids, it is neither filtered nor paged.
+  // Asked by ids, they are neither filtered nor paged.
   DescribeInstanceStatus: { burst: 50, perSecond: 10 },
+  DescribeVolumeStatus: { burst: 50, perSecond: 10 },
   CreateVolume: { burst: 100, perSecond: 5 },
   DeleteVolume: { burst: 100, perSecond: 5 },
   CreateSnapshot: { burst: 100, perSecond: 5 },

@@ -3,9 +3,17 @@ import { isCode } from '../errors.ts';
 import type { Call } from './attempts.ts';
 import type { Caller } from './call.ts';
 import { exactFilter, maxFilterValues } from './filters.ts';
-import { toInstance, toSnapshot, toVolume } from './mapping.ts';
+import { toInstance, toSnapshot, toVolume, toVolumeStatus } from './mapping.ts';
 import { namesOf } from './names.ts';
-import { maxHealthIds, readAttachmentLimit, readHealth, readInstances, readSnapshots, readVolumes } from './reads.ts';
+import {
+  maxHealthIds,
+  readAttachmentLimit,
+  readHealth,
+  readInstances,
+  readSnapshots,
+  readVolumeStatus,
+  readVolumes,
+} from './reads.ts';
 import { SharedReads } from './shared-reads.ts';
 import { tagKeys } from './tags.ts';
 import type { EbsSnapshot, Ec2, InstanceHealth } from './types.ts';
@@ -23,6 +31,7 @@ type Lookups = Pick<
   | 'describeSnapshot'
   | 'describeInstance'
   | 'describeHealth'
+  | 'describeVolumeStatus'
   | 'attachmentLimit'
 >;
 
@@ -117,6 +126,12 @@ export function openLookups(client: EC2Client, call: Caller, cluster: string): L
     async describeHealth(instanceId, { signal, lane } = {}) {
       const found = await health.ask(instanceId, { tried: `look up the health of ${instanceId}`, signal, lane });
       return found.find((each) => each.instanceId === instanceId);
+    },
+
+    async describeVolumeStatus(volumeId, { signal, lane } = {}) {
+      const tried = `look up the status of ${volumeId}`;
+      const found = await readVolumeStatus(client, call, { tried, signal, lane }, volumeId);
+      return found && toVolumeStatus(found);
     },
 
     attachmentLimit(instanceType, { signal, lane } = {}) {

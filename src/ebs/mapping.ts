@@ -13,6 +13,7 @@ import type {
   InstanceState,
   Tags,
   VolumeState,
+  VolumeStatus,
 } from './types.ts';
 
 const volumeStates: readonly VolumeState[] = ['creating', 'available', 'in-use', 'deleting', 'deleted', 'error'];
@@ -155,6 +156,17 @@ function toCheck(summary: sdk.InstanceStatusSummary | sdk.EbsStatusSummary | und
     status: summary?.Status ?? 'insufficient-data',
     impairedSince:
       summary?.Status === 'impaired' && times.length > 0 ? new Date(Math.min(...times)).toISOString() : undefined,
+  };
+}
+
+/** EC2's checks of a volume as ours; what EC2 does not report counts as not known. */
+export function toVolumeStatus({ VolumeStatus: { Status, Details = [] } = {} }: sdk.VolumeStatusItem): VolumeStatus {
+  const inOrder = new Set(['passed', 'normal', 'not-applicable', undefined]);
+  const bad = Details.filter(({ Status: status }) => !inOrder.has(status));
+  return {
+    status: Status ?? 'insufficient-data',
+    ioDisabled: bad.some(({ Name, Status: status }) => Name === 'io-enabled' && status === 'failed'),
+    findings: bad.map(({ Name, Status: status }) => `${Name} is ${status}`),
   };
 }
 

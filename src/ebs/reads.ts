@@ -3,12 +3,14 @@ import {
   DescribeInstancesCommand,
   DescribeInstanceTypesCommand,
   DescribeSnapshotsCommand,
+  DescribeVolumeStatusCommand,
   DescribeVolumesCommand,
   type EC2Client,
   type Filter,
   type Instance,
   type Snapshot,
   type Volume,
+  type VolumeStatusItem,
 } from '@aws-sdk/client-ec2';
 import type { Call } from './attempts.ts';
 import type { Caller } from './call.ts';
@@ -128,6 +130,22 @@ function noteDate({ middlewareStack }: Pick<DescribeInstancesCommand, 'middlewar
     { step: 'deserialize', name: 'dateOfAnswer' },
   );
   return noted;
+}
+
+/**
+ * EC2's checks of one volume, as it gives them; undefined when EC2 lists none. This API has no filter for ids.
+ * @throws DriverError EC2_*; EC2_UNAVAILABLE for an answer without a list.
+ */
+export async function readVolumeStatus(
+  client: EC2Client,
+  call: Caller,
+  read: Call,
+  volumeId: string,
+): Promise<VolumeStatusItem | undefined> {
+  const command = new DescribeVolumeStatusCommand({ VolumeIds: [volumeId] });
+  const { VolumeStatuses } = await call('DescribeVolumeStatus', read, (options) => client.send(command, options));
+  if (VolumeStatuses === undefined) throw answerLacks('volumes', 'the list of their status', 'EC2_UNAVAILABLE');
+  return VolumeStatuses.find(({ VolumeId }) => VolumeId === volumeId);
 }
 
 /** The largest page of DescribeInstanceTypes. */

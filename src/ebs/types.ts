@@ -90,6 +90,16 @@ export interface InstanceHealth {
   readonly answeredAt: string;
 }
 
+/** What EC2 itself sees of a volume's health (DescribeVolumeStatus). */
+export interface VolumeStatus {
+  /** As EC2 says it: "ok", "impaired", "warning", "insufficient-data". */
+  readonly status: string;
+  /** True while EC2 serves no I/O of it, since its data may be inconsistent (check `io-enabled` failed). */
+  readonly ioDisabled: boolean;
+  /** The checks that are not in order, as "io-performance is degraded". */
+  readonly findings: readonly string[];
+}
+
 /** How many EBS volumes an instance type takes. */
 export interface AttachmentLimit {
   readonly maximum: number;
@@ -232,6 +242,8 @@ export interface Ec2 {
   describeInstance(instanceId: string, options?: CallOptions): Promise<Instance | undefined>;
   /** EC2's checks of one instance, in whatever state; undefined when EC2 lists none, which proves nothing. */
   describeHealth(instanceId: string, options?: CallOptions): Promise<InstanceHealth | undefined>;
+  /** EC2's checks of one volume; undefined when EC2 lists none. */
+  describeVolumeStatus(volumeId: string, options?: CallOptions): Promise<VolumeStatus | undefined>;
   /** How many volumes an instance type takes; undefined when EC2 does not say. */
   attachmentLimit(instanceType: string, options?: CallOptions): Promise<AttachmentLimit | undefined>;
   /** Begins to stop an instance: gracefully, or by force (which also skips the guest's shutdown). */

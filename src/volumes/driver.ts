@@ -188,6 +188,7 @@ async function openLocal(settings: Settings, log: Logger, world: World): Promise
     held: new Map(held.map((each) => [each.name, each])),
     waits: new Map<string, string>(),
     faults: new Map<string, string>(),
+    ec2Says: new Map<string, string>(),
     sizes: new Map(),
     tagLooks: new Map(),
   };

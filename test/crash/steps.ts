@@ -26,6 +26,7 @@ const ec2: Methods<Required<Ec2>> = {
   deleteSnapshot: 'changes',
   describeInstance: 'reads',
   describeHealth: 'reads',
+  describeVolumeStatus: 'reads',
   attachmentLimit: 'reads',
   stopInstance: 'changes',
   denied: 'reads',

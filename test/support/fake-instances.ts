@@ -6,6 +6,7 @@ import type {
   InstanceHealth,
   InstanceState,
   Permission,
+  VolumeStatus,
 } from '../../src/ebs/types.ts';
 import { DriverError, type ErrorCode } from '../../src/errors.ts';
 
@@ -23,6 +24,8 @@ export abstract class FakeInstances {
   readonly instances = new Map<string, Mutable<Omit<Instance, 'disks' | 'answeredAt'>>>();
   /** What differs from a running instance's health in order, by instance. */
   readonly health = new Map<string, Partial<Omit<InstanceHealth, 'instanceId'>>>();
+  /** EC2's checks of volumes; all others are in order. */
+  readonly volumeStatus = new Map<string, VolumeStatus>();
   /** How many volumes an instance type takes; EC2 says it of no other type. */
   readonly attachmentLimits = new Map<string, AttachmentLimit>();
   /** The calls the role may not make, with EC2's words. */
@@ -76,6 +79,11 @@ export abstract class FakeInstances {
       const inOrder = { system: check, instance: check, attachedEbs: check, answeredAt };
       return { instanceId, ...inOrder, ...this.health.get(instanceId) };
     });
+  }
+
+  describeVolumeStatus(volumeId: string): Promise<VolumeStatus | undefined> {
+    const inOrder = { status: 'ok', ioDisabled: false, findings: [] };
+    return this.call('describeVolumeStatus', [volumeId], () => this.volumeStatus.get(volumeId) ?? inOrder);
   }
 
   attachmentLimit(instanceType: string): Promise<AttachmentLimit | undefined> {

@@ -140,6 +140,7 @@ export async function fakeNode(ec2: FakeEc2, parts: FakeNodeParts = {}): Promise
     held: new Map([...journal.records].map(([name, held]) => [name, structuredClone(held)])),
     waits: new Map(),
     faults: new Map(),
+    ec2Says: new Map(),
     sizes: new Map(),
     tagLooks: new Map(),
   };

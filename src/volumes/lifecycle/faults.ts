@@ -3,6 +3,7 @@ import type { FilesystemFault } from '../../host/types.ts';
 import { planMount } from '../options/mount-plan.ts';
 import type { Held } from '../state/held.ts';
 import { mountpointOf, type Node } from '../state/node.ts';
+import { noteStatus } from './volume-status.ts';
 
 const clauses: Readonly<Record<FilesystemFault, string>> = {
   'read-only': 'the kernel has made its filesystem read-only, as it does after an I/O error',
@@ -27,6 +28,7 @@ export async function noteFault(node: Node, held: Held): Promise<string | undefi
   } else {
     node.faults.set(name, clause);
     node.log.error({ ...about, fault: clause }, 'its filesystem has failed: it is handed to no further container');
+    await noteStatus(node, held);
   }
   return clause;
 }
@@ -48,7 +50,7 @@ export async function refuseFailed(node: Node, held: Held): Promise<void> {
   throw new DriverError('FILESYSTEM_FAILED', {
     volume: held.name,
     tried: `hand out ${held.volume.id}, which is mounted on ${node.instanceId}`,
-    why: `${fault}; the kernel's log there says more (dmesg)`,
+    why: [fault, node.ec2Says.get(held.name), "the kernel's log there says more (dmesg)"].filter(Boolean).join('; '),
     todo: `Stop all containers that use it on ${node.instanceId}: it is unmounted with the last one, and the next mount checks its filesystem and mounts it anew`,
   });
 }

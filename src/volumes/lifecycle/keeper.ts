@@ -5,6 +5,7 @@ import { adoptUnrecorded } from './adopt.ts';
 import { noteFault } from './faults.ts';
 import { release } from './release.ts';
 import { abandoned, createLooks, sweepHolders } from './sweep.ts';
+import { lookForStalls } from './volume-status.ts';
 
 const retryMs = [1000, 2000, 5000, 10_000];
 /** The monotonic clock stands still while a machine is hibernated: one this far behind has slept (or was set). */
@@ -161,6 +162,7 @@ export function createKeeper(node: Node): Keeper {
         unattended('wake', heedSleep)();
         unattended('sweep', sweep)();
         unattended('look', lookForFaults)();
+        unattended('stalls', () => lookForStalls(node))();
       };
       const timer = setInterval(tick, sweepMs).unref();
       ends.push(

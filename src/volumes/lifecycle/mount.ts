@@ -10,6 +10,7 @@ import type { Held } from '../state/held.ts';
 import { refuseNameless } from '../state/nameless.ts';
 import { keep, mountpointOf, type Node, waiting } from '../state/node.ts';
 import { refuseFailed } from './faults.ts';
+import { withStatus } from './volume-status.ts';
 
 const idleCheckMs = 200;
 const idleTimeoutMs = 60_000;
@@ -23,7 +24,7 @@ export async function mountHeld(node: Node, held: Held): Promise<Held> {
   try {
     return await bringFilesystem(node, held);
   } catch (error) {
-    throw namingVolume(error, held.name, node.instanceId);
+    throw await withStatus(node, held, namingVolume(error, held.name, node.instanceId));
   }
 }
 

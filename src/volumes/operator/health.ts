@@ -58,7 +58,8 @@ function silentVolumes(node: Node): string[] {
     const held = silentVolume(node, each);
     const whose =
       held === undefined ? each.subject : `the disk of volume ${JSON.stringify(held.name)} (${held.volume.id})`;
-    return `${whose} does not answer: asked ${each.doing} ${each.seconds} s ago`;
+    const says = held && node.ec2Says.get(held.name);
+    return `${whose} does not answer: asked ${each.doing} ${each.seconds} s ago${says === undefined ? '' : `; ${says}`}`;
   });
 }
 

@@ -20,7 +20,7 @@ export interface Opened {
 interface StatusSources {
   readonly local: Pick<
     LocalState,
-    'settings' | 'host' | 'fencing' | 'held' | 'waits' | 'tagLooks' | 'faults' | 'journal' | 'sizes'
+    'settings' | 'host' | 'fencing' | 'held' | 'waits' | 'tagLooks' | 'faults' | 'ec2Says' | 'journal' | 'sizes'
   >;
   opened(): Opened | undefined;
   /** Why it is not opened yet, as a clause. */
@@ -31,8 +31,11 @@ interface StatusSources {
 export function createNodeStatus({ local, opened, reason }: StatusSources): () => Promise<NodeStatus> {
   const since = new Date().toISOString();
   const readUsage = createUsageReader(local.host);
-  const { settings, held, faults, fencing, journal } = local;
-  const faultOf = ({ name, phase }: Held) => (phase === 'mounted' ? faults.get(name) : undefined);
+  const { settings, held, faults, ec2Says, fencing, journal } = local;
+  const faultOf = ({ name, phase }: Held) => {
+    const fault = phase === 'mounted' ? faults.get(name) : undefined;
+    return fault && [fault, ec2Says.get(name)].filter(Boolean).join('; ');
+  };
   return async () => {
     const { node, notices = () => [] } = opened() ?? {};
     // Both at one moment: what is held or given up while disks are looked at must be neither missing nor there twice.

@@ -100,7 +100,10 @@ function compact(status: Record<string, unknown>): Record<string, unknown> {
 
 /** What the verbs that only show volumes ask of. */
 export interface Showing {
-  readonly local: Pick<LocalState, 'held' | 'host' | 'settings' | 'waits' | 'tagLooks' | 'names' | 'log' | 'sizes'>;
+  readonly local: Pick<
+    LocalState,
+    'held' | 'host' | 'settings' | 'waits' | 'tagLooks' | 'ec2Says' | 'names' | 'log' | 'sizes'
+  >;
   /** Why EC2's side of the driver has not been met, as a clause; undefined once it has. Answers soon. */
   unmet(): Promise<string | undefined>;
   /** Does something on EC2's side of the driver, once that is met. */

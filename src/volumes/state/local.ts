@@ -47,6 +47,8 @@ export interface LocalState {
   readonly waits: Map<string, string>;
   /** Mounted volumes whose filesystems have failed, by name: how, as a clause; see lifecycle/faults.ts. */
   readonly faults: Map<string, string>;
+  /** Volumes whose disks or filesystems fail, by name: what EC2 itself sees of them, as a clause; see lifecycle/volume-status.ts. */
+  readonly ec2Says: Map<string, string>;
   /** Disks of mounted volumes, by name: how large each is, and why its filesystem stays smaller; see growth/follow.ts. */
   readonly sizes: Map<string, DiskSize>;
   /** When the tags of a volume held here were looked at last (monotonic milliseconds), and what is waited for if they are lost. */

@@ -32,6 +32,7 @@ export interface Node {
   readonly waits: Map<string, string>;
   /** Mounted volumes whose filesystems have failed, by name: how, as a clause. */
   readonly faults: Map<string, string>;
+  readonly ec2Says: LocalState['ec2Says'];
   readonly sizes: LocalState['sizes'];
   /** What somebody else has attached here, by name: it is left alone. */
   readonly foreign: Map<string, { readonly name: string; readonly volumeId: string; readonly device: string }>;

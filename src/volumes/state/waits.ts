@@ -8,6 +8,7 @@ interface Waits {
   readonly waits: Map<string, string>;
   readonly tagLooks: LocalState['tagLooks'];
   readonly held: ReadonlyMap<string, Held>;
+  readonly ec2Says: LocalState['ec2Says'];
   readonly host: Pick<Host, 'unanswered'>;
   readonly settings: Pick<Settings, 'root'>;
 }
@@ -33,6 +34,12 @@ export function silentVolume({ held, settings }: Pick<Waits, 'held' | 'settings'
 
 /** What a volume waits for, as a clause: what was said, else its disk if that does not answer, else its tags if they are lost. */
 export function waitOf(local: Waits, name: string): string | undefined {
+  const reason = reasonOf(local, name);
+  const says = local.ec2Says.get(name);
+  return reason === undefined || says === undefined ? reason : `${reason}; ${says}`;
+}
+
+function reasonOf(local: Waits, name: string): string | undefined {
   const said = local.waits.get(name);
   if (said !== undefined) return said;
   const silent = local.host.unanswered().find((each) => silentVolume(local, each)?.name === name);

@@ -24,7 +24,15 @@ const nodeOf = (surveyed: boolean, silent: readonly Unanswered[] = []) => {
   const volume = { id: 'vol-0a', tags: {} };
   const held = new Map([['data', { name: 'data', volume }]]);
   const host = { unanswered: () => silent };
-  return { instanceId: 'i-1', drain: { now: undefined }, survey, settings, held, host } as unknown as Node;
+  return {
+    instanceId: 'i-1',
+    drain: { now: undefined },
+    survey,
+    settings,
+    held,
+    host,
+    ec2Says: new Map(),
+  } as unknown as Node;
 };
 
 const called = (outcome: Outcome | 'aborted') =>
