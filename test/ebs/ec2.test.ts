@@ -111,31 +111,6 @@ describe('what goes over the wire', () => {
     await expect(openTestEc2().attachmentLimit('x')).rejects.toMatchObject({ code: 'EC2_UNAVAILABLE' });
   });
 
-  it('asks what EC2 sees of a volume, by its id', async () => {
-    const item = (status: string) =>
-      answerXml(
-        'DescribeVolumeStatus',
-        `<volumeStatusSet><item><volumeId>vol-1</volumeId><volumeStatus>${status}</volumeStatus></item></volumeStatusSet>`,
-      );
-    const check = (name: string, status: string) => `<item><name>${name}</name><status>${status}</status></item>`;
-    const details = `<details>${check('io-enabled', 'failed')}${check('io-performance', 'not-applicable')}</details>`;
-    const { form } = answerOnce(200, item(`<status>impaired</status>${details}`));
-    expect(await openTestEc2().describeVolumeStatus('vol-1')).toEqual({
-      status: 'impaired',
-      ioDisabled: true,
-      findings: ['io-enabled is failed'],
-    });
-    expect(await form).toEqual({ Action: 'DescribeVolumeStatus', 'VolumeId.1': 'vol-1' });
-    answerOnce(200, item(`<status>ok</status><details>${check('io-performance', 'normal')}</details>`));
-    expect(await openTestEc2().describeVolumeStatus('vol-1')).toEqual({
-      status: 'ok',
-      ioDisabled: false,
-      findings: [],
-    });
-    answerOnce(200, answerXml('DescribeVolumeStatus', ''));
-    await expect(openTestEc2().describeVolumeStatus('vol-1')).rejects.toMatchObject({ code: 'EC2_UNAVAILABLE' });
-  });
-
   it('describes a volume and an instance by filter, not by id', async () => {
     const { form: volumeForm } = answerOnce(200, volumesXml(['vol-1']));
     await openTestEc2().describeVolume('vol-1');
