@@ -6,7 +6,7 @@ import { blocksOf, projectRoot } from './page.ts';
 
 const pages = ['README.md', 'CONTRIBUTING.md', ...globSync('docs/*.md', { cwd: projectRoot }).sort()];
 const textOf = (page: string) => readFileSync(join(projectRoot, page), 'utf8');
-const kinds = new Set(['sh', 'text', 'json', 'yaml', 'hcl', 'ini']);
+const kinds = new Set(['sh', 'text', 'json', 'yaml', 'hcl', 'ini', 'mermaid']);
 const testFiles = globSync('test/**/*.test.ts', { cwd: projectRoot }).map(textOf);
 
 describe.each(pages)('%s', (page) => {
