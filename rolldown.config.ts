@@ -1,4 +1,6 @@
+import { readFileSync } from 'node:fs';
 import { isBuiltin } from 'node:module';
+import { dirname, join } from 'node:path';
 import { defineConfig, type Plugin } from 'rolldown';
 
 export default defineConfig({
@@ -6,7 +8,7 @@ export default defineConfig({
   platform: 'node',
   // The SDK's CommonJS entry cannot be tree-shaken: its ES modules cut the bundle and its start time to a third.
   resolve: { mainFields: ['module', 'main'] },
-  plugins: [lazyBuiltins(), withoutUnused()],
+  plugins: [lazyBuiltins(), withoutUnused(), withTexts()],
   // A command pays only for the modules it runs: wrappers that V8 compiles in advance are for bundles that run whole.
   optimization: { pifeForModuleWrappers: false },
   output: {
@@ -69,6 +71,20 @@ function lazyExportsOf(name: string, namesOf: (name: string) => readonly string[
   const get = `(key) => ({ enumerable: true, get: () => process.getBuiltinModule(${JSON.stringify(`node:${name}`)})[key] })`;
   const entries = `${JSON.stringify(namesOf(name))}.map((key) => [key, (${get})(key)])`;
   return `Object.defineProperties(exports, Object.fromEntries(${entries}));`;
+}
+
+/** Files that a module reads from beside itself are texts in the bundle, which has nothing beside it. */
+function withTexts(): Plugin {
+  const reading = /readFileSync\(new URL\('(\.\/[^']+)', import\.meta\.url\), 'utf8'\)/g;
+  return {
+    name: 'with-texts',
+    transform(code, id) {
+      if (!reading.test(code)) return null;
+      return code.replaceAll(reading, (_, file: string) =>
+        JSON.stringify(readFileSync(join(dirname(id), file), 'utf8')),
+      );
+    },
+  };
 }
 
 /** Packages that are required by what is used here, but never called: each throws when it is. */

@@ -13,9 +13,16 @@ export interface CallRecord {
 /** All EC2 calls since the start or the last reset. */
 export class CallLog {
   #calls: CallRecord[] = [];
+  readonly #added: (call: CallRecord) => void;
+
+  /** `added` is told of each call. */
+  constructor(added: (call: CallRecord) => void = () => {}) {
+    this.#added = added;
+  }
 
   add(call: CallRecord): void {
     this.#calls.push(call);
+    this.#added(call);
   }
 
   reset(): void {

@@ -1,7 +1,7 @@
 import { once } from 'node:events';
 import type { IncomingMessage, RequestListener, Server, ServerResponse } from 'node:http';
 import { createServer } from 'node:http';
-import type { AddressInfo } from 'node:net';
+import { type AddressInfo, isIP } from 'node:net';
 
 /** A running HTTP server on loopback. */
 export interface LoopbackServer {
@@ -10,11 +10,24 @@ export interface LoopbackServer {
   close(): Promise<void>;
 }
 
-/** Serves `listener` on 127.0.0.1, on a free port. */
+/** Serves `listener` on 127.0.0.1, on a free port; refuses what a web page from elsewhere sends through a browser. */
 export async function listenOnLoopback(listener: RequestListener): Promise<LoopbackServer> {
-  const server = createServer(listener).listen(0, '127.0.0.1');
+  const server = createServer((request, response) => {
+    if (isOfAnotherSite(request)) send(response, 403, 'text/plain', 'Forbidden to pages of other sites\n');
+    else listener(request, response);
+  }).listen(0, '127.0.0.1');
   await once(server, 'listening');
   return { url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`, close: () => close(server) };
+}
+
+/**
+ * Whether a browser sends this for a page that did not come from here. Such a page may post to any port of this machine: the
+ * browser then names the page's own site as Origin. Or its name may come to mean 127.0.0.1: then Host is that name.
+ */
+function isOfAnotherSite({ headers: { host = '', origin } }: IncomingMessage): boolean {
+  if (origin !== undefined && origin !== `http://${host}`) return true;
+  const name = host.replace(/:\d+$/, '');
+  return name !== '' && name !== 'localhost' && isIP(name.replace(/^\[|\]$/g, '')) === 0;
 }
 
 function close(server: Server): Promise<void> {

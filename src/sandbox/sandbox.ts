@@ -14,7 +14,7 @@ import type { IamRequest } from './iam-requests.ts';
 import { instanceTypes } from './instance-types.ts';
 import { adopt, clearLeftovers } from './leftovers.ts';
 import { Machines } from './machines.ts';
-import { newId } from './model.ts';
+import { type CloudState, newId } from './model.ts';
 import { type Moment, Moments } from './moments.ts';
 import { ownDaemon } from './node-daemon.ts';
 import { bootNow } from './power.ts';
@@ -23,6 +23,7 @@ import { Store } from './store.ts';
 import { Tasks } from './tasks.ts';
 import { type FixedTimes, type TimingName, timingOf } from './timing.ts';
 import { VolumeFiles } from './volume-files.ts';
+import { type Watcher, Watchers } from './watchers.ts';
 import type { World } from './world.ts';
 
 export const region = 'us-east-1';
@@ -45,6 +46,8 @@ export interface SandboxOptions {
   readonly nodeEnv?: Readonly<Record<string, string>>;
   /** A second path at which the first node's daemon answers, for dockerd to find. */
   readonly dockerSocket?: string | undefined;
+  /** The instances it starts with can be hibernated. */
+  readonly hibernation?: boolean;
   /** Tags of the instances it starts with, besides the cluster's own. */
   readonly nodeTags?: Readonly<Record<string, string>>;
   /** Volumes each instance type may have attached. */
@@ -85,6 +88,12 @@ export interface Sandbox {
   iamRequests(): readonly (readonly IamRequest[])[];
   /** When what was asked of EC2 had happened, since the start. */
   moments(): readonly Moment[];
+  /** A copy of what EC2 knows now. */
+  state(): CloudState;
+  /** The fault switchboard, for this process. */
+  readonly switchboard: Pick<Faults, 'add' | 'list' | 'clear'>;
+  /** Tells of what happens from now on. Gives what ends it. */
+  watch(watcher: Watcher): () => void;
   /** Starts the daemon of a running instance whose daemon has ended, and waits until it accepts. */
   startDaemon(instanceId: string): Promise<SandboxNode>;
   /** Stops every process of an instance where it is (SIGSTOP), as a machine that hangs; EC2 says "running". */
@@ -126,10 +135,11 @@ async function open(
   cleanups.push(await lockDirectory(dir));
   const files = new VolumeFiles(dir);
   await files.prepare();
-  const store = new Store(join(dir, 'state.json'));
+  const watchers = new Watchers();
+  const store = new Store(join(dir, 'state.json'), (before, after) => watchers.changed(before, after));
   await clearLeftovers(dir, store, files);
 
-  const calls = new CallLog();
+  const calls = new CallLog((call) => watchers.called(call));
   const faults = new Faults();
   let ec2: Ec2Server | undefined;
   const server = await listenOnLoopback((request, response) => {
@@ -171,7 +181,7 @@ async function open(
   cleanups.push(() => shutDown(world));
   await boot(world, options);
 
-  const sandbox = describeSandbox(world, calls, { endpoint: server.url, close });
+  const sandbox = describeSandbox(world, calls, watchers, { endpoint: server.url, close });
   if (options.dockerSocket !== undefined) {
     cleanups.push(await serveDockerSocket(options.dockerSocket, () => sandbox.nodes()[0]?.socket));
   }
@@ -188,7 +198,8 @@ async function boot(world: World, options: SandboxOptions): Promise<void> {
   const running = store.state.instances.filter(({ state }) => state === 'running');
   // As an installation does it: an instance that may be stopped for a volume's sake carries its cluster's tag.
   const tags = { 'docker-volume-ebs:cluster': options.nodeEnv?.['DVE_CLUSTER'] ?? 'default', ...options.nodeTags };
-  const fixed = { type: 'm5.large', hibernation: false, stopProtected: false, terminationProtected: false };
+  const hibernation = options.hibernation ?? false;
+  const fixed = { type: 'm5.large', hibernation, stopProtected: false, terminationProtected: false };
   while (running.length < options.nodes) {
     running.push(newInstance(world, { ...fixed, tags, zone: nextZone(world), reservationId: newId('r') }));
   }
@@ -212,6 +223,7 @@ async function shutDown({ tasks, machines, store }: World): Promise<void> {
 function describeSandbox(
   world: World,
   calls: CallLog,
+  watchers: Watchers,
   { endpoint, close }: Pick<Sandbox, 'endpoint' | 'close'>,
 ): Sandbox {
   const nodes = (): SandboxNode[] =>
@@ -231,6 +243,9 @@ function describeSandbox(
     resetCalls: () => calls.reset(),
     iamRequests: () => world.iam.asked,
     moments: () => world.moments.list(),
+    state: () => structuredClone(world.store.state),
+    switchboard: world.faults,
+    watch: (watcher) => watchers.add(watcher),
     startDaemon: async (instanceId) => {
       await world.order.run(instanceId, async () => world.machines.find(instanceId)?.startDaemon());
       await world.machines.find(instanceId)?.accepting(acceptTimeoutMs);

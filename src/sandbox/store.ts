@@ -12,11 +12,16 @@ const keptVersions = 500;
 export class Store {
   readonly state: CloudState;
   readonly #file: string;
+  readonly #changed: (before: string, after: string) => void;
   readonly #versions: Version[] = [];
 
-  /** Reads `file`, or starts empty without one. @throws SyntaxError when the file is damaged */
-  constructor(file: string) {
+  /**
+   * Reads `file`, or starts empty without one. `changed` is told of each change, the state before and after it as JSON.
+   * @throws SyntaxError when the file is damaged
+   */
+  constructor(file: string, changed: (before: string, after: string) => void = () => {}) {
     this.#file = file;
+    this.#changed = changed;
     this.state = load(file);
     this.save();
   }
@@ -26,8 +31,10 @@ export class Store {
     const json = JSON.stringify(this.state);
     writeFileSync(`${this.#file}.new`, json);
     renameSync(`${this.#file}.new`, this.#file);
+    const before = this.#versions.at(-1)?.json ?? json;
     this.#versions.push({ at: Date.now(), json });
     if (this.#versions.length > keptVersions) this.#versions.shift();
+    if (before !== json) this.#changed(before, json);
   }
 
   /** A copy of the state as it was `age` milliseconds ago, or as far back as is remembered. */

@@ -55,6 +55,17 @@ describe('a build', () => {
     for (const [name, bytes] of one ?? []) expect(bytes.equals(another?.get(name) ?? Buffer.of()), name).toBe(true);
   });
 
+  it('has the files of the live page in itself', async () => {
+    const bundle = built('docker-volume-ebs.mjs');
+    for (const file of ['page.html', 'page.css', 'page.js']) {
+      // Its first line with letters alone is in one piece wherever the bundler puts its quotes.
+      const text = await textOf(`src/cli/sandbox/live/${file}`);
+      const line = text.split('\n').find((each) => /^[ -~]{12,}$/.test(each) && !/['"`]/.test(each));
+      expect(bundle, file).toContain(line);
+      expect(bundle).not.toContain(`./${file}`);
+    }
+  });
+
   it('holds no path of the machine that made it', () => {
     for (const [name, bytes] of builds[0] ?? []) {
       expect(bytes.includes(scratch), name).toBe(false);

@@ -49,6 +49,7 @@ const known = {
   aws: program('aws', 'awscli'),
   promtool: program('promtool', 'prometheus'),
   'redis-server': program('redis-server', 'redis-server'),
+  chromium: program('chromium', 'chromium'),
   'redis-cli': program('redis-cli', 'redis-tools'),
 } as const satisfies Readonly<Record<string, Requirement>>;
 

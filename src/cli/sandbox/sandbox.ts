@@ -2,13 +2,17 @@ import { parseArgs } from 'node:util';
 import { type Sandbox, type SandboxOptions, startSandbox } from '../../sandbox/sandbox.ts';
 import { timingNames } from '../../sandbox/timing.ts';
 import { tokenScopes } from '../../sandbox/tokens.ts';
+import { Chronicle } from './chronicle.ts';
+import { instructions } from './instructions.ts';
+import { servePage } from './live/server.ts';
 
 const dockerSocket = '/run/docker/plugins/ebs.sock';
 /** What `--help` prints. */
 export const usage = () => `Usage: npm run sandbox -- [OPTIONS]
 
 Runs an EC2 and instances with the volume driver on this machine; disks are sparse files behind loop devices.
-Needs root, and of Debian util-linux and e2fsprogs. Ctrl-C ends it; its volumes are kept for the next start.
+Needs root, and of Debian util-linux and e2fsprogs. It says what to type, and then what happens, as it happens.
+Ctrl-C ends it; its volumes are kept for the next start.
 
   --dir DIR        Where everything is kept [/var/lib/docker-volume-ebs-sandbox]
   --nodes N        Instances, 1 to 20 [2]
@@ -17,6 +21,9 @@ Needs root, and of Debian util-linux and e2fsprogs. Ctrl-C ends it; its volumes 
   --token-scope S  Where a ClientToken of CreateVolume counts: region or zone; AWS does not say which [region]
   --encrypted      The account encrypts every new volume (EBS encryption by default)
   --no-docker      Do not serve the first instance's driver at ${dockerSocket}
+  --page           Serve a live page on 127.0.0.1 that shows what happens, with buttons for power, mounts and faults; on a
+                   terminal it is served without being asked for
+  --no-page        Do not serve it
   --json           Print one line of JSON once everything accepts, and nothing else
   --help           Show this text
 
@@ -43,6 +50,8 @@ To make things go wrong, POST a fault as JSON to the address shown at the start;
 interface Flags {
   readonly options: SandboxOptions;
   readonly json: boolean;
+  /** Serve the live page. */
+  readonly page: boolean;
 }
 
 /** Runs the sandbox until SIGINT, SIGTERM or SIGHUP. Gives the exit status: 2 for a wrong command line, 1 when it cannot start. */
@@ -56,14 +65,31 @@ export async function run(argv: readonly string[]): Promise<number> {
   }
   const ended = untilSignal();
   try {
-    const sandbox = await startSandbox(flags.options);
-    process.stdout.write(flags.json ? `${JSON.stringify(summary(sandbox))}\n` : instructions(sandbox, flags.options));
-    await ended;
-    await sandbox.close();
+    await show(flags, ended);
     return 0;
   } catch (error) {
     process.stderr.write(`cannot run the sandbox: ${messageOf(error)}\n`);
     return 1;
+  }
+}
+
+async function show({ options, json, page }: Flags, ended: Promise<void>): Promise<void> {
+  const say = (text: string) => json || process.stdout.write(text);
+  say(`Starting an EC2 with ${options.nodes} instance${options.nodes === 1 ? '' : 's'} in ${options.dir} …\n\n`);
+  const sandbox = await startSandbox(options);
+  const docker = options.dockerSocket !== undefined;
+  const chronicle = new Chronicle(sandbox, docker);
+  const server = page ? await servePage(sandbox, chronicle, docker) : undefined;
+  try {
+    const { dir, dockerSocket } = options;
+    if (json) process.stdout.write(`${JSON.stringify({ ...summary(sandbox), page: server?.url })}\n`);
+    say(instructions(sandbox, { dir, dockerSocket, page: server?.url }));
+    chronicle.listen({ told: ({ at, text }) => say(`${new Date(at).toTimeString().slice(0, 8)}  ${text}\n`) });
+    await ended;
+    say('\nEnding it: daemons, mounts and loop devices go, volumes stay …\n');
+  } finally {
+    await server?.close();
+    await sandbox.close();
   }
 }
 
@@ -82,6 +108,8 @@ function readFlags(argv: readonly string[]): Flags {
       encrypted: { type: 'boolean', default: false },
       'no-docker': { type: 'boolean', default: false },
       json: { type: 'boolean', default: false },
+      page: { type: 'boolean' },
+      'no-page': { type: 'boolean', default: false },
     },
   });
   const options = {
@@ -93,11 +121,13 @@ function readFlags(argv: readonly string[]): Flags {
       tokenScope: amongFlag('token-scope', values['token-scope'], tokenScopes),
       encryptedByDefault: values.encrypted,
     },
+    hibernation: true,
     nodeEnv: driverSettings(process.env),
     dockerSocket: values['no-docker'] ? undefined : dockerSocket,
     log: (line: string) => process.stderr.write(`${line}\n`),
   };
-  return { options, json: values.json };
+  const page = values.page ?? (process.stdout.isTTY && !values.json && !values['no-page']);
+  return { options, json: values.json, page };
 }
 
 const driverSettings = (env: NodeJS.ProcessEnv): Record<string, string> =>
@@ -135,36 +165,4 @@ function summary({ endpoint, region, faults, nodes }: Sandbox): object {
     pid,
   }));
   return { endpoint, region, faults, nodes: shown };
-}
-
-function instructions(sandbox: Sandbox, options: SandboxOptions): string {
-  const nodes = sandbox
-    .nodes()
-    .map(
-      ({ instanceId, availabilityZone, socket, log }) =>
-        `  ${instanceId} in ${availabilityZone}\n    socket ${socket}\n    log    ${log}\n`,
-    );
-  const docker = `With Docker on this machine (it talks to the first instance):
-
-  docker volume create -d ebs -o size=1 data
-  docker run --rm -v data:/var/lib/data --volume-driver ebs alpine touch /var/lib/data/hello
-`;
-  return `EC2 in a box is running, with ${nodes.length} instance${nodes.length === 1 ? '' : 's'}:
-
-${nodes.join('')}
-In another terminal:
-
-  export AWS_ENDPOINT_URL_EC2=${sandbox.endpoint}
-  export AWS_REGION=${sandbox.region} AWS_DEFAULT_REGION=${sandbox.region}
-  export AWS_ACCESS_KEY_ID=sandbox AWS_SECRET_ACCESS_KEY=sandbox
-  aws ec2 describe-volumes            # AWS CLI before 2.13: add --endpoint-url ${sandbox.endpoint}
-
-${options.dockerSocket === undefined ? '' : docker}
-Make things go wrong, and count EC2 calls:
-
-  curl -d '{"kind":"throttle","action":"AttachVolume","times":3}' ${sandbox.faults}
-  curl ${sandbox.faults}/calls
-
-Ctrl-C ends it. Volumes stay in ${options.dir}
-`;
 }
