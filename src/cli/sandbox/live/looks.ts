@@ -1,6 +1,5 @@
 import type { SandboxNode } from '../../../sandbox/sandbox.ts';
 import { callDriver } from '../../dvdi-client.ts';
-import type { Status } from '../../status/view.ts';
 import type { Look } from './view.ts';
 
 const everyMs = 1000;
@@ -42,7 +41,7 @@ export class Looks {
     this.#asked.add(instanceId);
     const look = await callDriver(socket, 'Ebs.Status').catch((): Look => 'silent');
     this.#asked.delete(instanceId);
-    this.#note(instanceId, look as unknown as Status | 'silent');
+    this.#note(instanceId, look as unknown as Look);
   }
 
   #note(instanceId: string, look: Look): void {

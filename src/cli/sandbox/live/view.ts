@@ -1,10 +1,10 @@
 import type { Fault } from '../../../sandbox/faults.ts';
 import type { CloudState, InstanceRecord, VolumeRecord } from '../../../sandbox/model.ts';
-import type { Status } from '../../status/view.ts';
+import type { NodeStatus } from '../../../volumes/types.ts';
 import { dockerTarget, letterOf, volumeName } from '../names.ts';
 
 /** What a node's driver said of itself last; `silent` where it did not answer in time. */
-export type Look = Status | 'silent';
+export type Look = NodeStatus | 'silent';
 
 /** What the page shows. */
 export interface View {
@@ -62,7 +62,7 @@ function instanceView(
   target: string | undefined,
 ): InstanceView {
   const seen = power === 'running' ? look : undefined;
-  const volumes = seen === undefined || seen === 'silent' ? [] : seen.Volumes;
+  const volumes = seen === undefined || seen === 'silent' ? [] : seen.volumes;
   const answers = seen === 'silent' ? 'silent' : 'answers';
   return {
     id,
@@ -72,14 +72,14 @@ function instanceView(
     reason: power === 'running' ? '' : (stateReason?.code ?? ''),
     driver: seen === undefined ? 'none' : answers,
     docker: id === target,
-    waits: volumes.filter((each) => each.WaitingFor !== '').map((each) => `${each.Name} waits for ${each.WaitingFor}`),
+    waits: volumes.flatMap(({ name, waitingFor }) => (waitingFor ? [`${name} waits for ${waitingFor}`] : [])),
   };
 }
 
 function volumeView(volume: VolumeRecord, looks: ReadonlyMap<string, Look>): VolumeView {
   const { id, sizeGib, state, attachment } = volume;
   const look = attachment === undefined ? undefined : looks.get(attachment.instanceId);
-  const seen = look === undefined || look === 'silent' ? [] : look.Volumes;
+  const seen = look === undefined || look === 'silent' ? [] : look.volumes;
   return {
     id,
     sizeGib,
@@ -88,6 +88,6 @@ function volumeView(volume: VolumeRecord, looks: ReadonlyMap<string, Look>): Vol
     ...(attachment === undefined
       ? {}
       : { at: { instance: attachment.instanceId, state: attachment.state, device: attachment.device } }),
-    mounted: seen.some(({ VolumeId, Phase }) => VolumeId === id && Phase === 'mounted'),
+    mounted: seen.some(({ volumeId, phase }) => volumeId === id && phase === 'mounted'),
   };
 }
