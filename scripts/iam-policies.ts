@@ -93,6 +93,12 @@ const adopting = [
   }),
 ];
 
+/** For `resize`, `modify` and volumes that grow by themselves. */
+const growing = [
+  allow('LookAtModifications', ['DescribeVolumesModifications'], ['*']),
+  allow('ModifyVolumes', ['ModifyVolume'], [volume], { StringEquals: has }),
+];
+
 /** For a customer's own key alone: the key of AWS for EBS lets everybody in the account use it through EBS. */
 const usingKey = [
   allow(
@@ -111,12 +117,13 @@ const usingKey = [
 
 const policy = (...Statement: readonly Statement[]): Policy => ({ Version: '2012-10-17', Statement });
 
-/** The files of iam/ without their ending: one for each fence policy, one for an operator, and what a key of one's own needs. */
+/** The files of iam/ without their ending: one for each fence policy, one for an operator, what volumes that grow need, and what a key of one's own needs. */
 export const policies = {
   never: policy(...everyDaemon),
   'instance-not-running': policy(...everyDaemon),
   stonith: policy(...everyDaemon, stopSuspects),
   preempt: policy(...everyDaemon),
   adopt: policy(...adopting),
+  grow: policy(...growing),
   kms: policy(...usingKey),
 } as const;

@@ -38,6 +38,7 @@ const catalogue = {
   EC2_NO_SUCH_SNAPSHOT: { status: 500, transient: false },
   EC2_NO_SUCH_INSTANCE: { status: 500, transient: false },
   EC2_VOLUME_IN_USE: { status: 500, transient: true },
+  EC2_MODIFIED_TOO_OFTEN: { status: 500, transient: true },
   EC2_VOLUME_MODIFYING: { status: 500, transient: true },
   EC2_INCORRECT_STATE: { status: 500, transient: true },
   EC2_NOT_ATTACHED: { status: 500, transient: false },

@@ -40,6 +40,7 @@ export const meanings: Readonly<Record<ErrorCode, string>> = {
   EC2_NO_SUCH_INSTANCE: 'EC2 does not list the instance.',
   EC2_VOLUME_IN_USE: 'EC2 says that the volume is attached.',
   EC2_VOLUME_MODIFYING: 'EC2 is changing the volume (ModifyVolume), and attaches it nowhere until that is done.',
+  EC2_MODIFIED_TOO_OFTEN: 'EC2 changes a volume (ModifyVolume) four times in 24 hours at most, and takes no more now.',
   EC2_INCORRECT_STATE: 'EC2 does not do this while the volume or the instance is in its present state.',
   EC2_NOT_ATTACHED: 'EC2 says that the volume is not attached there.',
   EC2_DEVICE_NAME_IN_USE: 'EC2 says that the device name is taken on this instance.',

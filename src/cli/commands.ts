@@ -43,6 +43,14 @@ export const commands: Readonly<Record<string, Command>> = {
     summary: 'Show what is in the trash, how long and at what cost; end that early',
     load: () => import('./trash/trash.ts'),
   },
+  resize: {
+    summary: 'Make a volume larger, its filesystem too, while it is in use',
+    load: () => import('./resize/resize.ts'),
+  },
+  modify: {
+    summary: 'Change the type and performance of a volume, and how it grows by itself',
+    load: () => import('./modify/modify.ts'),
+  },
   rescue: {
     summary: 'Hold a volume without mounting it, to check or repair its filesystem',
     load: () => import('./rescue/rescue.ts'),

@@ -44,6 +44,16 @@ export const operatorEndpoints: readonly Endpoint[] = [
     { long: true },
   ),
   endpoint(
+    '/Ebs.Modify',
+    'modify it',
+    Setting,
+    async (driver, { name, options, dryRun = false }) => (await driver()).operator.modify(name, options, { dryRun }),
+    { long: true },
+  ),
+  endpoint('/Ebs.Modification', 'tell how far its modification is', OfVolume, async (driver, { name }) =>
+    (await driver()).operator.modification(name),
+  ),
+  endpoint(
     '/Ebs.Rescue',
     'rescue it',
     Rescuing,

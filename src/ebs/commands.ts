@@ -8,11 +8,12 @@ import {
   DeleteTagsCommand,
   DeleteVolumeCommand,
   DetachVolumeCommand,
+  ModifyVolumeCommand,
   StopInstancesCommand,
   type TagSpecification,
 } from '@aws-sdk/client-ec2';
 import { toSdkTags } from './mapping.ts';
-import type { AttachmentKey, CreateVolumeSpec, Tags } from './types.ts';
+import type { AttachmentKey, CreateVolumeSpec, Tags, VolumeShape } from './types.ts';
 
 export function createVolume(spec: CreateVolumeSpec, dryRun?: true): CreateVolumeCommand {
   return new CreateVolumeCommand({
@@ -32,6 +33,20 @@ export function createVolume(spec: CreateVolumeSpec, dryRun?: true): CreateVolum
 
 export const deleteVolume = (volumeId: string, dryRun?: true): DeleteVolumeCommand =>
   new DeleteVolumeCommand({ VolumeId: volumeId, DryRun: dryRun });
+
+export const modifyVolume = (
+  volumeId: string,
+  { sizeGib, type, iops, throughput }: Partial<VolumeShape>,
+  dryRun?: true,
+): ModifyVolumeCommand =>
+  new ModifyVolumeCommand({
+    VolumeId: volumeId,
+    Size: sizeGib,
+    VolumeType: type as ModifyVolumeCommand['input']['VolumeType'],
+    Iops: iops,
+    Throughput: throughput,
+    DryRun: dryRun,
+  });
 
 export const attachVolume = (
   { volumeId, instanceId, device, card }: AttachmentKey & { readonly card?: number | undefined },

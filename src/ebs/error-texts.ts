@@ -24,13 +24,14 @@ const readings: readonly Reading[] = [
   { names: ['InvalidParameterValue'], words: /already in use/i, code: 'EC2_DEVICE_NAME_IN_USE' },
   // The same name stands for many other refusals (hashicorp/terraform#24610, terraform-provider-aws#17547).
   { names: ['OperationNotPermitted'], words: /modification state/i, code: 'EC2_VOLUME_MODIFYING' },
-  { names: ['IncorrectModificationState'], code: 'EC2_VOLUME_MODIFYING' },
   {
-    // Four in 24 hours (API reference of ModifyVolume).
-    names: ['VolumeModificationRateExceeded'],
-    code: 'EC2_LIMIT',
-    todo: 'Try again some hours later: EC2 changes a volume only so many times a day',
+    names: ['IncorrectModificationState'],
+    code: 'EC2_VOLUME_MODIFYING',
+    todo: 'Try again once aws ec2 describe-volumes-modifications shows its last modification as completed, which may take hours',
   },
+  // Four in 24 hours (API reference of ModifyVolume), or one in six, which was the rule before 2026.
+  { names: ['VolumeModificationRateExceeded'], code: 'EC2_MODIFIED_TOO_OFTEN' },
+  { names: ['VolumeModificationSizeLimitExceeded'], code: 'EC2_LIMIT' },
   {
     names: ['IncorrectState', 'OperationNotPermitted'],
     words: /root volume/i,

@@ -84,6 +84,7 @@ const todoByCode: Record<Exclude<Ec2Code, 'EC2_DENIED'>, string> = {
   EC2_VOLUME_IN_USE: 'Try again once the volume is free',
   EC2_VOLUME_MODIFYING:
     'Try again once aws ec2 describe-volumes-modifications shows its modification as optimizing or completed',
+  EC2_MODIFIED_TOO_OFTEN: 'Try again some hours later: EC2 changes a volume only so many times a day',
   EC2_INCORRECT_STATE: 'Try again once EC2 has finished what it is doing with the volume or the instance',
   EC2_NOT_ATTACHED: 'See where it is attached now (docker-volume-ebs ls), then try again',
   EC2_DEVICE_NAME_IN_USE: 'Try again: another device name is chosen',

@@ -3,13 +3,14 @@ import { isCode } from '../errors.ts';
 import type { Call } from './attempts.ts';
 import type { Caller } from './call.ts';
 import { exactFilter, maxFilterValues } from './filters.ts';
-import { toInstance, toSnapshot, toVolume, toVolumeStatus } from './mapping.ts';
+import { toInstance, toModification, toSnapshot, toVolume, toVolumeStatus } from './mapping.ts';
 import { namesOf } from './names.ts';
 import {
   maxHealthIds,
   readAttachmentLimit,
   readHealth,
   readInstances,
+  readModifications,
   readSnapshots,
   readVolumeStatus,
   readVolumes,
@@ -25,6 +26,7 @@ type Lookups = Pick<
   | 'findTagged'
   | 'listVolumes'
   | 'describeVolume'
+  | 'describeModification'
   | 'findSnapshots'
   | 'listSnapshots'
   | 'snapshotsOf'
@@ -87,6 +89,14 @@ export function openLookups(client: EC2Client, call: Caller, cluster: string): L
       const volumes = await byId.ask(volumeId, { tried: `look up ${volumeId}`, signal, lane });
       const found = volumes.find(({ VolumeId }) => VolumeId === volumeId);
       return found && toVolume(found);
+    },
+
+    async describeModification(volumeId, { signal, lane } = {}) {
+      const read = { tried: `look up the last modification of ${volumeId}`, signal, lane };
+      // By filter: an id that was never modified would be an error (InvalidVolumeModification.NotFound).
+      const found = await readModifications(client, call, read, [exactFilter('volume-id', volumeId)]);
+      const last = found.filter(({ VolumeId }) => VolumeId === volumeId).map(toModification);
+      return last.sort((a, b) => (a.startedAt < b.startedAt ? 1 : -1))[0];
     },
 
     async findSnapshots(tagKey, value, { signal, lane } = {}) {

@@ -12,6 +12,7 @@ import type {
   InstanceHealth,
   InstanceState,
   Tags,
+  VolumeModification,
   VolumeState,
   VolumeStatus,
 } from './types.ts';
@@ -50,6 +51,32 @@ export function toVolume(volume: sdk.Volume): EbsVolume {
     multiAttach: volume.MultiAttachEnabled ?? false,
     attachments: (volume.Attachments ?? []).map(toAttachment),
     tags: toTags(volume.Tags),
+  };
+}
+
+const modificationStates: readonly VolumeModification['state'][] = ['modifying', 'optimizing', 'completed', 'failed'];
+
+/** A modification of EC2's answer as ours. @throws DriverError EC2_REJECTED when the answer lacks what every one has. */
+export function toModification(modification: sdk.VolumeModification): VolumeModification {
+  const answer = reader(`the modification of ${modification.VolumeId ?? 'a volume without an id'}`);
+  return {
+    volumeId: answer.text('volume id', modification.VolumeId),
+    state: answer.oneOf('state', modificationStates, modification.ModificationState),
+    message: modification.StatusMessage || undefined,
+    progress: modification.Progress ?? 0,
+    startedAt: answer.time('start time', modification.StartTime),
+    original: {
+      sizeGib: answer.count('original size', modification.OriginalSize),
+      type: answer.text('original type', modification.OriginalVolumeType),
+      iops: modification.OriginalIops,
+      throughput: modification.OriginalThroughput,
+    },
+    target: {
+      sizeGib: answer.count('target size', modification.TargetSize),
+      type: answer.text('target type', modification.TargetVolumeType),
+      iops: modification.TargetIops,
+      throughput: modification.TargetThroughput,
+    },
   };
 }
 

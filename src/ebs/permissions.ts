@@ -2,6 +2,7 @@ import {
   DescribeInstanceStatusCommand,
   DescribeSnapshotsCommand,
   DescribeVolumesCommand,
+  DescribeVolumesModificationsCommand,
   type EC2Client,
 } from '@aws-sdk/client-ec2';
 import { DriverError } from '../errors.ts';
@@ -50,6 +51,10 @@ function dryRun(client: EC2Client, permission: Permission, options: SendOptions)
       return client.send(new DescribeInstanceStatusCommand({ DryRun: true }), options);
     case 'DescribeSnapshots':
       return client.send(new DescribeSnapshotsCommand({ DryRun: true, OwnerIds: ['self'] }), options);
+    case 'DescribeVolumesModifications':
+      return client.send(new DescribeVolumesModificationsCommand({ DryRun: true }), options);
+    case 'ModifyVolume':
+      return client.send(commands.modifyVolume(permission.volumeId, permission.change, true), options);
     case 'CreateVolume':
       return client.send(commands.createVolume(permission.spec, true), options);
     case 'AttachVolume':

@@ -5,11 +5,13 @@ import {
   DescribeSnapshotsCommand,
   DescribeVolumeStatusCommand,
   DescribeVolumesCommand,
+  DescribeVolumesModificationsCommand,
   type EC2Client,
   type Filter,
   type Instance,
   type Snapshot,
   type Volume,
+  type VolumeModification,
   type VolumeStatusItem,
 } from '@aws-sdk/client-ec2';
 import type { Call } from './attempts.ts';
@@ -57,6 +59,29 @@ export function readSnapshots(client: EC2Client, call: Caller, read: Call, filte
     const { Snapshots, NextToken } = await call('DescribeSnapshots', read, (options) => client.send(command, options));
     if (Snapshots === undefined) throw answerLacks('snapshots', 'the list of them', 'EC2_UNAVAILABLE');
     return { items: Snapshots, next: NextToken };
+  });
+}
+
+/** The largest page of DescribeVolumesModifications. */
+const modificationsPageSize = 500;
+
+/** The last modifications of the volumes that match the filters. @throws DriverError EC2_*; EC2_UNAVAILABLE for an answer without a list. */
+export function readModifications(
+  client: EC2Client,
+  call: Caller,
+  read: Call,
+  filters: Filter[],
+): Promise<VolumeModification[]> {
+  return allPages(async (token) => {
+    const command = new DescribeVolumesModificationsCommand({
+      Filters: filters,
+      MaxResults: modificationsPageSize,
+      NextToken: token,
+    });
+    const answer = await call('DescribeVolumesModifications', read, (options) => client.send(command, options));
+    const { VolumesModifications: items, NextToken } = answer;
+    if (items === undefined) throw answerLacks('modifications of volumes', 'the list of them', 'EC2_UNAVAILABLE');
+    return { items, next: NextToken };
   });
 }
 

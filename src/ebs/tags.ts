@@ -71,6 +71,11 @@ export const tagKeys = {
   uid: 'docker-volume-ebs:uid',
   gid: 'docker-volume-ebs:gid',
   mode: 'docker-volume-ebs:mode',
+  autoGrow: 'docker-volume-ebs:auto-grow',
+  autoGrowBy: 'docker-volume-ebs:auto-grow-by',
+  autoGrowMax: 'docker-volume-ebs:auto-grow-max',
+  /** When and by how much it has grown by itself lately, and how full it was; see volumes/growth/history.ts. */
+  growth: 'docker-volume-ebs:growth',
 } as const;
 
 /**

@@ -109,6 +109,32 @@ export interface AttachmentLimit {
   readonly cards?: number;
 }
 
+/** What ModifyVolume changes of a volume. */
+export interface VolumeShape {
+  readonly sizeGib: number;
+  readonly type: string;
+  readonly iops: number | undefined;
+  /** MiB/s, gp3 only. */
+  readonly throughput: number | undefined;
+}
+
+/**
+ * The last modification of a volume (DescribeVolumesModifications tells of no earlier one). A new size can be used from
+ * `optimizing` on; the next modification is taken once it is `completed` or `failed`.
+ */
+export interface VolumeModification {
+  readonly volumeId: string;
+  readonly state: 'modifying' | 'optimizing' | 'completed' | 'failed';
+  /** Why it failed, where EC2 says so. */
+  readonly message: string | undefined;
+  /** Percent. */
+  readonly progress: number;
+  /** RFC 3339, by EC2's clock. */
+  readonly startedAt: string;
+  readonly original: VolumeShape;
+  readonly target: VolumeShape;
+}
+
 /** A snapshot as EC2 describes it. */
 export interface EbsSnapshot {
   readonly id: string;
@@ -133,9 +159,16 @@ export type Permission =
   | { readonly action: 'AttachVolume' | 'DetachVolume'; readonly key: AttachmentKey }
   | { readonly action: 'CreateTags' | 'DeleteTags'; readonly resourceId: string; readonly key: string }
   | { readonly action: 'DeleteVolume'; readonly volumeId: string }
+  | { readonly action: 'ModifyVolume'; readonly volumeId: string; readonly change: Partial<VolumeShape> }
   | { readonly action: 'DeleteSnapshot'; readonly snapshotId: string }
   | { readonly action: 'CreateSnapshot'; readonly volumeId: string; readonly tags: Tags }
-  | { readonly action: 'DescribeVolumes' | 'DescribeInstanceStatus' | 'DescribeSnapshots' }
+  | {
+      readonly action:
+        | 'DescribeVolumes'
+        | 'DescribeInstanceStatus'
+        | 'DescribeSnapshots'
+        | 'DescribeVolumesModifications';
+    }
   | { readonly action: 'StopInstances'; readonly instanceId: string };
 
 /** Who is served first when EC2's budget is short. */
@@ -200,6 +233,14 @@ export interface Ec2 {
   /** Gives EC2's answer, usually in state "creating" and without attachments. */
   createVolume(spec: CreateVolumeSpec, options?: CallOptions): Promise<EbsVolume>;
   deleteVolume(volumeId: string, options?: CallOptions): Promise<void>;
+  /**
+   * Begins to change a volume; what is not given stays. Sent once: EC2 knows no token for it, and whether one took effect
+   * whose answer was lost is for {@link describeModification} to tell. EC2_VOLUME_MODIFYING while the last one is not
+   * completed; EC2_MODIFIED_TOO_OFTEN when EC2 takes no more for some hours.
+   */
+  modifyVolume(volumeId: string, change: Partial<VolumeShape>, options?: CallOptions): Promise<VolumeModification>;
+  /** The last modification of a volume; undefined when EC2 lists none, which it does not for long after its end either. */
+  describeModification(volumeId: string, options?: CallOptions): Promise<VolumeModification | undefined>;
   /**
    * EC2_THROTTLED proves that it took no effect. `onThrottled` is called when EC2 first refuses it for its rate: it is
    * tried again for minutes then. `card` is for instances with several EBS cards; others take no such parameter.

@@ -1,14 +1,15 @@
 import type { EC2Client } from '@aws-sdk/client-ec2';
 import type { Caller } from './call.ts';
 import * as commands from './commands.ts';
-import { answerLacks, toAttachment, toVolume } from './mapping.ts';
+import { answerLacks, toAttachment, toModification, toVolume } from './mapping.ts';
 import { namesOf } from './names.ts';
-import type { Ec2 } from './types.ts';
+import type { Ec2, OneAttempt } from './types.ts';
 
 type Writes = Pick<
   Ec2,
   | 'createVolume'
   | 'deleteVolume'
+  | 'modifyVolume'
   | 'attachVolume'
   | 'detachVolume'
   | 'createTags'
@@ -33,6 +34,18 @@ export function openWrites(client: EC2Client, call: Caller): Writes {
       await call('DeleteVolume', { tried: `delete ${volumeId}`, signal, lane, stillValid }, (options) =>
         client.send(commands.deleteVolume(volumeId), options),
       );
+    },
+
+    async modifyVolume(volumeId, change, { signal, lane, stillValid } = {}) {
+      const tried = `modify ${volumeId}`;
+      const once: OneAttempt = (send) => send();
+      const answer = await call('ModifyVolume', { tried, signal, lane, stillValid, once }, (options) =>
+        client.send(commands.modifyVolume(volumeId, change), options),
+      );
+      if (answer.VolumeModification === undefined) {
+        throw answerLacks(`the modification of ${volumeId}`, 'the modification', 'EC2_UNAVAILABLE');
+      }
+      return toModification(answer.VolumeModification);
     },
 
     async attachVolume(key, { signal, lane, onThrottled } = {}) {

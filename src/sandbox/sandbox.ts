@@ -194,6 +194,9 @@ async function boot(world: World, options: SandboxOptions): Promise<void> {
   const unmade = settle(store.state);
   store.save();
   for (const volume of unmade) await files.create(volume.file, volume.sizeGib, volume.snapshotId);
+  // What was being modified when the sandbox ended has its new size since.
+  for (const { file, sizeGib, modifications } of store.state.volumes)
+    if (modifications.length > 0) await files.grow(file, sizeGib);
   await files.removeStrays(new Set(store.state.volumes.map(({ file }) => file)));
   const running = store.state.instances.filter(({ state }) => state === 'running');
   // As an installation does it: an instance that may be stopped for a volume's sake carries its cluster's tag.

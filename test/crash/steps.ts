@@ -12,6 +12,8 @@ const ec2: Methods<Required<Ec2>> = {
   findTagged: 'reads',
   listVolumes: 'reads',
   describeVolume: 'reads',
+  describeModification: 'reads',
+  modifyVolume: 'changes',
   findSnapshots: 'reads',
   listSnapshots: 'reads',
   snapshotsOf: 'reads',

@@ -1,5 +1,5 @@
 import { nothingCounted } from '../../src/fencing/audit.ts';
-import type { Operator, VolumeDriver } from '../../src/volumes/types.ts';
+import type { ModifyReport, Operator, VolumeDriver } from '../../src/volumes/types.ts';
 
 export interface FakeDriver extends VolumeDriver {
   /** Every call, as [method, ...arguments without the caller]. */
@@ -44,6 +44,21 @@ export function fakeDriver(own: Partial<VolumeDriver> = {}): FakeDriver {
 
 type Noted = <A extends unknown[], R>(name: string, result: (...given: A) => R) => (...given: A) => Promise<Awaited<R>>;
 
+const shape = { sizeGib: 16, type: 'gp3', iops: 3000, throughput: 125 };
+const modified = (name: string): ModifyReport => ({
+  name,
+  volumeId: 'vol-1',
+  before: shape,
+  after: shape,
+  changes: [],
+  sent: false,
+  modification: undefined,
+  filesystem: undefined,
+  done: true,
+  notes: [],
+  next: undefined,
+});
+
 /** An operator whose node holds one volume, which another instance has. */
 function idleOperator(noted: Noted): Operator {
   const draining = { reason: 'why', by: 'operator', since: '2026-11-22T10:00:00.000Z' } as const;
@@ -76,6 +91,11 @@ function idleOperator(noted: Noted): Operator {
         effective: 'They take effect at the next mount',
       }),
     ),
+    modify: noted(
+      'modify',
+      (name: string, _options: Readonly<Record<string, string>>, _how: { readonly dryRun: boolean }) => modified(name),
+    ),
+    modification: noted('modification', (name: string) => modified(name)),
     rescue: noted('rescue', (name: string, { snapshot }: { readonly snapshot: boolean }) => ({
       name,
       volumeId: 'vol-1',

@@ -6,7 +6,7 @@ import { eventually, type TestSandbox, testSandbox } from '../support/sandbox.ts
 describe.skipIf(requires('root', 'loop', 'aws').skip)('what EC2 refuses for a while', () => {
   let box: TestSandbox;
   beforeAll(async () => {
-    box = await testSandbox({ nodes: 1, times: { modify: 12_000 }, nodeEnv: { DVE_LINGER: '0' } });
+    box = await testSandbox({ nodes: 1, times: { modify: 6_000 }, nodeEnv: { DVE_LINGER: '0' } });
   });
   afterAll(() => box?.close());
 

@@ -121,7 +121,7 @@ const rows: readonly (readonly [string, string, ErrorCode] | readonly [string, s
   [
     'VolumeModificationRateExceeded',
     'Volume vol-1 has been modified 4 times in the last 24 hours',
-    'EC2_LIMIT',
+    'EC2_MODIFIED_TOO_OFTEN',
     'some hours later',
   ],
   ['InvalidVolumeModification.NotFound', "Modification for volume 'vol-1' does not exist.", 'EC2_REJECTED'],
@@ -162,6 +162,7 @@ const rows: readonly (readonly [string, string, ErrorCode] | readonly [string, s
 /** Where the same call may succeed later by itself. */
 const transient: ReadonlySet<ErrorCode> = new Set([
   ...(['EC2_VOLUME_IN_USE', 'EC2_INCORRECT_STATE', 'EC2_VOLUME_MODIFYING', 'EC2_DEVICE_NAME_IN_USE'] as const),
+  ...(['EC2_MODIFIED_TOO_OFTEN'] as const),
   ...(['EC2_THROTTLED', 'EC2_UNAVAILABLE', 'EC2_CREDENTIALS', 'NODE_FULL'] as const),
 ]);
 

@@ -48,7 +48,12 @@ describe('asking for a permission', () => {
       { VolumeId: 'vol-1', 'TagSpecification.1.ResourceType': 'snapshot', 'TagSpecification.1.Tag.1.Key': 'a' },
     ],
     [{ action: 'DeleteSnapshot', snapshotId: 'snap-1' }, { SnapshotId: 'snap-1' }],
+    [
+      { action: 'ModifyVolume', volumeId: 'vol-1', change: { sizeGib: 9 } },
+      { VolumeId: 'vol-1', Size: '9' },
+    ],
     [{ action: 'DescribeVolumes' }, {}],
+    [{ action: 'DescribeVolumesModifications' }, {}],
     [{ action: 'DescribeInstanceStatus' }, {}],
     [{ action: 'StopInstances', instanceId: 'i-1' }, { 'InstanceId.1': 'i-1' }],
   ])('sends %o as a dry run', async (permission, fields) => {

@@ -234,6 +234,25 @@ describe('what the policies forbid', () => {
       { action: 'ec2:TerminateInstances', resource: instance, keys: inCluster(cluster) },
       false,
     ],
+    [
+      'a volume of the cluster',
+      'grow',
+      { action: 'ec2:ModifyVolume', resource: volume, keys: inCluster(cluster) },
+      true,
+    ],
+    [
+      "to grow another cluster's",
+      'grow',
+      { action: 'ec2:ModifyVolume', resource: volume, keys: inCluster('green') },
+      false,
+    ],
+    ['to look at modifications', 'grow', { action: 'ec2:DescribeVolumesModifications', resource: '*', keys: {} }, true],
+    [
+      'to modify without iam/grow.json',
+      'stonith',
+      { action: 'ec2:ModifyVolume', resource: volume, keys: inCluster(cluster) },
+      false,
+    ],
     ['a volume of no cluster', 'adopt', { action: 'ec2:CreateTags', resource: volume, keys: into(cluster) }, true],
     [
       'a tag of others, on such a volume',

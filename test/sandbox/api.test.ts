@@ -172,7 +172,7 @@ describe.skipIf(requires('root', 'loop').skip)('the EC2 API over a socket', () =
     }
     expect((await volumeOf(ec2, id)).Size).toBe(5);
     const grow = (Size: number) => ec2.send(new ModifyVolumeCommand({ VolumeId: id, Size }));
-    await expect(grow(6)).rejects.toEqual(refusal('VolumeModificationRateExceeded'));
+    await expect(grow(6)).rejects.toEqual(refusal('VolumeModificationRateExceeded', /Wait until 20/));
   });
 
   test('snapshots complete, become volumes, and are deleted once they are complete', async () => {

@@ -21,7 +21,7 @@ import {
   RunInstancesCommand,
   TerminateInstancesCommand,
 } from '@aws-sdk/client-ec2';
-import { describe, expect, test } from 'vitest';
+import { describe, expect, test, vi } from 'vitest';
 import type { SandboxOptions } from '../../src/sandbox/sandbox.ts';
 import { requires } from '../support/requirements.ts';
 import {
@@ -52,6 +52,24 @@ describe.skipIf(requires('root', 'loop').skip)('what EC2 was seen to do', () => 
     await ec2.send(new ModifyVolumeCommand({ VolumeId: id, Size: 2 }));
     await expect(attach(ec2, id, node)).rejects.toEqual(
       refusal('OperationNotPermitted', /Cannot attach volume '.*' when it is in modification state: MODIFYING/),
+    );
+  });
+
+  test('is described with its new size at once, and modified once at a time and not too often', async () => {
+    const { ec2 } = await openWith({
+      times: { modify: 300, optimize: 300 },
+      account: { modificationRule: 'six-hours' },
+    });
+    const id = await newVolume(ec2);
+    const grow = (Size: number) => ec2.send(new ModifyVolumeCommand({ VolumeId: id, Size }));
+    await grow(2);
+    expect((await volumeOf(ec2, id)).Size).toBe(2);
+    await expect(grow(3)).rejects.toEqual(
+      refusal('IncorrectModificationState', /cannot be modified in modification state MODIFYING/),
+    );
+    await vi.waitFor(
+      () => expect(grow(3)).rejects.toEqual(refusal('VolumeModificationRateExceeded', /Wait at least 6 hours/)),
+      { timeout: 30_000 },
     );
   });
 

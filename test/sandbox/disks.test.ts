@@ -21,7 +21,8 @@ describe.skipIf(requires('root', 'loop').skip)('disks', () => {
     expect(readFileSync(`${sysfs}/class/nvme/nvme1/model`, 'utf8').trim()).toBe('Amazon Elastic Block Store');
     expect(statSync(disk).isBlockDevice()).toBe(true);
     await ec2.send(new ModifyVolumeCommand({ VolumeId: id, Size: 2 }));
-    expect(readFileSync(`${sysfs}/block/nvme1n1/size`, 'utf8')).toBe('4194304\n');
+    // It has its new size once it is "optimizing".
+    await vi.waitFor(() => expect(readFileSync(`${sysfs}/block/nvme1n1/size`, 'utf8')).toBe('4194304\n'), 30_000);
     expect(execFileSync('blockdev', ['--getsize64', disk], { encoding: 'utf8' }).trim()).toBe(String(2 * 1024 ** 3));
   });
 

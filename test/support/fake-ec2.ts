@@ -11,7 +11,7 @@ import type {
 } from '../../src/ebs/types.ts';
 import type { DiskContent } from '../../src/host/types.ts';
 import { ec2Error, later, type Mutable } from './fake-instances.ts';
-import { FakeSnapshots } from './fake-snapshots.ts';
+import { FakeModifications } from './fake-modifications.ts';
 
 export { ec2Error };
 
@@ -25,7 +25,7 @@ type FakeVolume = Mutable<Omit<EbsVolume, 'attachments' | 'tags'>> & {
  * The one model of EC2 in memory: volume states, client tokens, attach as compare-and-swap. Times are those of the
  * global timers. Faults are set one by one; `Cloud` in test/property/ puts a network with random faults before it.
  */
-export class FakeEc2 extends FakeSnapshots implements Ec2 {
+export class FakeEc2 extends FakeModifications implements Ec2 {
   readonly volumes = new Map<string, FakeVolume>();
   /** What is written on each volume; blank unless told. */
   readonly contents = new Map<string, DiskContent>();

@@ -42,7 +42,7 @@ export class FakeHost extends FakeCalls implements Host {
   readonly openTargets = new Set<string>();
   /** Targets whose filesystems take no more writes. */
   readonly faults = new Map<string, FilesystemFault>();
-  /** Sizes of disks, by volume id; 16 GiB unless told. */
+  /** Sizes of disks, by volume id; what EC2 has made them unless told. */
   readonly sizes = new Map<string, number>();
   /** Of filesystems; as large as the disk unless told. */
   readonly filesystemSizes = new Map<string, number>();
@@ -272,7 +272,7 @@ export class FakeHost extends FakeCalls implements Host {
   }
 
   #sizeOf(volumeId: string): number {
-    return this.sizes.get(volumeId) ?? 2 ** 34;
+    return this.sizes.get(volumeId) ?? (this.#ec2.diskGib(volumeId) ?? 16) * 2 ** 30;
   }
 
   #until<T>(signal: AbortSignal, look: () => T | undefined): Promise<T> {

@@ -1,4 +1,5 @@
 import { parseArgs } from 'node:util';
+import { modificationRules } from '../../sandbox/account.ts';
 import { type Sandbox, type SandboxOptions, startSandbox } from '../../sandbox/sandbox.ts';
 import { timingNames } from '../../sandbox/timing.ts';
 import { tokenScopes } from '../../sandbox/tokens.ts';
@@ -19,6 +20,7 @@ Ctrl-C ends it; its volumes are kept for the next start.
   --zones Z        Availability zones, 1 to 6 [1]
   --timing MODEL   How long EC2 takes: none (no added delay), bench (fixed), aws (spread, with token buckets) [none]
   --token-scope S  Where a ClientToken of CreateVolume counts: region or zone; AWS does not say which [region]
+  --modifications R  How often a volume is modified: four-a-day, or six-hours apart (before 2026) [four-a-day]
   --encrypted      The account encrypts every new volume (EBS encryption by default)
   --no-docker      Do not serve the first instance's driver at ${dockerSocket}
   --page           Serve a live page on 127.0.0.1 that shows what happens, with buttons for power, mounts and faults; on a
@@ -105,6 +107,7 @@ function readFlags(argv: readonly string[]): Flags {
       zones: { type: 'string', default: '1' },
       timing: { type: 'string', default: 'none' },
       'token-scope': { type: 'string', default: 'region' },
+      modifications: { type: 'string', default: 'four-a-day' },
       encrypted: { type: 'boolean', default: false },
       'no-docker': { type: 'boolean', default: false },
       json: { type: 'boolean', default: false },
@@ -120,6 +123,7 @@ function readFlags(argv: readonly string[]): Flags {
     account: {
       tokenScope: amongFlag('token-scope', values['token-scope'], tokenScopes),
       encryptedByDefault: values.encrypted,
+      modificationRule: amongFlag('modifications', values.modifications, modificationRules),
     },
     hibernation: true,
     nodeEnv: driverSettings(process.env),

@@ -1,3 +1,4 @@
+import type { ModificationRule } from '../account.ts';
 import { Ec2Error } from '../ec2-error.ts';
 import { applyFilters, type FilterFields, readFilters } from '../filters.ts';
 import { type ModificationRecord, type Shape, type TagSet, timestamp, type VolumeRecord } from '../model.ts';
@@ -8,12 +9,16 @@ import type { Action, World } from '../world.ts';
 import { one, some, volumeKind } from './lookup.ts';
 import { modificationShape } from './shapes.ts';
 
-const dayMs = 24 * 3600 * 1000;
-const maxPerDay = 4;
+const hourMs = 3600 * 1000;
+/** The API reference of ModifyVolume; until 2025 the user guide had the other. */
+const rules = {
+  'four-a-day': { most: 4, withinMs: 24 * hourMs },
+  'six-hours': { most: 1, withinMs: 6 * hourMs },
+} as const satisfies Record<ModificationRule, { most: number; withinMs: number }>;
 
 export const modifyVolume: Action = async ({ query }, world) => {
   const volume = one(volumeKind, world.store.state, requiredText(query, 'VolumeId'));
-  checkModifiable(volume);
+  checkModifiable(volume, world.account.modificationRule);
   const original: Shape = {
     sizeGib: volume.sizeGib,
     type: volume.type,
@@ -32,24 +37,31 @@ export const modifyVolume: Action = async ({ query }, world) => {
   volume.modifications.push(modification);
   Object.assign(volume, target);
   world.store.save();
-  await grow(world, volume);
   carryOutModification(world, volume, modification);
   return { volumeModification: modificationShape(volume.id, modification) };
 };
 
-function checkModifiable({ id, state, modifications }: VolumeRecord): void {
+function checkModifiable({ id, state, modifications }: VolumeRecord, rule: ModificationRule): void {
   if (state !== 'available' && state !== 'in-use') {
     throw new Ec2Error('IncorrectState', `Volume '${id}' is in the '${state}' state.`);
   }
   const last = modifications.at(-1);
   if (last !== undefined && last.state !== 'completed') {
-    throw new Ec2Error('IncorrectModificationState', `Volume ${id} has a modification in state '${last.state}'`);
+    throw new Ec2Error(
+      'IncorrectModificationState',
+      `Volume ${id} cannot be modified in modification state ${last.state.toUpperCase()}`,
+    );
   }
-  const recent = modifications.filter(({ startTime }) => Date.now() - Date.parse(startTime) < dayMs);
-  if (recent.length < maxPerDay) return;
+  const { most, withinMs } = rules[rule];
+  const recent = modifications
+    .map(({ startTime }) => Date.parse(startTime) + withinMs)
+    .filter((end) => end > Date.now());
+  const [oldest] = recent.slice(-most);
+  if (recent.length < most || oldest === undefined) return;
+  const until = new Date(oldest).toISOString();
   throw new Ec2Error(
     'VolumeModificationRateExceeded',
-    `Volume ${id} has been modified ${maxPerDay} times in the last 24 hours`,
+    `You've reached the maximum modification rate per volume limit. Wait ${rule === 'six-hours' ? 'at least 6 hours between modifications per EBS volume' : `until ${until} before you can issue the next modification request for this volume`}.`,
   );
 }
 
@@ -68,7 +80,7 @@ function targetShape(query: Query, original: Shape): Shape {
   });
 }
 
-/** The new size counts at once, on a running machine too. */
+/** The machine sees the new size once it is there, without being asked to look. */
 async function grow(world: World, volume: VolumeRecord): Promise<void> {
   const resize = (): Promise<void> =>
     world.order.run(volume.id, async () => {
@@ -80,13 +92,14 @@ async function grow(world: World, volume: VolumeRecord): Promise<void> {
   await (owner === undefined ? resize() : world.order.run(owner, resize));
 }
 
+/** A volume is described with its new size at once, and has it from "optimizing" on. */
 function carryOutModification(world: World, volume: VolumeRecord, modification: ModificationRecord): void {
-  const total = world.timing.draw('modify');
   world.tasks.start(`modify ${volume.id}`, async () => {
-    await world.tasks.sleep(total / 2);
+    await world.tasks.sleep(world.timing.draw('modify'));
+    await grow(world, volume);
     Object.assign(modification, { state: 'optimizing', progress: 50 });
     world.store.save();
-    await world.tasks.sleep(total / 2);
+    await world.tasks.sleep(world.timing.draw('optimize'));
     Object.assign(modification, { state: 'completed', progress: 100, endTime: timestamp() });
     world.store.save();
   });
@@ -101,6 +114,10 @@ interface Modified {
 const modificationFilters: FilterFields<Modified> = {
   'volume-id': ({ id }) => [id],
   'modification-state': ({ modification }) => [modification.state],
+  'target-size': ({ modification }) => [String(modification.target.sizeGib)],
+  'original-size': ({ modification }) => [String(modification.original.sizeGib)],
+  'target-volume-type': ({ modification }) => [modification.target.type],
+  'original-volume-type': ({ modification }) => [modification.original.type],
 };
 
 export const describeVolumesModifications: Action = ({ query, view }) => {

@@ -8,6 +8,7 @@ import type { Node } from '../state/node.ts';
 import { clusterVolumes } from './cluster.ts';
 import { endHolder } from './end-holder.ts';
 import { createFenceOperator } from './fence.ts';
+import { modificationOf, modifyVolume } from './modify.ts';
 import { createPermissionCheck } from './permission-check.ts';
 import { rescueReport } from './rescue-steps.ts';
 import { setOptions } from './set.ts';
@@ -24,6 +25,8 @@ export interface Controls {
   volumes(): Promise<ClusterVolumes>;
   readonly setOptions: Operator['setOptions'];
   readonly endHolder: Operator['endHolder'];
+  readonly modify: Operator['modify'];
+  readonly modification: Operator['modification'];
   /** Both in the volume's turn. */
   rescue: Operator['rescue'];
   endRescue: Operator['endRescue'];
@@ -67,6 +70,8 @@ export function openControls(
     trash: createTrashOperator(node),
     volumes: () => clusterVolumes(node),
     setOptions: (name, options, how) => node.queue.run(name, () => setOptions(node, name, options, how)),
+    modify: (name, options, how) => node.queue.run(name, () => modifyVolume(node, name, options, how)),
+    modification: (name) => modificationOf(node, name),
     rescue: async (name, options) => rescueReport(await node.queue.run(name, () => rescue(node, name, options))),
     endRescue: (name) => node.queue.run(name, () => endRescue(node, name)),
     endHolder: (name, holder) => node.queue.run(name, () => endHolder(node, name, holder)),

@@ -39,6 +39,9 @@ export function createOperator(
     cancelDrain: () => run('drain', 'end the drain', ({ drain }) => drain.cancel()),
     setOptions: (name, options, how) =>
       run('set', 'set its options', (controls) => controls.setOptions(name, options, how)),
+    modify: (name, options, how) => onVolume('modify', 'modify it', name, (now) => now.modify(name, options, how)),
+    modification: (name) =>
+      onVolume('modify', 'tell how far its modification is', name, (now) => now.modification(name)),
     rescue: (name, options) => onVolume('rescue', 'rescue it', name, (now) => now.rescue(name, options)),
     endRescue: (name) => onVolume('rescue', 'end its rescue', name, (now) => now.endRescue(name)),
     endHolder: (name, holder) => run('unmount', 'end a holder of it', (controls) => controls.endHolder(name, holder)),

@@ -99,19 +99,22 @@ const refuse = (volume: string, why: string, todo: string): never => {
   throw new DriverError('INVALID_OPTION', { volume, tried, why, todo });
 };
 
-type TagChange = readonly [key: string, value: string | undefined];
+/** A tag to write; undefined to take it off. */
+export type TagChange = readonly [key: string, value: string | undefined];
 
 const written = (changes: readonly TagChange[]): Tags =>
   Object.fromEntries(changes.flatMap(([key, value]) => (value === undefined ? [] : [[key, value]])));
 
-async function writeTags({ ec2 }: Node, id: string, changes: readonly TagChange[]): Promise<void> {
+/** Writes tags and takes others off. */
+export async function writeTags({ ec2 }: Node, id: string, changes: readonly TagChange[]): Promise<void> {
   const gone = changes.filter(([, value]) => value === undefined);
   const kept = written(changes);
   if (Object.keys(kept).length > 0) await ec2.createTags(id, kept);
   if (gone.length > 0) await ec2.deleteTags(id, Object.fromEntries(gone));
 }
 
-function changed(tags: Tags, changes: readonly TagChange[]): Tags {
+/** Tags as they are after that. */
+export function changed(tags: Tags, changes: readonly TagChange[]): Tags {
   const keys = new Set(changes.map(([key]) => key));
   const others = Object.entries(tags).filter(([key]) => !keys.has(key));
   return { ...Object.fromEntries(others), ...written(changes) };

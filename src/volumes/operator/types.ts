@@ -1,10 +1,14 @@
 /** What operators are told of a node and its cluster, and what they may ask of them. */
+
 import type { FenceCounters } from '../../fencing/audit.ts';
 import type { FilesystemUsage } from '../../host/types.ts';
 import type { DrainReport } from '../lifecycle/drain.ts';
 import type { Rescue } from '../lifecycle/rescue.ts';
 import type { Draining } from '../state/draining.ts';
+import type { ModifyReport, OptionChange, VolumeSize } from './modify-report.ts';
 import type { TrashOperator } from './trash-types.ts';
+
+export type { ModifyReport, OptionChange, VolumeSize } from './modify-report.ts';
 
 /** Whether this node can do its work. */
 export interface Health {
@@ -84,15 +88,6 @@ export interface FenceOperator {
   pause(reason: string): Promise<number>;
   /** Ends a pause; idempotent. @returns how many volumes said so. */
   resume(): Promise<number>;
-}
-
-/** How large the disk of a mounted volume is, and its filesystem. */
-export interface VolumeSize {
-  readonly diskBytes: number;
-  /** Undefined where it is not known. */
-  readonly filesystemBytes: number | undefined;
-  /** Why the filesystem stays smaller than its disk, as a clause; undefined while nothing keeps it from growing. */
-  readonly refused: string | undefined;
 }
 
 /** A volume as `status` shows it: held on this node, or waited for here. */
@@ -231,13 +226,6 @@ export interface ClusterVolumes {
   readonly stale: string | undefined;
 }
 
-/** An option of a volume, by its name at create; undefined where it has none. */
-export interface OptionChange {
-  readonly option: string;
-  readonly was: string | undefined;
-  readonly is: string | undefined;
-}
-
 /** What `set` has changed, or would change. */
 export interface OptionsSet {
   readonly volumeId: string;
@@ -267,6 +255,17 @@ export interface Operator {
     options: Readonly<Record<string, string>>,
     how: { readonly dryRun: boolean },
   ): Promise<OptionsSet>;
+  /**
+   * Changes the size, type or performance of a volume, or how it grows by itself; texts by the option's name at create, a
+   * size also as "+50". Again, it comes to the same. INVALID_OPTION for what cannot be, EC2_*. `dryRun` only tells.
+   */
+  modify(
+    name: string,
+    options: Readonly<Record<string, string>>,
+    how: { readonly dryRun: boolean },
+  ): Promise<ModifyReport>;
+  /** How far the last modification of a volume is. */
+  modification(name: string): Promise<ModifyReport>;
   /**
    * Attaches a volume here and holds it for a person, not mounted; takes a snapshot first unless told otherwise. Again, it
    * comes to the same. IN_USE_HERE while a container uses it; else what a mount throws that cannot have it.

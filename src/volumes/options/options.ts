@@ -31,6 +31,12 @@ export interface CreateOptions {
   readonly fencePolicy?: FencePolicy;
   readonly onRemove?: OnRemove;
   readonly tags?: Readonly<Record<string, string>>;
+  /** As "80%": how full it is when it grows by itself. */
+  readonly autoGrow?: string;
+  /** By how much, as "20%" of its size or GiB. */
+  readonly autoGrowBy?: string;
+  /** GiB. */
+  readonly autoGrowMax?: number;
 }
 
 /** What a removal does to the EBS volume. */
@@ -105,6 +111,18 @@ const tagList: Reader<Record<string, string>> = (text) => {
   return Object.keys(tags).length === pairs.length ? tags : bad('takes each key once');
 };
 
+const percent =
+  (min: number, max: number): Reader<string> =>
+  (text) => {
+    const [, digits] = /^(\d{1,3})\s*%$/.exec(text) ?? [];
+    return digits !== undefined && Number(digits) >= min && Number(digits) <= max
+      ? `${Number(digits)}%`
+      : bad(`takes ${min}% to ${max}%`);
+  };
+
+const growthStep: Reader<string> = (text) =>
+  text.endsWith('%') ? percent(1, 400)(text) : String(readGib(text) ?? bad('takes 1% to 400%, or GiB, as 50'));
+
 const snapshot = matching(/^snap-[0-9a-f]{8,17}$/, 'takes a snapshot id, as snap-0123456789abcdef0');
 
 /** Every option: its reader and the other names that REX-Ray and its users know it by. */
@@ -133,6 +151,9 @@ const table: {
   fencePolicy: { read: among(fencePolicies) },
   onRemove: { read: among(removals) },
   tags: { read: tagList },
+  autoGrow: { read: percent(10, 95) },
+  autoGrowBy: { read: growthStep },
+  autoGrowMax: { read: gibibytes },
 };
 
 const optionNames = Object.keys(table) as OptionName[];

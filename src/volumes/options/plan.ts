@@ -6,6 +6,7 @@ import { stricter } from '../../fencing/policy.ts';
 import { filesystemTypes } from '../../host/types.ts';
 import { parseDefaultTags } from './defaults.ts';
 import { filesystemComplaint } from './filesystem-options.ts';
+import { growthComplaint, growthTags, optionOfTag } from './growth-options.ts';
 import { limitViolation, type Performance, type VolumeType } from './limits.ts';
 import { displayName, encodeName } from './names.ts';
 import { type CreateOptions, refuseOptions } from './options.ts';
@@ -47,6 +48,8 @@ export function planVolume(
   }
   refuseLaxer(name, options, defaults);
   refuseUnusable(name, options, defaults);
+  const complaint = growthComplaint({ ...options, size: performance.sizeGib });
+  if (complaint !== undefined) refuseOptions(name, ...complaint);
   return {
     zone,
     ...performance,
@@ -103,6 +106,7 @@ function planTags(name: string, options: CreateOptions, defaults: Defaults): Tag
     [tagKeys.mode]: options.mode?.toString(8).padStart(4, '0'),
     [tagKeys.fencePolicy]: options.fencePolicy,
     [tagKeys.onRemove]: options.onRemove,
+    ...growthTags(options),
   };
   const tooLong = Object.entries(optional).find(([, value]) => value !== undefined && value.length > 256);
   if (tooLong !== undefined) refuseOptions(name, `${tooLong[0]} does not fit a tag of 256 characters`, 'Shorten it');
@@ -137,7 +141,7 @@ function numberTag(value: string | undefined, base: number): number | undefined 
 export function differences(options: CreateOptions, volume: EbsVolume): string[] {
   const { tags } = volume;
   const compared: [what: string, asked: unknown, is: unknown][] = [
-    ['size in GiB', options.size, volume.sizeGib],
+    ['size in GiB', sameSize(options.size, volume), volume.sizeGib],
     ['type', options.type, volume.type],
     ['iops', options.iops, volume.iops],
     ['throughput', options.throughput, volume.throughput],
@@ -155,6 +159,11 @@ export function differences(options: CreateOptions, volume: EbsVolume): string[]
     ['mode', options.mode?.toString(8), numberTag(tags[tagKeys.mode], 8)?.toString(8)],
     ['fence policy', options.fencePolicy, tags[tagKeys.fencePolicy]],
     ['onRemove', options.onRemove, tags[tagKeys.onRemove]],
+    ...Object.entries(growthTags(options)).map(([key, value]): [string, unknown, unknown] => [
+      optionOfTag(key),
+      value,
+      tags[key],
+    ]),
     ...Object.entries(options.tags ?? {}).map(([key, value]): [string, unknown, unknown] => [
       `tag ${key}`,
       value,
@@ -164,6 +173,11 @@ export function differences(options: CreateOptions, volume: EbsVolume): string[]
   return compared
     .filter(([, asked, is]) => asked !== undefined && asked !== is)
     .map(([what, asked, is]) => `${what} is ${is === undefined ? 'unset' : is}, asked ${asked}`);
+}
+
+/** The size of one that grows by itself is the least: what it was made with stays a right answer. */
+function sameSize(asked: number | undefined, { sizeGib, tags }: EbsVolume): number | undefined {
+  return asked !== undefined && tags[tagKeys.autoGrow] !== undefined && asked <= sizeGib ? sizeGib : asked;
 }
 
 /** What is on the disk, or will be; undefined for an adopted one until its first mount has looked. */

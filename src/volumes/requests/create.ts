@@ -7,7 +7,7 @@ import { beyondLimits, type Performance } from '../options/limits.ts';
 import { encodeName, refuseUnremovable } from '../options/names.ts';
 import { type CreateOptions, parseOptions } from '../options/options.ts';
 import { clientToken, differences, planVolume } from '../options/plan.ts';
-import { heldAs } from '../state/held.ts';
+import { type Held, heldAs } from '../state/held.ts';
 import { hasLostTags, lastingTags, tagsLost } from '../state/lost-tags.ts';
 import { refuseNameless } from '../state/nameless.ts';
 import { type Node, waiting } from '../state/node.ts';
@@ -25,7 +25,8 @@ export async function createVolume(node: Node, name: string, raw: Readonly<Recor
   const options = parseOptions(name, raw);
   if (options.overwriteFs) node.log.warn({ volume: name }, 'overwriteFs has no effect: only a blank disk is formatted');
   const spec = planVolume(name, options, node.settings, node.zone);
-  const existing = heldAs(node.held, name)?.volume ?? (await whatIsShown(node, name));
+  const held = heldAs(node.held, name);
+  const existing = held === undefined ? await whatIsShown(node, name) : await asItIs(node, held, options);
   if (existing !== undefined) return refuseDifferent(node, name, options, existing);
   refuseUnremovable(name);
   warnOfBeyond(node, name, spec);
@@ -65,6 +66,16 @@ function warnOfEncrypted({ log }: Node, volume: string, options: CreateOptions, 
 
 const whatIsShown = (node: Node, name: string): Promise<EbsVolume | undefined> =>
   waiting(node, name, 'EC2 to tell which EBS volume has this name', () => shownOnce(node, name));
+
+/**
+ * A volume held here, as EC2 has it where its record may be behind: another node, or a person, may have modified it. Where
+ * EC2 cannot be asked its record is what is known.
+ */
+async function asItIs(node: Node, held: Held, { size, type, iops, throughput }: CreateOptions): Promise<EbsVolume> {
+  if ([size, type, iops, throughput].every((asked) => asked === undefined)) return held.volume;
+  const seen = await node.ec2.describeVolume(held.volume.id).catch(() => undefined);
+  return seen === undefined ? held.volume : { ...seen, tags: { ...held.volume.tags, ...seen.tags } };
+}
 
 function refuseDifferent(node: Node, name: string, options: CreateOptions, volume: EbsVolume): void {
   const differing = differences(options, volume);

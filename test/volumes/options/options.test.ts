@@ -27,6 +27,9 @@ const samples: [option: string, text: string, read: Record<string, unknown>][] =
   ['mode', '0750', { mode: 0o750 }],
   ['onRemove', 'retain', { onRemove: 'retain' }],
   ['fencePolicy', 'never', { fencePolicy: 'never' }],
+  ['autoGrow', '80 %', { autoGrow: '80%' }],
+  ['autoGrowBy', '50G', { autoGrowBy: '50' }],
+  ['autoGrowMax', '1T', { autoGrowMax: 1024 }],
   ['tags', 'team=db,cost centre=4 2', { tags: { team: 'db', 'cost centre': '4 2' } }],
 ];
 
