@@ -4,6 +4,7 @@ import { DriverError } from '../errors.ts';
 import { contentOfSignatures, parseBlkidExport } from './blkid.ts';
 import { nameOf, withoutPath } from './disk-names.ts';
 import { firstNonZero, isNoise, type Range, sampleRanges } from './samples.ts';
+import { soundExt4 } from './sound-ext4.ts';
 import { findSuperblockCopy } from './superblock-copies.ts';
 import { deviceNumber } from './sysfs.ts';
 import { hostFailed, runTool, wordsOf } from './tools.ts';
@@ -16,7 +17,8 @@ const chunkBytes = 4 * 1024 * 1024;
  * What a disk holds, read without writing. Blank needs two witnesses that agree: libblkid knows no signature, and every
  * part we read ourselves is zero: samples, or for a disk that might hold anything, all of it. blkid alone is no witness: it says "nothing" of a disk it cannot read, too
  * (hetznercloud/csi-driver#1346 lost data so).
- * @param made the filesystem that is known to have been made on it: a file in it may look like a RAID member to libblkid.
+ * @param made the filesystem that is known to have been made on it: a file in it may look like a RAID member to libblkid,
+ * which is not asked about an ext4 that is sound by its own account.
  * @throws DriverError HOST_FAILED when a part cannot be read; WRONG_DEVICE when another disk is at the path by now.
  */
 export async function readContent(
@@ -25,6 +27,8 @@ export async function readContent(
   made?: FilesystemType,
 ): Promise<DiskContent> {
   const tried = `read what ${nameOf(device)} holds`;
+  const uuid = made === 'ext4' ? await soundExt4(device).catch(() => undefined) : undefined;
+  if (uuid !== undefined) return { kind: 'filesystem', type: 'ext4', uuid };
   const content = await readUnknown(device, parts, tried);
   if (made === undefined || content.kind !== 'other') return content;
   const own = await probe(device, tried, ['-n', made]);

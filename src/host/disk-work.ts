@@ -2,6 +2,7 @@ import { DriverError, type ErrorCode } from '../errors.ts';
 import { isDeviceBusy } from './busy.ts';
 import { readContent, wasEverMounted } from './content.ts';
 import { openSubdirectory } from './directory.ts';
+import { soundExt4 } from './sound-ext4.ts';
 import { isCleanExt4, readFilesystemSize, readNewFeatures } from './superblock.ts';
 
 /** All that reads a disk, or opens something in a mounted volume, without a tool. It may never return: a disk worker does it. */
@@ -12,6 +13,7 @@ const diskWork = {
   readContent,
   readFilesystemSize,
   readNewFeatures,
+  soundExt4,
   wasEverMounted,
 };
 

@@ -79,3 +79,7 @@ export const readNewFeatures = (device: BlockDevice, type: FilesystemType): Prom
 /** See superblock.ts. */
 export const isCleanExt4 = (device: BlockDevice): Promise<boolean> =>
   asked(nameOf(device), 'to read its superblock', fewReadsMs, workers.work(nameOf(device), 'isCleanExt4', device));
+
+/** See sound-ext4.ts. */
+export const soundExt4 = (device: BlockDevice): Promise<string | undefined> =>
+  asked(nameOf(device), 'to read its superblock', fewReadsMs, workers.work(nameOf(device), 'soundExt4', device));

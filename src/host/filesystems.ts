@@ -1,6 +1,6 @@
 import { tmpdir } from 'node:os';
 import { DriverError } from '../errors.ts';
-import { isCleanExt4, isDeviceBusy, readContent, readNewFeatures } from './disk.ts';
+import { isCleanExt4, isDeviceBusy, readContent, readNewFeatures, soundExt4 } from './disk.ts';
 import { nameOf, withoutPath } from './disk-names.ts';
 import type { CommandResult } from './run.ts';
 import { hostFailed, runTool, wordsOf } from './tools.ts';
@@ -60,11 +60,13 @@ async function refuseContent(device: BlockDevice, tried: string): Promise<void> 
  * Makes an ext4 consistent before it is mounted: e2fsck -p replays the journal and mends only what loses nothing. XFS
  * and btrfs need nothing: their log is replayed by the mount, which also finds damage, and xfs_repair -L or btrfs
  * check --repair would lose data.
+ * One that is sound by its own account (sound-ext4.ts) needs neither: then e2fsck -p looks at no more than that.
  * A disk that is mounted elsewhere in this kernel (a container that still runs) is left alone: its filesystem is live.
  * @throws DriverError FILESYSTEM_DAMAGED saying what a person must run; HOST_FAILED.
  */
 export async function checkFilesystem(device: BlockDevice, type: FilesystemType): Promise<void> {
   if (type !== 'ext4' || (await isDeviceBusy(device))) return;
+  if ((await soundExt4(device)) !== undefined) return;
   const tried = `check the ext4 filesystem on ${nameOf(device)}`;
   await refuseUnreadable(device, tried);
   const result = await runTool('e2fsck', ['-p', device.path], tried);

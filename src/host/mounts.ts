@@ -1,4 +1,5 @@
-import { mkdir, readFile, realpath, rmdir } from 'node:fs/promises';
+import { readFileSync } from 'node:fs';
+import { mkdir, realpath, rmdir } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { DriverError } from '../errors.ts';
 import { readFilesystemSize } from './disk.ts';
@@ -19,9 +20,9 @@ const mountinfo = '/proc/self/mountinfo';
  */
 export async function readMounts(): Promise<MountEntry[]> {
   try {
-    let text = await readFile(mountinfo, 'utf8');
+    let text = readFileSync(mountinfo, 'utf8');
     for (let attempt = 0; attempt < 3; attempt += 1) {
-      const again = await readFile(mountinfo, 'utf8');
+      const again = readFileSync(mountinfo, 'utf8');
       if (again === text) break;
       text = again;
     }

@@ -1,4 +1,5 @@
-import { readdir, readFile, readlink } from 'node:fs/promises';
+import { readdirSync, readlinkSync } from 'node:fs';
+import { readFile } from 'node:fs/promises';
 import { shellWord } from '../errors.ts';
 import { parseMountinfo } from './mountinfo.ts';
 import { errnoOf, hostFailed } from './tools.ts';
@@ -26,7 +27,7 @@ export function ifAlive<T>(promise: Promise<T>): Promise<T | undefined> {
 export async function lookElsewhere(): Promise<UserElsewhere> {
   try {
     const byFilesystem = new Map<string, { readonly pid: string; readonly entry: MountEntry }[]>();
-    for (const pid of await representatives()) {
+    for (const pid of representatives()) {
       const text = await ifAlive(readFile(`/proc/${pid}/mountinfo`, 'utf8'));
       for (const entry of parseMountinfo(text ?? '')) {
         const found = byFilesystem.get(entry.number) ?? [];
@@ -68,14 +69,25 @@ export async function describeProcess(pid: string): Promise<string> {
   return container === undefined ? `process ${pid} (${name})` : `container ${container} (process ${pid}, ${name})`;
 }
 
-/** One process of each mount namespace; ours is "self", and the host's is named by its first process. */
-async function representatives(): Promise<string[]> {
-  const ours = await readlink('/proc/self/ns/mnt');
-  const byNamespace = new Map<string, string>([[ours, 'self']]);
-  for (const entry of await readdir('/proc')) {
+/**
+ * One process of each mount namespace; ours is "self", and the host's is named by its first process. A hundred links of
+ * /proc, which is memory, are read sooner than a thread is found for one of them.
+ */
+function representatives(): string[] {
+  const byNamespace = new Map<string, string>([[readlinkSync('/proc/self/ns/mnt'), 'self']]);
+  for (const entry of readdirSync('/proc')) {
     if (!/^\d+$/.test(entry)) continue;
-    const namespace = await ifAlive(readlink(`/proc/${entry}/ns/mnt`));
+    const namespace = namespaceOf(entry);
     if (namespace !== undefined && !byNamespace.has(namespace)) byNamespace.set(namespace, entry);
   }
   return [...byNamespace.values()];
+}
+
+function namespaceOf(pid: string): string | undefined {
+  try {
+    return readlinkSync(`/proc/${pid}/ns/mnt`);
+  } catch (error) {
+    if (endedCodes.has(errnoOf(error))) return undefined;
+    throw error;
+  }
 }

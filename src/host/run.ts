@@ -21,6 +21,9 @@ export const keptBytes = 256 * 1024;
 /** Nobody but root can put anything there, and we put nothing there. */
 const emptyDirectory = '/run/docker-volume-ebs.empty';
 
+/** By its path: each place that a program is looked for in vain holds us up while it starts. */
+const shell = '/bin/sh';
+
 /**
  * A tool writes to a pipe of ours, and must not end in the middle of a disk because we have: without us its words are
  * lost, and it goes on. Node gives its children the default for SIGPIPE; a shell can have them ignore it.
@@ -38,8 +41,7 @@ export async function run(program: string, args: readonly string[], options: Run
   const failed = (why: string, cause?: unknown) => new Error(`${[program, ...args].join(' ')}: ${why}`, { cause });
   let child: ChildProcess;
   try {
-    requireProgram(program, path);
-    child = spawn('sh', ['-c', surviving, program, ...args], {
+    child = spawn(shell, ['-c', surviving, findProgram(program, path), ...args], {
       cwd: workingDirectory(),
       env: { PATH: path, LC_ALL: 'C' },
       stdio: ['ignore', 'pipe', 'pipe'],
@@ -69,10 +71,11 @@ function workingDirectory(): string {
   return emptyDirectory;
 }
 
-/** The shell would tell by exit code 127 alone. @throws an ENOENT for a program that is nowhere on `path`. */
-function requireProgram(program: string, path: string): void {
+/** Where a program is. The shell would tell by exit code 127 alone. @throws an ENOENT for a program that is nowhere on `path`. */
+function findProgram(program: string, path: string): string {
   const places = program.includes('/') ? [program] : path.split(':').map((directory) => join(directory, program));
-  if (places.some(isExecutable)) return;
+  const found = places.find(isExecutable);
+  if (found !== undefined) return found;
   throw Object.assign(new Error('there is no such program (ENOENT)'), { code: 'ENOENT' });
 }
 

@@ -185,7 +185,7 @@ describe.skipIf(skip)('a volume that holds something, and was never formatted', 
     it('its ext4 needs a person: not a byte is written, and the message says snapshot first and what to run', async () => {
       const { file } = await formatted('inconsistent', 'ext4');
       await ruin(file());
-      const message = await expectUntouched('inconsistent', file, /cannot check the ext4 filesystem/);
+      const message = await expectUntouched('inconsistent', file, /its ext4 filesystem is damaged/);
       expect(message).toContain('docker-volume-ebs rescue inconsistent');
     });
 

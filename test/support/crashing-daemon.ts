@@ -108,7 +108,7 @@ function traceChildren(): void {
   prototype.spawn = function (this: ChildProcess, options) {
     const result = spawn.call(this, options);
     // A program of the driver's is started by a shell that becomes it (src/host/run.ts): sh -c script program ….
-    const program = options.file === 'sh' ? (options.args[3] ?? 'sh') : options.file;
+    const program = options.file === '/bin/sh' ? (options.args[3] ?? 'sh') : options.file;
     pass(`exec.${basename(program)}:started`, callInHand.getStore() ?? '', this);
     return result;
   };
