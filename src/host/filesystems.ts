@@ -32,7 +32,7 @@ export async function makeFilesystem(
   const program = `mkfs.${type}`;
   // mkfs.ext4 needs no force to overwrite what an interrupted mkfs left; the others recognise their own beginnings.
   const force = over === 'unfinished' && type !== 'ext4' ? ['-f'] : [];
-  const result = await runTool(program, [...makers[type], ...force, ...withExtended(options), device.path], tried);
+  const result = await runTool(program, [...force, ...formatWords(type, options), device.path], tried);
   // Options such as mkfs.ext4 -n end well and make nothing.
   const content = result.code === 0 ? await readContent(device, 'samples') : undefined;
   if (content?.kind === 'filesystem' && content.type === type) return;
@@ -40,6 +40,12 @@ export async function makeFilesystem(
   const why = new Error(`${program} ${content === undefined ? 'failed' : `made no ${type}`}: ${words}`);
   throw hostFailed(tried, why, 'Correct the mkfsOptions of the volume and try again');
 }
+
+/** What a mkfs is told, but for the disk: our own words, and the options that are asked for. */
+export const formatWords = (type: FilesystemType, options: readonly string[]): string[] => [
+  ...makers[type],
+  ...withExtended(options),
+];
 
 /** mke2fs heeds the last -E alone (measured, 1.47): one that is asked for says ours, too, which it may contradict. */
 function withExtended(options: readonly string[]): string[] {

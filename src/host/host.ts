@@ -21,6 +21,7 @@ import { abandonMount, mountDevice, mountedAt, unmountTarget } from './mounts.ts
 import { lookElsewhere } from './namespaces.ts';
 import { openedBy } from './open-files.ts';
 import { hostFailed } from './tools.ts';
+import { tryFormat } from './try-format.ts';
 import type { Host } from './types.ts';
 import { asked, unanswered } from './unanswered.ts';
 import { filesystemUsage } from './usage.ts';
@@ -50,6 +51,7 @@ export async function openHost(settings: Pick<Settings, 'deviceRoot' | 'sysfsRoo
     readContent,
     wasEverMounted,
     makeFilesystem,
+    tryFormat,
     checkFilesystem,
     mount: (device, target, type, options) =>
       asked(nameOf(device), 'to be mounted', mountMs, mountDevice(device, target, type, options)),

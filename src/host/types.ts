@@ -105,6 +105,13 @@ export interface FilesystemUsage {
 /** Why a mounted filesystem takes no more writes: the kernel made it read-only (or a mount option did), shut it down, or it does not answer. */
 export type FilesystemFault = 'read-only' | 'shut down' | 'silent';
 
+/** Options that a mkfs refuses, and its words. */
+export interface RefusedOptions {
+  /** The flag with its value, as "-J size=4096"; all of them where no single one is to blame. */
+  readonly option: string;
+  readonly words: string;
+}
+
 /** Something asked of a disk or filesystem that has not been answered in its time. */
 export interface Unanswered {
   /** The disk, named by its volume's id, or the mountpoint. */
@@ -153,6 +160,11 @@ export interface Host {
     options: readonly string[],
     over: 'nothing' | 'unfinished',
   ): Promise<void>;
+  /**
+   * Why mkfs would refuse these extra arguments for a blank disk of this size, by a dry run that touches no disk; undefined
+   * where it would not, or that cannot be told. Takes seconds at most, and never fails.
+   */
+  tryFormat(type: FilesystemType, options: readonly string[], sizeBytes: number): Promise<RefusedOptions | undefined>;
   /** True when the ext4 on the disk has been mounted for writing at least once: somebody may have put data there. */
   wasEverMounted(device: BlockDevice): Promise<boolean>;
   /** Makes a filesystem consistent without loss, or throws FILESYSTEM_DAMAGED saying what a person must run. */

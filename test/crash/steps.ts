@@ -44,6 +44,7 @@ const host: Methods<Required<Host>> = {
   usedDeviceNames: 'reads',
   readContent: 'reads',
   wasEverMounted: 'reads',
+  tryFormat: 'reads',
   makeFilesystem: 'changes',
   checkFilesystem: 'changes',
   mount: 'changes',

@@ -105,6 +105,8 @@ export class Machine implements Host {
     return new Set(['/dev/xvda']);
   }
 
+  async tryFormat(): Promise<undefined> {}
+
   async wasEverMounted(): Promise<boolean> {
     return false;
   }

@@ -11,6 +11,7 @@ import type {
   Host,
   MountedAt,
   ProcessIdentity,
+  RefusedOptions,
   Unanswered,
   UserElsewhere,
 } from '../../src/host/types.ts';
@@ -44,6 +45,8 @@ export class FakeHost extends FakeCalls implements Host {
   readonly faults = new Map<string, FilesystemFault>();
   /** Sizes of disks, by volume id; what EC2 has made them unless told. */
   readonly sizes = new Map<string, number>();
+  /** What mkfs refuses at a dry run. */
+  refusedOptions: RefusedOptions | undefined;
   /** Of filesystems; as large as the disk unless told. */
   readonly filesystemSizes = new Map<string, number>();
   /** Whether the kernel refuses to grow any of them. */
@@ -116,6 +119,11 @@ export class FakeHost extends FakeCalls implements Host {
   ): Promise<void> {
     this.note('makeFilesystem', path, type, options, over);
     this.#ec2.contents.set(basename(path), { kind: 'filesystem', type, uuid: undefined });
+  }
+
+  async tryFormat(type: FilesystemType, options: readonly string[], sizeBytes: number) {
+    this.note('tryFormat', type, options, sizeBytes);
+    return this.refusedOptions;
   }
 
   async checkFilesystem({ path }: BlockDevice, type: FilesystemType): Promise<void> {

@@ -12,6 +12,7 @@ import { hasLostTags, lastingTags, tagsLost } from '../state/lost-tags.ts';
 import { refuseNameless } from '../state/nameless.ts';
 import { type Node, waiting } from '../state/node.ts';
 import { afterDoubt, lookMs, shownOnce, untilOnlyOne } from './one-of-name.ts';
+import { refuseImpossibleFormat } from './try-mkfs.ts';
 
 /** A name is made, removed and made again at most this often while EC2 remembers its tokens (about 12 h). */
 const maxGenerations = 200;
@@ -29,6 +30,7 @@ export async function createVolume(node: Node, name: string, raw: Readonly<Recor
   const existing = held === undefined ? await whatIsShown(node, name) : await asItIs(node, held, options);
   if (existing !== undefined) return refuseDifferent(node, name, options, existing);
   refuseUnremovable(name);
+  await refuseImpossibleFormat(node, name, options, spec);
   warnOfBeyond(node, name, spec);
 
   let doubtful = false;

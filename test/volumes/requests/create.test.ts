@@ -3,7 +3,7 @@ import { tagKeys } from '../../../src/ebs/tags.ts';
 import { createVolume } from '../../../src/volumes/requests/create.ts';
 import { removeVolume } from '../../../src/volumes/requests/remove.ts';
 import { FakeEc2 } from '../../support/fake-ec2.ts';
-import { fakeNode } from '../../support/fake-node.ts';
+import { fakeNode, verbs } from '../../support/fake-node.ts';
 import { failure, pass, played, useVirtualTime } from '../../support/virtual-time.ts';
 
 vi.mock('node:timers/promises', () => import('../../support/virtual-time.ts'));
@@ -141,6 +141,27 @@ describe('createVolume', () => {
     expect(node.waits.get('a')).toBe('EC2 to make vol-1');
     await played(creating);
     expect(node.waits.get('a')).toBeUndefined();
+  });
+});
+
+describe('mkfs options that cannot work for the size of the disk', () => {
+  it('are refused before there is a disk, naming the option; a volume without any is not tried', async () => {
+    const ec2 = new FakeEc2();
+    const node = await fakeNode(ec2);
+    const { create } = verbs(node);
+    node.host.refusedOptions = { option: '-J size=4096', words: 'Total journal size too big for filesystem' };
+    await expect(create('a', { size: '2', mkfsOptions: '-L data -J size=4096' })).rejects.toMatchObject({
+      code: 'INVALID_OPTION',
+      message: expect.stringMatching(
+        /mkfs\.ext4 takes mkfsOptions "-J size=4096" for no disk of 2 GiB: Total journal size too big for filesystem\. Correct it/,
+      ),
+    });
+    expect(ec2.volumes.size).toBe(0);
+    const tried = () => node.host.calls.filter(({ method }) => method === 'tryFormat').map(({ args }) => args);
+    expect(tried()).toEqual([['ext4', ['-L', 'data', '-J', 'size=4096'], 2 * 2 ** 30]]);
+    await create('b', { size: '2' });
+    await create('c', { snapshotId: 'snap-0a', mkfsOptions: '-J size=4096' }).catch(() => undefined);
+    expect(tried()).toHaveLength(1);
   });
 });
 
