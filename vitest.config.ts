@@ -2,9 +2,6 @@ import { join } from 'node:path';
 import { defineConfig } from 'vitest/config';
 import { LongestFirst } from './test/support/longest-first.ts';
 
-/** Rooms whose tests only compute: their files share processes, which saves a third of the processor's time. */
-const computing = ['test/{ebs,metrics,volumes}/**/*.test.ts', 'test/fencing/*.test.ts'];
-
 export default defineConfig({
   test: {
     // Most of the processor's time goes into starting daemons and commands: Node compiles each source once.
@@ -16,9 +13,5 @@ export default defineConfig({
     // Two cores, but most tests wait: for detaches, lingers, daemons that start.
     maxWorkers: 8,
     sequence: { sequencer: LongestFirst },
-    projects: [
-      { extends: true, test: { name: 'rooms', include: computing, isolate: false } },
-      { extends: true, test: { name: 'program', include: ['test/**/*.test.ts'], exclude: computing } },
-    ],
   },
 });
