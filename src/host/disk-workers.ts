@@ -67,9 +67,18 @@ export function createDiskWorkers(command: readonly string[]): DiskWorkers {
       startNext();
     };
     task.answered.promise.then(end, end);
+    try {
+      send(task);
+    } catch (error) {
+      // Node throws where there is no memory for a process, and gives one without a channel where there are no files left.
+      task.answered.reject(workerLost(task.subject, error instanceof Error ? error.message : String(error)));
+    }
+  };
+  const send = (task: Task) => {
     const [worker = hire()] = idle;
     idle.delete(worker);
     clearTimeout(worker.rest);
+    if (worker.child.channel === undefined) throw new Error('it could not be started');
     worker.task = task;
     worker.child.ref();
     worker.child.channel?.ref();
@@ -121,7 +130,12 @@ export function createDiskWorkers(command: readonly string[]): DiskWorkers {
       return answered.promise as ReturnType<DiskWork[typeof method]>;
     },
     expectWork() {
-      if (idle.size === 0 && quick === 0) rest(hire());
+      if (idle.size > 0 || quick > 0) return;
+      try {
+        rest(hire());
+      } catch {
+        // Whoever has the work is told.
+      }
     },
   };
 }
