@@ -37,6 +37,8 @@ export interface Events {
   };
   /** The filesystem of a mounted volume was to grow to its disk. */
   readonly growth: { readonly outcome: 'grown' | 'refused' };
+  /** How long writers stood still for a snapshot. */
+  readonly freeze: Took;
   /** A disk went from this machine without us, and its mount was taken away. */
   readonly ghost: { readonly volume: string };
 }

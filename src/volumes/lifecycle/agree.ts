@@ -23,10 +23,22 @@ export async function agree(node: Node, name: string): Promise<Held | undefined>
   if (held === undefined) return undefined;
   if (held.phase === 'attaching') return settleAttaching(node, held);
   if (held.phase === 'detaching') {
-    await finishDetach(node, held);
+    await finishDetach(node, await thawed(node, held));
     return undefined;
   }
-  return compareWithKernel(node, held);
+  return compareWithKernel(node, await thawed(node, held));
+}
+
+/** A daemon before this one may have been ended in the middle of a snapshot. */
+async function thawed(node: Node, held: Held): Promise<Held> {
+  if (!held.freezing) return held;
+  const { name, volume, device, filesystem } = held;
+  const disk = await node.host.findDevice(volume.id, device);
+  const target = mountpointOf(node.settings, name);
+  if (disk !== undefined && (await node.host.thaw(disk, target, filesystem))) {
+    node.log.warn({ volume: name, volumeId: volume.id }, 'its filesystem was frozen for a snapshot: thawed');
+  }
+  return keep(node, { ...held, freezing: undefined });
 }
 
 /** AttachVolume may or may not have taken effect: EC2 says. */

@@ -30,6 +30,8 @@ export async function recall(local: LocalState): Promise<void> {
 
 async function corrected({ host, settings, log }: LocalState, held: Held): Promise<Held> {
   const { name, volume } = held;
+  // At once, and without waiting for a disk that may not answer; the reconciler sees to it again.
+  if (held.freezing) void thawAtOnce({ host, settings, log }, held);
   if (held.bootId !== host.bootId) {
     log.info({ volume: name, volumeId: volume.id }, 'attached in an earlier boot: it will be released');
     if (rescueOf(held) !== undefined) await host.letDiskGo(rescuePathOf(settings, name));
@@ -45,6 +47,15 @@ async function withEngines(host: LocalState['host'], held: Held): Promise<Held> 
   const engine = await host.engineOf(undefined);
   if (engine === undefined) return held;
   return { ...held, holders: held.holders.map((holder) => (isUnknown(holder) ? { ...holder, engine } : holder)) };
+}
+
+async function thawAtOnce({ host, settings, log }: Machine, { name, volume, device, filesystem }: Held): Promise<void> {
+  try {
+    const disk = await host.findDevice(volume.id, device);
+    if (disk !== undefined) await host.thaw(disk, mountpointOf(settings, name), filesystem);
+  } catch (error) {
+    log.warn({ volume: name, volumeId: volume.id, err: error }, 'whether its filesystem is frozen is not known yet');
+  }
 }
 
 type Machine = Pick<LocalState, 'host' | 'settings' | 'log'>;

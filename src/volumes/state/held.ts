@@ -31,6 +31,8 @@ export interface Held {
   /** The directory callers use; undefined unless mounted. */
   readonly directory: string | undefined;
   readonly holders: readonly Holder[];
+  /** True while its filesystem may be frozen for a snapshot: whoever finds it so thaws it first. */
+  readonly freezing?: true | undefined;
   /**
    * True once this node takes the name off the volume, or has: what is left of it here ends, and tells nothing of the
    * volume that has the name.

@@ -1,0 +1,241 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { tagKeys } from '../../ebs/tags.ts';
+import type { EbsSnapshot, EbsVolume } from '../../ebs/types.ts';
+import { attachmentOf, ownerText, visibilityMs } from '../../ebs/volume-record.ts';
+import { DriverError, isCode } from '../../errors.ts';
+import { publish, stopwatch } from '../../events.ts';
+import { agree } from '../lifecycle/agree.ts';
+import { findDisk } from '../lifecycle/mount.ts';
+import { type Held, heldAs } from '../state/held.ts';
+import { rescueOf } from '../state/holders.ts';
+import { noSuchVolume } from '../state/lookup.ts';
+import { findVolume, keep, mountpointOf, type Node, waiting } from '../state/node.ts';
+import { type Consistency, consistencies, snapshotTags, type Wanted } from './snapshot-tags.ts';
+
+/** EBS takes one snapshot of a volume in this time, and copies so many of one at once; of a hard disk's one (EBS user guide). */
+const intervalMs = 15_000;
+const mostPending = 5;
+const hardDisks: readonly string[] = ['st1', 'sc1'];
+/** Writers wait no longer for EC2's answer: then they go on, and the snapshot is one of a crash if it comes. */
+const answerMs = 5000;
+const mostAttempts = 4;
+const lookMs = 1000;
+
+/** `consistent` is refused where it cannot be had, `best` is then as after a crash, `crash` does not try. */
+export type Care = 'consistent' | 'best' | 'crash';
+
+/** A snapshot that EC2 has begun: what it holds is fixed. */
+export interface Taken {
+  readonly snapshotId: string;
+  readonly name: string;
+  readonly volumeId: string;
+  readonly consistency: Consistency;
+  /** How long writers stood still; undefined where they did not. */
+  readonly frozenSeconds: number | undefined;
+}
+
+const tried = 'take a snapshot of it';
+
+/**
+ * Takes a snapshot of a volume that is here or nowhere; with the same request again it comes to the same one. Everything
+ * that may take time comes before the writers stand still, and outside of the volume's turn.
+ * @throws DriverError ATTACHED_ELSEWHERE where another node has it, unless it may be as after a crash; IN_USE_HERE where
+ * something here has it that cannot be frozen; EC2_LIMIT while EC2 copies too many; EC2_UNAVAILABLE when it cannot be told
+ * whether there is one.
+ */
+export async function takeSnapshot(node: Node, name: string, wanted: Wanted, care: Care): Promise<Taken> {
+  for (let attempt = 1; ; attempt += 1) {
+    const volume = await volumeNow(node, name);
+    const earlier = await readyFor(node, name, volume, wanted);
+    if (earlier !== undefined) return asTaken(earlier, wanted, volume);
+    try {
+      const taken = await node.queue.run(name, () => takeNow(node, name, wanted, care));
+      await telling(node, name, taken);
+      return taken;
+    } catch (error) {
+      if (isCode(error, 'EC2_UNAVAILABLE')) return asTaken(await settled(node, name, wanted, error), wanted, volume);
+      if (!isCode(error, 'EC2_THROTTLED') || attempt >= mostAttempts) throw error;
+    }
+  }
+}
+
+/**
+ * Waits until EC2 would take a snapshot of the volume. The look also opens the connection, so that no writer waits for that.
+ * @returns the snapshot of this request, if there is one.
+ * @throws DriverError EC2_LIMIT; INVALID_REQUEST where another snapshot of the volume has the name.
+ */
+export async function readyFor(
+  node: Node,
+  name: string,
+  volume: EbsVolume,
+  wanted?: Wanted,
+): Promise<EbsSnapshot | undefined> {
+  const snapshots = await node.ec2.snapshotsOf([volume.id]);
+  const same = snapshots.find(({ tags }) => wanted !== undefined && tags[tagKeys.snapshotRequest] === wanted.request);
+  if (same !== undefined) return same;
+  if (wanted !== undefined && snapshots.some(({ tags }) => tags[tagKeys.snapshotName] === wanted.name)) {
+    const why = `it has one of the name ${JSON.stringify(wanted.name)} already`;
+    throw new DriverError('INVALID_REQUEST', { volume: name, tried, why, todo: 'Give another name' });
+  }
+  const most = hardDisks.includes(volume.type) ? 1 : mostPending;
+  if (snapshots.filter(({ state }) => state === 'pending').length >= most) {
+    const why = `EC2 still copies ${most} of ${volume.id}, and takes no more at once`;
+    throw new DriverError('EC2_LIMIT', { volume: name, tried, why, todo: 'Try again once one of them is complete' });
+  }
+  const last = Math.max(0, ...snapshots.map(({ startedAt }) => Date.parse(startedAt)));
+  const wait = Math.min(intervalMs, last + intervalMs - Date.now());
+  if (wait > 0) {
+    await waiting(node, name, 'EC2, which takes one snapshot of a volume in 15 s', () => sleep(wait));
+  }
+  return undefined;
+}
+
+async function volumeNow(node: Node, name: string): Promise<EbsVolume> {
+  const volume = heldAs(node.held, name)?.volume ?? (await findVolume(node, name));
+  if (volume === undefined) throw noSuchVolume(name, tried);
+  return volume;
+}
+
+/** Runs in the volume's queue: nobody mounts or unmounts it here meanwhile. */
+async function takeNow(node: Node, name: string, wanted: Wanted, care: Care): Promise<Taken> {
+  const held = care === 'crash' ? heldAs(node.held, name) : await agree(node, name);
+  if (held !== undefined) return takeHere(node, held, wanted, care);
+  const volume = await findVolume(node, name);
+  if (volume === undefined) throw noSuchVolume(name, tried);
+  const owner = attachmentOf(volume);
+  if (owner !== undefined && care === 'consistent') {
+    throw new DriverError('ATTACHED_ELSEWHERE', {
+      volume: name,
+      tried,
+      why: `${ownerText(owner)} has it, and only there its writers can be held for a moment`,
+      todo: `Run docker-volume-ebs snapshot take there, or give --crash-consistent`,
+    });
+  }
+  const snapshotId = await create(node, name, volume, wanted);
+  const after = owner === undefined ? await node.ec2.describeVolume(volume.id) : undefined;
+  return taken(volume, wanted, snapshotId, isAtRest(volume, after) ? 'unmounted' : 'crash');
+}
+
+/** Whoever attaches a volume writes so in its tags: nobody has had it between two such looks. */
+const isAtRest = (before: EbsVolume, after: EbsVolume | undefined): boolean =>
+  after !== undefined &&
+  attachmentOf(after) === undefined &&
+  after.tags[tagKeys.epoch] === before.tags[tagKeys.epoch] &&
+  after.tags[tagKeys.owner] === before.tags[tagKeys.owner];
+
+async function takeHere(node: Node, held: Held, wanted: Wanted, care: Care): Promise<Taken> {
+  const { name, volume } = held;
+  const crash = async () => taken(volume, wanted, await create(node, name, volume, wanted), 'crash');
+  if (care === 'crash' || rescueOf(held) !== undefined) return crash();
+  const disk = await findDisk(node, held);
+  const target = mountpointOf(node.settings, name);
+  if ((await node.host.mountedAt(target, disk)).what === 'disk') {
+    return takeFrozen(node, held, wanted, await node.host.openFreezer(disk, target));
+  }
+  if (!(await node.host.isDeviceBusy(disk))) {
+    return taken(volume, wanted, await create(node, name, volume, wanted), 'unmounted');
+  }
+  if (care === 'best') return crash();
+  const why = 'a container or program has it mounted, and this daemon has not';
+  const todo = 'Try again when that has ended, or give --crash-consistent';
+  throw new DriverError('IN_USE_HERE', { volume: name, tried, why, todo });
+}
+
+type Freezer = Awaited<ReturnType<Node['host']['openFreezer']>>;
+
+/** It is journalled before: whatever ends this daemon, the next one sees to it that nothing stays frozen. */
+async function takeFrozen(node: Node, held: Held, wanted: Wanted, freezer: Freezer): Promise<Taken> {
+  const { name, volume } = held;
+  await keep(node, { ...held, freezing: true });
+  const late = new AbortController();
+  let consistency: Consistency = 'crash';
+  let frozenSeconds: number | undefined;
+  try {
+    const snapshotId = await create(node, name, volume, wanted, late.signal, async (send) => {
+      // Where somebody else has frozen it, it is his to thaw, and nobody can say whether it stays so.
+      if ((await freezer.freeze()) === 'busy') return send();
+      const seconds = stopwatch();
+      const timer = setTimeout(() => late.abort(unanswered(name)), answerMs);
+      try {
+        return await send();
+      } finally {
+        clearTimeout(timer);
+        if (await freezer.thaw()) consistency = 'frozen';
+        frozenSeconds = seconds();
+        publish('freeze', { seconds: frozenSeconds });
+      }
+    });
+    return taken(volume, wanted, snapshotId, consistency, frozenSeconds);
+  } finally {
+    await freezer.thaw();
+    const now = node.held.get(name);
+    if (now !== undefined) await keep(node, { ...now, freezing: undefined });
+  }
+}
+
+const unanswered = (volume: string) =>
+  new DriverError('EC2_UNAVAILABLE', {
+    volume,
+    tried,
+    why: `EC2 has not answered within ${answerMs / 1000} s, while its writers stood still`,
+    todo: 'Try again',
+  });
+
+function create(
+  node: Node,
+  name: string,
+  volume: EbsVolume,
+  wanted: Wanted,
+  signal?: AbortSignal,
+  around: <T>(send: () => Promise<T>) => Promise<T> = (send) => send(),
+): Promise<string> {
+  const description = `docker-volume-ebs: ${wanted.name} of ${name}`.slice(0, 255);
+  return waiting(node, name, `a snapshot of ${volume.id}`, () =>
+    node.ec2.createSnapshot(volume.id, description, snapshotTags(node.settings.cluster, name, volume, wanted), {
+      signal,
+      once: around,
+    }),
+  );
+}
+
+const taken = (
+  { id: volumeId }: EbsVolume,
+  { name }: Wanted,
+  snapshotId: string,
+  consistency: Consistency,
+  frozenSeconds?: number,
+): Taken => ({ snapshotId, name, volumeId, consistency, frozenSeconds });
+
+function asTaken({ id, tags }: EbsSnapshot, wanted: Wanted, volume: EbsVolume): Taken {
+  const consistency = consistencies.find((known) => known === tags[tagKeys.consistency]) ?? 'crash';
+  return taken(volume, wanted, id, consistency);
+}
+
+/** EC2 has no token for a snapshot: a lost answer is looked for by the request, and never asked for again. */
+async function settled({ ec2 }: Node, volume: string, { request }: Wanted, lost: DriverError): Promise<EbsSnapshot> {
+  for (let waited = 0; waited <= visibilityMs; waited += lookMs) {
+    const [found] = await ec2.findSnapshots(tagKeys.snapshotRequest, request).catch(() => []);
+    if (found !== undefined) return found;
+    await sleep(lookMs);
+  }
+  const why = `${lost.parts.why}; EC2 shows no snapshot of this request`;
+  const todo = 'See with docker-volume-ebs snapshot ls whether it has come all the same, and take another if not';
+  throw new DriverError('EC2_UNAVAILABLE', { volume, tried, why, todo, cause: lost });
+}
+
+/** The tag of a new snapshot promises the least: here is what is known better. EC2 may not know a new id for some seconds. */
+async function telling({ ec2, log }: Node, name: string, { snapshotId, consistency, volumeId }: Taken): Promise<void> {
+  log.info({ op: 'snapshot', volume: name, volumeId, snapshotId, consistency }, 'snapshot taken');
+  if (consistency === 'crash') return;
+  for (let waited = 0; ; waited += lookMs) {
+    try {
+      return await ec2.createTags(snapshotId, { [tagKeys.consistency]: consistency });
+    } catch (error) {
+      if (!isCode(error, 'EC2_NO_SUCH_SNAPSHOT') || waited >= visibilityMs) {
+        log.warn({ op: 'snapshot', volume: name, snapshotId, err: error }, 'its tag says crash, and it is better');
+        return;
+      }
+      await sleep(lookMs);
+    }
+  }
+}
