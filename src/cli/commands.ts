@@ -51,6 +51,10 @@ export const commands: Readonly<Record<string, Command>> = {
     summary: 'Change the type and performance of a volume, and how it grows by itself',
     load: () => import('./modify/modify.ts'),
   },
+  snapshot: {
+    summary: 'Take snapshots of volumes, and see which there are',
+    load: () => import('./snapshot/snapshot.ts'),
+  },
   rescue: {
     summary: 'Hold a volume without mounting it, to check or repair its filesystem',
     load: () => import('./rescue/rescue.ts'),

@@ -3,6 +3,7 @@ import type { VolumeInfo } from '../volumes/types.ts';
 import { type Endpoint, endpoint } from './endpoint.ts';
 import { Anything, Creating, Mounting, Named, textsOf } from './messages.ts';
 import { operatorEndpoints } from './operator-endpoints.ts';
+import { snapshotEndpoints } from './snapshot-endpoints.ts';
 
 /** Every endpoint there is. Activate and Capabilities ask the driver nothing: dockerd waits for them without a limit. */
 export const endpoints: readonly Endpoint[] = [
@@ -62,6 +63,7 @@ export const endpoints: readonly Endpoint[] = [
     return {};
   }),
   ...operatorEndpoints,
+  ...snapshotEndpoints,
 ];
 
 function described({ name, mountpoint, createdAt, status }: VolumeInfo): object {

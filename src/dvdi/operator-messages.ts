@@ -9,6 +9,14 @@ export const Reasoned = Type.Object({ reason });
 export const Limited = Type.Object({ limit: Type.Integer({ minimum: 1, maximum: 10_000 }) });
 export const Rescuing = Type.Object({ name, snapshot: Type.Optional(Type.Boolean()) });
 export const HolderEnding = Type.Object({ name, holder: Type.String({ minLength: 1 }) });
+const snapshot = Type.String({ minLength: 1 });
+export const ListingSnapshots = Type.Object({ name: Type.Optional(name) });
+export const OfSnapshot = Type.Object({ name, snapshot });
+export const TakingSnapshot = Type.Object({
+  name,
+  snapshot: Type.Optional(snapshot),
+  crashConsistent: Type.Optional(Type.Boolean()),
+});
 export const Confirming = Type.Object({
   name,
   victim: Type.String({ minLength: 1 }),

@@ -3,6 +3,8 @@ import type { Health, Operator } from './operator/types.ts';
 import type { ListedVolume, VolumeInfo } from './requests/get.ts';
 import type { Awaited } from './state/waits.ts';
 
+export type { VolumeSnapshot } from './copies/snapshot-tags.ts';
+export type { Taken } from './copies/take.ts';
 export type { DrainedVolume, DrainReport } from './lifecycle/drain.ts';
 export type * from './operator/trash-types.ts';
 export type * from './operator/types.ts';

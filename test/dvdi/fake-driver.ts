@@ -1,5 +1,7 @@
 import { nothingCounted } from '../../src/fencing/audit.ts';
 import type { ModifyReport, Operator, VolumeDriver } from '../../src/volumes/types.ts';
+import { readSnapshot } from '../../src/volumes/copies/snapshot-tags.ts';
+import type { Operator, VolumeDriver } from '../../src/volumes/types.ts';
 
 export interface FakeDriver extends VolumeDriver {
   /** Every call, as [method, ...arguments without the caller]. */
@@ -117,6 +119,20 @@ function idleOperator(noted: Noted): Operator {
       })),
       purge: noted('purge', (_which: readonly string[] | 'all', _how: { readonly dryRun: boolean }) => []),
     },
+    snapshots: {
+      list: noted('snapshots', (_name: string | undefined) => []),
+      ready: noted('snapshotReady', (_name: string) => undefined),
+      take: noted('snapshotTake', (_name: string, name = 'now', { crash }: { readonly crash: boolean }) => ({
+        snapshotId: 'snap-1',
+        name,
+        volumeId: 'vol-1',
+        consistency: crash ? ('crash' as const) : ('frozen' as const),
+        frozenSeconds: crash ? undefined : 0.012,
+      })),
+      remove: noted('snapshotRemove', (name: string, id: string) =>
+        readSnapshot({ ...snapshot, id, description: name }),
+      ),
+    },
     fence: {
       explain: noted('explain', (name: string) => ({
         name,
@@ -155,3 +171,13 @@ function idleOperator(noted: Noted): Operator {
 }
 
 const isCaller = (value: unknown) => typeof value === 'object' && value !== null && 'signal' in value;
+
+const snapshot = {
+  state: 'completed',
+  message: undefined,
+  volumeId: 'vol-1',
+  sizeGib: 8,
+  startedAt: '2026-11-30T12:00:00.000Z',
+  encrypted: false,
+  tags: {},
+} as const;

@@ -146,11 +146,11 @@ type Freezer = Awaited<ReturnType<Node['host']['openFreezer']>>;
 /** It is journalled before: whatever ends this daemon, the next one sees to it that nothing stays frozen. */
 async function takeFrozen(node: Node, held: Held, wanted: Wanted, freezer: Freezer): Promise<Taken> {
   const { name, volume } = held;
-  await keep(node, { ...held, freezing: true });
   const late = new AbortController();
   let consistency: Consistency = 'crash';
   let frozenSeconds: number | undefined;
   try {
+    await keep(node, { ...held, freezing: true });
     const snapshotId = await create(node, name, volume, wanted, late.signal, async (send) => {
       // Where somebody else has frozen it, it is his to thaw, and nobody can say whether it stays so.
       if ((await freezer.freeze()) === 'busy') return send();

@@ -12,6 +12,7 @@ import { modificationOf, modifyVolume } from './modify.ts';
 import { createPermissionCheck } from './permission-check.ts';
 import { rescueReport } from './rescue-steps.ts';
 import { setOptions } from './set.ts';
+import { createSnapshotOperator, type SnapshotOperator } from './snapshots.ts';
 import type { Opened } from './status.ts';
 import { createTrashOperator } from './trash.ts';
 import type { TrashOperator } from './trash-types.ts';
@@ -22,6 +23,7 @@ export interface Controls {
   readonly drain: Drain;
   readonly fence: FenceOperator;
   readonly trash: TrashOperator;
+  readonly snapshots: SnapshotOperator;
   volumes(): Promise<ClusterVolumes>;
   readonly setOptions: Operator['setOptions'];
   readonly endHolder: Operator['endHolder'];
@@ -68,6 +70,7 @@ export function openControls(
     drain,
     fence: createFenceOperator(node, { auditFile, permissions }),
     trash: createTrashOperator(node),
+    snapshots: createSnapshotOperator(node),
     volumes: () => clusterVolumes(node),
     setOptions: (name, options, how) => node.queue.run(name, () => setOptions(node, name, options, how)),
     modify: (name, options, how) => node.queue.run(name, () => modifyVolume(node, name, options, how)),

@@ -50,6 +50,14 @@ export function createOperator(
       undelete: (which, as) => run('undelete', `undelete ${which}`, ({ trash }) => trash.undelete(which, as)),
       purge: (which, how) => run('purge', 'delete from the trash', ({ trash }) => trash.purge(which, how)),
     },
+    snapshots: {
+      list: (name) => run('snapshot', 'list the snapshots', ({ snapshots }) => snapshots.list(name)),
+      ready: (name) => onVolume('snapshot', 'prepare a snapshot of it', name, (now) => now.snapshots.ready(name)),
+      take: (name, snapshot, options) =>
+        onVolume('snapshot', 'take a snapshot of it', name, (now) => now.snapshots.take(name, snapshot, options)),
+      remove: (name, snapshot) =>
+        onVolume('snapshot', 'delete a snapshot of it', name, (now) => now.snapshots.remove(name, snapshot)),
+    },
     fence: {
       explain: (name) => run('fence', 'explain what would happen to it', ({ fence }) => fence.explain(name)),
       history: (limit) => run('fence', 'read the history of fencing', ({ fence }) => fence.history(limit)),

@@ -6,6 +6,7 @@ import type { DrainReport } from '../lifecycle/drain.ts';
 import type { Rescue } from '../lifecycle/rescue.ts';
 import type { Draining } from '../state/draining.ts';
 import type { ModifyReport, OptionChange, VolumeSize } from './modify-report.ts';
+import type { SnapshotOperator } from './snapshots.ts';
 import type { TrashOperator } from './trash-types.ts';
 
 export type { ModifyReport, OptionChange, VolumeSize } from './modify-report.ts';
@@ -280,4 +281,5 @@ export interface Operator {
   endHolder(name: string, holder: string): Promise<void>;
   readonly fence: FenceOperator;
   readonly trash: TrashOperator;
+  readonly snapshots: SnapshotOperator;
 }

@@ -1,0 +1,66 @@
+import { tagKeys } from '../../ebs/tags.ts';
+import type { EbsSnapshot } from '../../ebs/types.ts';
+import { DriverError, isCode } from '../../errors.ts';
+import { encodeName } from '../options/names.ts';
+import { nameOf } from '../state/lookup.ts';
+import type { Node } from '../state/node.ts';
+import { readSnapshot, type VolumeSnapshot } from './snapshot-tags.ts';
+
+type Asked = Pick<Node, 'ec2' | 'lookup' | 'settings'>;
+const lane = { lane: 'list' } as const;
+
+/**
+ * The snapshots of the cluster's volumes, or of those that go by one name, the newest first: ours, also of volumes that are
+ * gone, and those that other tools took of volumes that are there. @throws DriverError EC2_*
+ */
+export async function listSnapshots({ ec2, lookup }: Asked, name?: string): Promise<VolumeSnapshot[]> {
+  const volumes = name === undefined ? await lookup.all() : await lookup.named(name, lane);
+  const names = new Map(volumes.map((volume) => [volume.id, nameOf(volume)]));
+  const read = (all: readonly EbsSnapshot[]) => all.map((each) => readSnapshot(each, (id) => names.get(id)));
+  const ours =
+    name === undefined ? ec2.listSnapshots(lane) : ec2.findSnapshots(tagKeys.snapshotOf, encodeName(name), lane);
+  const [tagged, taken] = await Promise.all([ours, ec2.snapshotsOf([...names.keys()], lane)]);
+  const all = new Map([...read(tagged), ...read(taken)].map((each) => [each.id, each]));
+  return [...all.values()].sort((a, b) => (a.startedAt < b.startedAt ? 1 : -1));
+}
+
+/**
+ * The one snapshot of a volume that a word means: its id, or its name.
+ * @throws DriverError INVALID_REQUEST where there is none, or several have the name; EC2_*.
+ */
+export async function findSnapshot(node: Asked, volume: string, word: string, tried: string): Promise<VolumeSnapshot> {
+  const all = await listSnapshots(node, volume);
+  const [found, ...others] = all.filter(({ id, name }) => id === word || name === word);
+  if (found !== undefined && others.length === 0) return found;
+  throw new DriverError('INVALID_REQUEST', {
+    volume,
+    tried,
+    why:
+      found === undefined
+        ? `it has no snapshot ${JSON.stringify(word)}`
+        : `${[found, ...others].map(({ id }) => id).join(' and ')} have this name`,
+    todo: 'Give the id of one that docker-volume-ebs snapshot ls shows',
+  });
+}
+
+/**
+ * Deletes a snapshot that this driver took; one that is gone already is deleted.
+ * @throws DriverError INVALID_REQUEST for one that another tool took; EC2_* also where it is locked or in use.
+ */
+export async function removeSnapshot(node: Asked, volume: string, word: string): Promise<VolumeSnapshot> {
+  const tried = `delete its snapshot ${word}`;
+  const snapshot = await findSnapshot(node, volume, word, tried);
+  if (snapshot.kind === 'foreign') {
+    const why = 'another tool took it, and keeps account of it';
+    throw new DriverError('INVALID_REQUEST', {
+      volume,
+      tried,
+      why,
+      todo: 'Leave it to that tool',
+    });
+  }
+  await node.ec2.deleteSnapshot(snapshot.id).catch((error: unknown) => {
+    if (!isCode(error, 'EC2_NO_SUCH_SNAPSHOT')) throw error;
+  });
+  return snapshot;
+}

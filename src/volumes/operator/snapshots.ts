@@ -1,0 +1,56 @@
+import { randomUUID } from 'node:crypto';
+import { attachmentOf } from '../../ebs/volume-record.ts';
+import { DriverError } from '../../errors.ts';
+import { listSnapshots, removeSnapshot } from '../copies/find.ts';
+import type { VolumeSnapshot } from '../copies/snapshot-tags.ts';
+import { readyFor, type Taken, takeSnapshot } from '../copies/take.ts';
+import { heldAs } from '../state/held.ts';
+import { noSuchVolume } from '../state/lookup.ts';
+import type { Node } from '../state/node.ts';
+
+/** Snapshots as an operator asks for them. */
+export interface SnapshotOperator {
+  /** Of the cluster, or of one volume; the newest first. */
+  list(name: string | undefined): Promise<readonly VolumeSnapshot[]>;
+  /**
+   * Waits until a snapshot could be taken at once, here. INVALID_REQUEST where another node has the volume: what is to be
+   * run around the freeze belongs there.
+   */
+  ready(name: string): Promise<void>;
+  /** @param snapshot its name; the time of now without. */
+  take(name: string, snapshot: string | undefined, options: { readonly crash: boolean }): Promise<Taken>;
+  /** One that this driver took, by its id or name. */
+  remove(name: string, snapshot: string): Promise<VolumeSnapshot>;
+}
+
+/** What a snapshot may be called: it stands in tags, and in command lines unquoted. */
+const snapshotName = /^[\w.@+:-]{1,100}$/;
+
+export function createSnapshotOperator(node: Node): SnapshotOperator {
+  return {
+    list: (name) => listSnapshots(node, name),
+    ready: async (name) => {
+      const tried = 'prepare a snapshot of it';
+      const volume = heldAs(node.held, name)?.volume ?? (await node.lookup.find(name));
+      if (volume === undefined) throw noSuchVolume(name, tried);
+      if (heldAs(node.held, name) === undefined && attachmentOf(volume) !== undefined) {
+        const why = `${attachmentOf(volume)?.instanceId ?? 'AWS'} has it: what holds its writers has to be run there`;
+        throw new DriverError('INVALID_REQUEST', { volume: name, tried, why, todo: 'Run this command on that node' });
+      }
+      await readyFor(node, name, volume);
+    },
+    take: async (name, snapshot = timeName(new Date()), { crash }) => {
+      if (!snapshotName.test(snapshot) || snapshot.startsWith('snap-')) {
+        const why = `${JSON.stringify(snapshot)} is no name for a snapshot`;
+        const todo = 'Give up to 100 letters, digits and . _ @ + : -, not an id';
+        throw new DriverError('INVALID_REQUEST', { volume: name, tried: 'take a snapshot of it', why, todo });
+      }
+      const wanted = { request: randomUUID(), name: snapshot, slots: [] };
+      return takeSnapshot(node, name, wanted, crash ? 'crash' : 'consistent');
+    },
+    remove: (name, snapshot) => removeSnapshot(node, name, snapshot),
+  };
+}
+
+/** As "2026-11-30T12:00:05Z". */
+const timeName = (now: Date): string => `${now.toISOString().slice(0, 19)}Z`;
