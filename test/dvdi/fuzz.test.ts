@@ -10,6 +10,8 @@ const alive = async (socketPath: string) =>
 
 const aboutNoName = new Set<unknown>([
   'snapshots',
+  'trash',
+  'purge',
   'list',
   'drainStatus',
   'cancelDrain',

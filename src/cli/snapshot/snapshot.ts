@@ -1,6 +1,14 @@
 import type { Taken, VolumeSnapshot } from '../../volumes/types.ts';
-import { callDaemon, type Invocation, print, printJson, readInvocation, UsageError } from '../operator-client.ts';
-import { terminalWidth } from '../status/status.ts';
+import {
+  callDaemon,
+  type Invocation,
+  print,
+  printAsIs,
+  printJson,
+  readInvocation,
+  terminalWidth,
+  UsageError,
+} from '../operator-client.ts';
 import { around } from './around.ts';
 import { snapshotLines } from './view.ts';
 
@@ -30,11 +38,12 @@ Exit status: 0 when it is done, 1 when it cannot be, 2 for a wrong command line.
 
 /** Takes, lists and deletes snapshots through this node's daemon; gives the exit status. */
 export async function run(argv: readonly string[]): Promise<number> {
-  const invocation = readInvocation(argv, {
+  const flags = {
     before: { type: 'string' },
     after: { type: 'string' },
     'crash-consistent': { type: 'boolean' },
-  });
+  } as const;
+  const invocation = readInvocation(argv, flags, { command: 'snapshot', words: 'COMMAND' });
   const [verb = '', ...words] = invocation.words;
   const work = Object.hasOwn(verbs, verb) ? verbs[verb] : undefined;
   if (work === undefined) throw new UsageError('snapshot takes take, ls or rm. See docker-volume-ebs snapshot --help.');
@@ -57,11 +66,13 @@ const verbs: Readonly<Record<string, (invocation: Invocation, words: readonly st
   },
   async ls(invocation, [name, ...more]) {
     if (more.length > 0) throw new UsageError('snapshot ls takes one VOLUME, or none.');
-    const answer = await callDaemon<{ readonly snapshots: readonly VolumeSnapshot[] }>(invocation, 'Snapshots', {
-      name,
-    });
+    const answer = await callDaemon<{ readonly snapshots: readonly VolumeSnapshot[] }>(
+      invocation,
+      'Snapshots',
+      name === undefined ? {} : { name },
+    );
     if (invocation.values['json']) printJson(answer);
-    else print(`${snapshotLines(answer.snapshots, terminalWidth()).join('\n')}\n`);
+    else printAsIs(`${snapshotLines(answer.snapshots, terminalWidth()).join('\n')}\n`);
     return 0;
   },
   async rm(invocation, [name, snapshot, ...more]) {
