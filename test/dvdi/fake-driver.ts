@@ -1,6 +1,6 @@
 import { nothingCounted } from '../../src/fencing/audit.ts';
 import { readSnapshot } from '../../src/volumes/copies/snapshot-tags.ts';
-import type { ModifyReport, Operator, Operator, VolumeDriver, VolumeDriver } from '../../src/volumes/types.ts';
+import type { ModifyReport, Operator, VolumeDriver } from '../../src/volumes/types.ts';
 
 export interface FakeDriver extends VolumeDriver {
   /** Every call, as [method, ...arguments without the caller]. */
