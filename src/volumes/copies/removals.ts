@@ -79,7 +79,7 @@ export function createRemovals(
   };
   const goBySnapshots = async (removal: Removal, volume: EbsVolume): Promise<Outcome> => {
     const snapshots = await ec2.findSnapshots(tagKeys.removalOf, volume.id, { lane: 'list' });
-    if (snapshots.some(({ state }) => state === 'completed')) return end(removal, volume);
+    if (snapshots.some(({ state }) => state === 'completed')) return end(removal);
     if (snapshots.some(({ state }) => state !== 'error')) return 'waits';
     const [failed] = snapshots;
     if (failed !== undefined) {
@@ -92,8 +92,11 @@ export function createRemovals(
     removal.noneSince = undefined;
     return 'begun';
   };
-  const end = async (removal: Removal, { id }: EbsVolume): Promise<Outcome> => {
-    await ec2.deleteVolume(id, { lane: 'list' }).catch((error: unknown) => {
+  const end = async (removal: Removal): Promise<Outcome> => {
+    // The look for its snapshots may have waited for its turn: by now it may have a name, and data of its own, again.
+    const now = await ec2.describeVolume(removal.volumeId, { lane: 'list' });
+    if (now !== undefined && (!isRemoved(now) || attachmentOf(now) !== undefined)) return 'waits';
+    await ec2.deleteVolume(removal.volumeId, { lane: 'list' }).catch((error: unknown) => {
       if (!isCode(error, 'EC2_NO_SUCH_VOLUME')) throw error;
     });
     say(removal, 'info', 'removed: its snapshot is complete, and the volume is deleted');

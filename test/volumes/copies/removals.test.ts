@@ -78,6 +78,18 @@ describe('a removed volume whose snapshot is pending', () => {
     expect(ec2.volumes.size).toBe(1);
   });
 
+  it('is kept also when it gets that while its snapshots are looked for', async () => {
+    const { ec2 } = await removed('pending');
+    ec2.snapshots[0]!.state = 'completed';
+    const find = ec2.findSnapshots.bind(ec2);
+    vi.spyOn(ec2, 'findSnapshots').mockImplementation(async (...args) => {
+      ec2.volumes.get('vol-1')!.tags[tagKeys.name] = 'b';
+      return find(...args);
+    });
+    await pass(hourMs);
+    expect(ec2.volumes.size).toBe(1);
+  });
+
   it('is kept while something has it attached', async () => {
     const { ec2 } = await removed('pending');
     const volume = ec2.volumes.get('vol-1')!;
