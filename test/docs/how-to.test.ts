@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { policies } from '../../scripts/iam-policies.ts';
+import { serviceUnit, socketUnit } from '../../src/cli/install/units.ts';
 import { loadSettings } from '../../src/config.ts';
 import { tagKeys } from '../../src/ebs/tags.ts';
 import { checkDefaults } from '../../src/volumes/options/defaults.ts';
@@ -40,6 +41,13 @@ describe('docs/podman.md', () => {
     const own = podman.take('podman volume create --driver ebs -o size=20 -o o=timeout');
     expect(own).toContain(`-o o=timeout=${seconds} `);
     expect(plannedBy(own)).toMatchObject({ sizeGib: 20 });
+  });
+
+  it('is right about the units: they come before those of Podman', () => {
+    const facts = { program: '/usr/local/bin/docker-volume-ebs', root: '/r', socket: '/s' };
+    for (const unit of [serviceUnit(facts), socketUnit(facts)]) {
+      expect(unit).toMatch(/^Before=.*\bpodman\.service podman-restart\.service\b/m);
+    }
   });
 
   it('makes a volume before it uses it, and looks whose it is', () => {

@@ -43,6 +43,12 @@ describe.skipIf(skip)('a real dockerd with the driver as its plugin', () => {
     expect(await engine.ok('volume', 'ls', '--format', '{{.Driver}} {{.Name}}')).toContain('ebs made');
   });
 
+  it('is not asked to create a name that the engine knows: other options are ignored without a word', async () => {
+    await engine.ok('volume', 'create', '-d', 'ebs', '-o', 'size=1', 'known');
+    expect(await engine.ok('volume', 'create', '-d', 'ebs', '-o', 'size=3', '-o', 'nonsense=1', 'known')).toBe('known');
+    expect(await state('known')).toMatchObject([{ Size: 1 }]);
+  });
+
   it('says through docker what is wrong with an option', async () => {
     const { code, stderr } = await engine.docker('volume', 'create', '-d', 'ebs', '-o', 'sise=2', 'misspelt');
     expect(code).not.toBe(0);
