@@ -1,4 +1,5 @@
 import { nameOf } from './disk-names.ts';
+import type { DiskWork } from './disk-work.ts';
 import { createDiskWorkers } from './disk-workers.ts';
 import { ownProgram } from './own-program.ts';
 import type { AbsentDirectory, BlockDevice, DirectoryOwner, DiskContent, FilesystemType } from './types.ts';
@@ -36,22 +37,43 @@ export async function readContent(
   return read('all', fewReadsMs + device.sizeBytes / slowestBytesPerMs);
 }
 
+/** Something of which a disk or filesystem that answers gives account at once. */
+function askAtOnce<M extends keyof DiskWork>(
+  subject: string,
+  doing: string,
+  method: M,
+  ...args: Parameters<DiskWork[M]>
+): Promise<Awaited<ReturnType<DiskWork[M]>>> {
+  return asked(subject, doing, fewReadsMs, Promise.resolve(workers.work(subject, method, ...args)));
+}
+
+const askSuperblock = <
+  M extends 'wasEverMounted' | 'readFilesystemSize' | 'readNewFeatures' | 'isCleanExt4' | 'soundExt4',
+>(
+  method: M,
+  ...args: Parameters<DiskWork[M]>
+) => askAtOnce(nameOf(args[0]), 'to read its superblock', method, ...args);
+
 /** See content.ts. */
-export const wasEverMounted = (device: BlockDevice): Promise<boolean> =>
-  asked(nameOf(device), 'to read its superblock', fewReadsMs, workers.work(nameOf(device), 'wasEverMounted', device));
+export const wasEverMounted = (device: BlockDevice): Promise<boolean> => askSuperblock('wasEverMounted', device);
 
 /** See superblock.ts. */
 export const readFilesystemSize = (device: BlockDevice, type: FilesystemType): Promise<number | undefined> =>
-  asked(
-    nameOf(device),
-    'to read its superblock',
-    fewReadsMs,
-    workers.work(nameOf(device), 'readFilesystemSize', device, type),
-  );
+  askSuperblock('readFilesystemSize', device, type);
+
+/** See superblock.ts. */
+export const readNewFeatures = (device: BlockDevice, type: FilesystemType): Promise<string[]> =>
+  askSuperblock('readNewFeatures', device, type);
+
+/** See superblock.ts. */
+export const isCleanExt4 = (device: BlockDevice): Promise<boolean> => askSuperblock('isCleanExt4', device);
+
+/** See sound-ext4.ts. */
+export const soundExt4 = (device: BlockDevice): Promise<string | undefined> => askSuperblock('soundExt4', device);
 
 /** See busy.ts. */
 export const isDeviceBusy = (device: BlockDevice): Promise<boolean> =>
-  asked(nameOf(device), 'to open it', fewReadsMs, workers.work(nameOf(device), 'isDeviceBusy', device));
+  askAtOnce(nameOf(device), 'to open it', 'isDeviceBusy', device);
 
 /** See directory.ts. */
 export const openSubdirectory = (
@@ -60,26 +82,4 @@ export const openSubdirectory = (
   owner: DirectoryOwner,
   absent: AbsentDirectory,
 ): Promise<string> =>
-  asked(
-    mountpoint,
-    'to open its directory',
-    fewReadsMs,
-    workers.work(mountpoint, 'openSubdirectory', mountpoint, subdirectory, owner, absent),
-  );
-
-/** See superblock.ts. */
-export const readNewFeatures = (device: BlockDevice, type: FilesystemType): Promise<string[]> =>
-  asked(
-    nameOf(device),
-    'to read its superblock',
-    fewReadsMs,
-    workers.work(nameOf(device), 'readNewFeatures', device, type),
-  );
-
-/** See superblock.ts. */
-export const isCleanExt4 = (device: BlockDevice): Promise<boolean> =>
-  asked(nameOf(device), 'to read its superblock', fewReadsMs, workers.work(nameOf(device), 'isCleanExt4', device));
-
-/** See sound-ext4.ts. */
-export const soundExt4 = (device: BlockDevice): Promise<string | undefined> =>
-  asked(nameOf(device), 'to read its superblock', fewReadsMs, workers.work(nameOf(device), 'soundExt4', device));
+  askAtOnce(mountpoint, 'to open its directory', 'openSubdirectory', mountpoint, subdirectory, owner, absent);
