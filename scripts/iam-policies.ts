@@ -65,8 +65,11 @@ const everyDaemon = [
   ),
   allow('CreateVolumes', ['CreateVolume'], [volume], { StringEquals: gets }),
   allow('CreateVolumesFromSnapshots', ['CreateVolume'], [snapshot], { StringEquals: has }),
+  // The volume that is copied has the tag, and the new one gets it.
+  allow('CopyVolumes', ['CopyVolumes'], [volume], { StringEquals: has }),
+  allow('MakeCopies', ['CopyVolumes'], [volume], { StringEquals: gets }),
   allow('TagWhatIsCreated', ['CreateTags'], [volume, snapshot], {
-    StringEquals: { 'ec2:CreateAction': ['CreateVolume', 'CreateSnapshot'], ...gets },
+    StringEquals: { 'ec2:CreateAction': ['CreateVolume', 'CopyVolumes', 'CreateSnapshot'], ...gets },
   }),
   allow('TagVolumes', ['CreateTags', 'DeleteTags'], [volume], { StringEquals: has, ...ourKeys }),
   allow('MoveVolumes', ['AttachVolume', 'DetachVolume'], [volume], { StringEquals: has }),

@@ -1,6 +1,7 @@
 /** The SDK's commands for what changes something, also as dry runs: EC2 then only says whether the role may. */
 import {
   AttachVolumeCommand,
+  CopyVolumesCommand,
   CreateSnapshotCommand,
   CreateTagsCommand,
   CreateVolumeCommand,
@@ -25,6 +26,21 @@ export function createVolume(spec: CreateVolumeSpec, dryRun?: true): CreateVolum
     Encrypted: spec.encrypted,
     KmsKeyId: spec.kmsKeyId,
     SnapshotId: spec.snapshotId,
+    VolumeInitializationRate: spec.initializationRate,
+    ClientToken: spec.clientToken,
+    TagSpecifications: tagSpecifications('volume', spec.tags),
+    DryRun: dryRun,
+  });
+}
+
+/** EC2 makes gp2 of it unless told, and copies within the zone of the source. */
+export function copyVolume(spec: CreateVolumeSpec, sourceVolumeId: string, dryRun?: true): CopyVolumesCommand {
+  return new CopyVolumesCommand({
+    SourceVolumeId: sourceVolumeId,
+    Size: spec.sizeGib,
+    VolumeType: spec.type as NonNullable<CopyVolumesCommand['input']['VolumeType']>,
+    Iops: spec.iops,
+    Throughput: spec.throughput,
     ClientToken: spec.clientToken,
     TagSpecifications: tagSpecifications('volume', spec.tags),
     DryRun: dryRun,

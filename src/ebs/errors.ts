@@ -61,6 +61,8 @@ const namesByCode: Partial<Record<Ec2Code, readonly string[]>> = {
     'VolumeIOPSLimit',
     'ResourceLimitExceeded',
     'SnapshotLimitExceeded',
+    'CopyVolumesLimitExceeded',
+    'ConcurrentCopyVolumeLimitExceeded',
     'TagLimitExceeded',
   ],
   EC2_UNAVAILABLE: [

@@ -32,6 +32,10 @@ export const tagKeys = {
   paused: 'docker-volume-ebs:fence-paused',
   /** A policy stricter than the daemon's, from the volume's options. */
   fencePolicy: 'docker-volume-ebs:fence-policy',
+  /** What a volume was asked to be made from: the encoded name of a volume, and which snapshot of it; `-` for none. */
+  from: 'docker-volume-ebs:from',
+  /** When a volume is to go into the trash by itself, RFC 3339. */
+  ttl: 'docker-volume-ebs:ttl',
   /** What a removal does to the volume, from its options; the node's setting where it is absent. */
   onRemove: 'docker-volume-ebs:on-remove',
   /** On a volume without a name: until when it is kept in the trash, and who put it there; see volumes/copies/trash.ts. */

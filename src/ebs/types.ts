@@ -184,6 +184,10 @@ export interface CreateVolumeSpec {
   readonly encrypted: boolean | undefined;
   readonly kmsKeyId: string | undefined;
   readonly snapshotId: string | undefined;
+  /** A volume of the same zone that EC2 copies as it is now (CopyVolumes); then without snapshotId, encryption and key. */
+  readonly sourceVolumeId?: string | undefined;
+  /** MiB/s at which EC2 fetches what a snapshot holds; undefined for when it is read. */
+  readonly initializationRate?: number | undefined;
   readonly tags: Tags;
   /** At most 64 ASCII characters; the same token with the same parameters gives the same volume. */
   readonly clientToken: string;

@@ -23,6 +23,15 @@ type Writes = Pick<
 export function openWrites(client: EC2Client, call: Caller): Writes {
   return {
     async createVolume(spec, { signal, lane } = {}) {
+      const { sourceVolumeId } = spec;
+      if (sourceVolumeId !== undefined) {
+        const copying = { tried: `copy ${sourceVolumeId}`, signal, lane };
+        const { Volumes } = await call('CopyVolumes', copying, (options) =>
+          client.send(commands.copyVolume(spec, sourceVolumeId), options),
+        );
+        if (Volumes?.[0] === undefined) throw answerLacks(`the copy of ${sourceVolumeId}`, 'the volume');
+        return toVolume(Volumes[0]);
+      }
       const tried = `create a ${spec.type} volume in ${spec.zone}`;
       const answer = await call('CreateVolume', { tried, signal, lane }, (options) =>
         client.send(commands.createVolume(spec), options),

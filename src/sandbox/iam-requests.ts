@@ -25,6 +25,7 @@ export function requestsOf(name: string, query: Query, state: CloudState, region
   const named = (...parameters: readonly string[]) =>
     parameters.flatMap((parameter) => [text(query, parameter) ?? [], texts(query, parameter)].flat());
   if (name === 'CreateVolume') return [...creating(name, 'volume', query, region), ...about(named('SnapshotId'))];
+  if (name === 'CopyVolumes') return [...creating(name, 'volume', query, region), ...about(named('SourceVolumeId'))];
   if (name === 'CreateSnapshot') return [...creating(name, 'snapshot', query, region), ...about(named('VolumeId'))];
   if (name.startsWith('Describe')) return [{ action, resource: '*', keys: {} }];
   return about(named('VolumeId', 'SnapshotId', 'InstanceId', 'ResourceId'), tagging(groups(query, 'Tag')));

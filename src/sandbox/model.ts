@@ -26,6 +26,9 @@ export interface VolumeRecord {
   readonly zone: string;
   readonly createTime: string;
   readonly snapshotId: string | undefined;
+  /** Of a copy: what it was copied from, and whether its content is still on its way. */
+  readonly sourceVolumeId?: string;
+  filling?: boolean;
   readonly encrypted: boolean;
   readonly kmsKeyId: string | undefined;
   sizeGib: number;

@@ -37,6 +37,12 @@ export class VolumeFiles {
     await truncate(this.path(file), sizeGib * gib);
   }
 
+  /** Makes a new volume's file from another's present content, with zeros after it. */
+  async copyVolume(source: string, file: string, sizeGib: number): Promise<void> {
+    await copy(this.path(source), this.path(file));
+    await this.grow(file, sizeGib);
+  }
+
   /** Copies a volume's present content; gives the new file's name. */
   async duplicate(file: string): Promise<string> {
     const [, id, generation = '0'] = /^(.*?)(?:\.(\d+))?\.img$/.exec(file) ?? [];

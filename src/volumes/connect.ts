@@ -10,6 +10,7 @@ import { adoptUnrecorded } from './lifecycle/adopt.ts';
 import { createKeeper } from './lifecycle/keeper.ts';
 import { learnLimit } from './lifecycle/room.ts';
 import { finishGiving } from './names/give-name.ts';
+import { createExpiry } from './requests/ttl.ts';
 import { createDeviceNames } from './state/devices.ts';
 import type { Held } from './state/held.ts';
 import type { Identity } from './state/journal.ts';
@@ -144,6 +145,7 @@ async function openNode(local: LocalState, identity: Identity, signal: AbortSign
     scheduleRelease: (name, delayMs) => keeper.schedule(name, delayMs),
     cancelRelease: (name) => keeper.cancel(name),
     finishRemoval: (volumeId, snapshotId) => removals.finish(volumeId, snapshotId),
+    expires: (volume) => expiry.made(volume),
     trash: {
       purgeLater: (id, at) => trash.purgeLater(id, at),
       sweep: () => trash.sweep(),
@@ -160,6 +162,7 @@ async function openNode(local: LocalState, identity: Identity, signal: AbortSign
   follower.start();
   const removals = createRemovals(node, signal);
   const trash = createTrash(node, signal);
+  const expiry = createExpiry(node, signal);
   if (settings.onRemove === 'snapshot') void surveyed.promise.then(() => removals.resume());
   const failed = (why: string) => {
     failure = ` (${why})`;
@@ -178,7 +181,10 @@ async function openNode(local: LocalState, identity: Identity, signal: AbortSign
         () => undefined,
       ),
     )
-    .then((listed) => trash.found(listed))
+    .then((listed) => {
+      trash.found(listed);
+      expiry.found(listed);
+    })
     .catch(() => undefined);
   return node;
 }

@@ -116,6 +116,8 @@ const rows: readonly (readonly [string, string, ErrorCode] | readonly [string, s
     'EC2_THROTTLED',
   ],
   ['ConcurrentSnapshotLimitExceeded', 'Maximum of 5 pending snapshots reached', 'EC2_LIMIT', 'once one'],
+  ['CopyVolumesLimitExceeded', 'Maximum of 5 copies in progress reached', 'EC2_LIMIT'],
+  ['ConcurrentCopyVolumeLimitExceeded', 'Volume vol-1 is being copied already', 'EC2_LIMIT'],
   ['PendingSnapshotLimitExceeded', 'Maximum of 100 pending snapshots reached', 'EC2_LIMIT', 'once one'],
   ['IncorrectModificationState', "Volume vol-1 has a modification in state 'optimizing'", 'EC2_VOLUME_MODIFYING'],
   [

@@ -67,6 +67,7 @@ async function live(name: FencePolicy) {
     await ask(box.node(1), 'FencePause', { reason: 'a test' });
     await ask(box.node(1), 'FenceResume');
     if (lose !== undefined) await takeOver(box, lose);
+    await box.ok(0, 'Create', { Name: 'copy', Opts: { from: 'a' } });
     await box.ok(0, 'Remove', { Name: 'a' });
     if (onRemove === 'snapshot') await restore(box);
     await ask(box.node(0), 'Drain', { reason: 'a test' });

@@ -139,9 +139,12 @@ export class FakeEc2 extends FakeModifications implements Ec2 {
         encrypted: spec.encrypted ?? this.encryptsByDefault,
         kmsKeyId: spec.kmsKeyId,
         snapshotId: spec.snapshotId,
+        ...(spec.sourceVolumeId === undefined ? {} : { encrypted: this.#volume(spec.sourceVolumeId).encrypted }),
         tags: { ...spec.tags },
         listedFrom: Date.now() + this.listedAfterMs,
       });
+      const copied = this.contents.get(spec.sourceVolumeId ?? '');
+      if (copied !== undefined) this.contents.set(volume.id, copied);
       this.#tokens.set(token, { spec: asked, volumeId: volume.id });
       later(this.createMs, () => {
         if (volume.state === 'creating') volume.state = 'available';

@@ -6,6 +6,7 @@ import {
   getEbsEncryptionByDefault,
 } from './account.ts';
 import { attachVolume, detachVolume } from './attachments.ts';
+import { copyVolumes } from './copy-volumes.ts';
 import { createVolume } from './create-volume.ts';
 import { describeInstanceStatus, describeInstances } from './describe-instances.ts';
 import { describeInstanceAttribute, modifyInstanceAttribute } from './instance-attributes.ts';
@@ -21,6 +22,7 @@ import { deleteVolume, describeVolumeStatus, describeVolumes, enableVolumeIo } f
 export const actions: ReadonlyMap<string, Action> = new Map<string, Action>(
   Object.entries({
     AttachVolume: attachVolume,
+    CopyVolumes: copyVolumes,
     CreateSnapshot: createSnapshot,
     CreateTags: createTags,
     CreateVolume: createVolume,

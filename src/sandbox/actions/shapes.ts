@@ -40,6 +40,7 @@ export const newVolumeShape = (volume: VolumeRecord): XmlBody => ({
   volumeId: volume.id,
   size: volume.sizeGib,
   snapshotId: volume.snapshotId ?? '',
+  sourceVolumeId: volume.sourceVolumeId,
   availabilityZone: volume.zone,
   availabilityZoneId: zoneIdOf(volume.zone),
   status: volume.state,

@@ -32,7 +32,7 @@ export const createSnapshot: Action = async ({ query, fault }, world) => {
     state: 'pending',
     tags: tagsForNew(query, 'snapshot'),
   };
-  await copyContent(world, volume, snapshot.id);
+  await copyWhileStill(world, volume, () => world.files.saveSnapshot(volume.file, snapshot.id));
   world.store.state.snapshots.push(snapshot);
   world.store.save();
   const stuck = fault('stuck-snapshot');
@@ -68,9 +68,8 @@ function checkRate(world: World, { id, type }: VolumeRecord): void {
 const isPending = ({ state }: SnapshotRecord): boolean => state === 'pending';
 
 /** Copies what the volume holds at this moment, even while it is being written to. */
-async function copyContent(world: World, volume: VolumeRecord, snapshotId: string): Promise<void> {
+export async function copyWhileStill(world: World, volume: VolumeRecord, save: () => Promise<void>): Promise<void> {
   const owner = volume.attachment?.instanceId;
-  const save = (): Promise<void> => world.files.saveSnapshot(volume.file, snapshotId);
   const inTurn = (): Promise<void> =>
     world.order.run(volume.id, async () => {
       const machine = owner === undefined ? undefined : world.machines.find(owner);

@@ -49,6 +49,7 @@ const carried = [
   tagKeys.gid,
   tagKeys.mode,
   tagKeys.fencePolicy,
+  tagKeys.onRemove,
 ];
 
 /** The tags of the options and the filesystem of a volume, or of a snapshot of it. */

@@ -55,7 +55,9 @@ async function bringFilesystem(node: Node, held: Held): Promise<Held> {
   const type = ready.filesystem ?? plan.fsType;
   const target = mountpointOf(node.settings, held.name);
   const { mountOptions } = planMount(held.name, held.volume.tags, node.settings, type);
-  const filesystemBytes = await timed('mount', () => node.host.mount(disk, target, type, mountOptions));
+  // Its twin may be mounted here, which XFS would refuse (xfs(5), nouuid); a copy keeps its identity for good.
+  const asTwin = type === 'xfs' && isCopy(held.volume) ? [...mountOptions, 'nouuid'] : mountOptions;
+  const filesystemBytes = await timed('mount', () => node.host.mount(disk, target, type, asTwin));
   // A container that still has it mounted from before shares the filesystem, and what befell it.
   await refuseFailed(node, ready);
   const absent = absentDirectory(held.volume);
@@ -184,9 +186,14 @@ function isNoise(content: DiskContent): boolean {
  * decrypts blocks that were never written too (kubernetes-sigs/aws-ebs-csi-driver#738).
  */
 function isUnwritten({ snapshotId, tags }: EbsVolume): boolean {
-  const madeByUs = tags[tagKeys.generation] !== undefined && tags[tagKeys.formatted] === undefined;
+  const madeByUs =
+    tags[tagKeys.generation] !== undefined && tags[tagKeys.formatted] === undefined && tags[tagKeys.from] === undefined;
   return madeByUs && snapshotId === undefined;
 }
+
+/** Made from another volume or a snapshot, which may be mounted on the same machine. */
+const isCopy = ({ snapshotId, tags }: EbsVolume): boolean =>
+  snapshotId !== undefined || tags[tagKeys.from] !== undefined;
 
 /** True between the two tags around mkfs: the disk was blank when it began, and nobody was given it since. */
 function isBegun({ tags }: EbsVolume): boolean {

@@ -130,5 +130,5 @@ const kebab = (text: string): string => text.replace(/[A-Z]/g, (letter) => `-${l
  */
 export function absentDirectory({ snapshotId, tags }: Pick<EbsVolume, 'snapshotId' | 'tags'>): AbsentDirectory {
   const madeHere = tags[tagKeys.generation] !== undefined && tags[tagKeys.adopted] === undefined;
-  return snapshotId === undefined && madeHere ? 'make' : 'make in empty';
+  return snapshotId === undefined && tags[tagKeys.from] === undefined && madeHere ? 'make' : 'make in empty';
 }

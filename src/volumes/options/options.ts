@@ -3,6 +3,7 @@ import { tagPrefix } from '../../ebs/tags.ts';
 import { DriverError } from '../../errors.ts';
 import { type FencePolicy, fencePolicies } from '../../fencing/types.ts';
 import { type FilesystemType, filesystemTypes } from '../../host/types.ts';
+import { readDuration } from '../../kinds.ts';
 import { gibTaken, readGib } from '../../sizes.ts';
 import { nearest } from '../../spelling.ts';
 import { BadValue, bad } from './bad-value.ts';
@@ -17,6 +18,14 @@ export interface CreateOptions {
   readonly encrypted?: boolean;
   readonly kmsKeyId?: string;
   readonly snapshotId?: string;
+  /** The volume to copy, by name. */
+  readonly from?: string;
+  /** Which snapshot of it: a name, an id, `latest`, a time. */
+  readonly fromSnapshot?: string;
+  /** MiB/s. */
+  readonly initializationRate?: number;
+  /** Seconds from its creation until it goes into the trash by itself. */
+  readonly ttl?: number;
   readonly availabilityZone?: string;
   readonly fsType?: FilesystemType;
   /** REX-Ray's, as its users' definitions carry it: without effect, as a new disk is formatted and another never. */
@@ -139,6 +148,16 @@ const table: {
   encrypted: { read: truth },
   kmsKeyId: { read: matching(/^[\w:/.+=@-]{1,2048}$/, 'takes a KMS key id, alias or ARN'), aliases: ['encryptionKey'] },
   snapshotId: { read: snapshot, aliases: ['snapshot'] },
+  from: {
+    read: matching(/^[^\s/][^/\0]{0,239}$/, 'takes the name of a volume'),
+    aliases: ['clone-from', 'volumeName'],
+  },
+  fromSnapshot: {
+    read: matching(/^\S{1,128}$/, 'takes a name, a snapshot id, latest, or a time as 2026-11-30T12:00'),
+    aliases: ['snapshotName'],
+  },
+  initializationRate: { read: wholeNumber(100, 300), aliases: ['volumeInitializationRate'] },
+  ttl: { read: (text) => readDuration(text) ?? bad('takes a time as 90m, 24h or 7d') },
   availabilityZone: { read: matching(/^[a-z0-9-]{1,64}$/, 'takes a zone name, as eu-west-1a') },
   fsType: { read: among(filesystemTypes), aliases: ['newFsType'] },
   overwriteFs: { read: truth },
@@ -219,9 +238,7 @@ const foreign = new Map([
   ['ro', readOnly],
   ['readonly', readOnly],
   ['read_only', readOnly],
-  ['volumename', 'to copy a volume, take a snapshot of it and give snapshotId'],
-  ['volumeid', 'to copy a volume, take a snapshot of it and give snapshotId'],
-  ['snapshotname', 'snapshots are given by id: snapshotId'],
+  ['volumeid', 'to copy a volume, name it: from'],
 ]);
 
 function unknownOption(volume: string, spelled: string): never {

@@ -26,6 +26,18 @@ type Defaults = Pick<
   | 'fencePolicy'
 >;
 
+/** What a new volume is made from, where it is not empty, and what its tags say of that. */
+export interface PlannedSource {
+  readonly made: Pick<CreateVolumeSpec, 'snapshotId' | 'sourceVolumeId'>;
+  readonly tags: Tags;
+}
+
+/** The text of the tag that says what a volume was asked to be made from; undefined for none. */
+export function fromText({ from, fromSnapshot }: CreateOptions): string | undefined {
+  if (from === undefined && fromSnapshot === undefined) return undefined;
+  return `${from === undefined ? '-' : encodeName(from)} ${fromSnapshot ?? '-'}`.slice(0, 256);
+}
+
 /**
  * What to ask of EC2 for a new volume, but for its ClientToken.
  * @throws DriverError INVALID_OPTION for a combination that EC2 or sense would refuse; what is only above the limits that are
@@ -36,8 +48,11 @@ export function planVolume(
   options: CreateOptions,
   defaults: Defaults,
   zone: string,
+  source?: PlannedSource,
 ): Omit<CreateVolumeSpec, 'clientToken'> & Performance {
-  const performance = planPerformance(name, options, defaults);
+  const made = source?.made ?? { snapshotId: options.snapshotId };
+  const isNew = source === undefined && options.snapshotId === undefined;
+  const performance = planPerformance(name, options, defaults, isNew);
   const encryption = planEncryption(name, options, defaults);
   if (options.availabilityZone !== undefined && options.availabilityZone !== zone) {
     refuseOptions(
@@ -47,21 +62,22 @@ export function planVolume(
     );
   }
   refuseLaxer(name, options, defaults);
-  refuseUnusable(name, options, defaults);
+  refuseUnusable(name, options, defaults, isNew);
   const complaint = growthComplaint({ ...options, size: performance.sizeGib });
   if (complaint !== undefined) refuseOptions(name, ...complaint);
   return {
     zone,
     ...performance,
     ...encryption,
-    snapshotId: options.snapshotId,
-    tags: planTags(name, options, defaults),
+    ...made,
+    initializationRate: options.initializationRate,
+    tags: { ...planTags(name, options, defaults, isNew), ...source?.tags },
   };
 }
 
-function planPerformance(name: string, options: CreateOptions, defaults: Defaults) {
+function planPerformance(name: string, options: CreateOptions, defaults: Defaults, isNew: boolean) {
   const type: VolumeType = options.type ?? defaults.type;
-  const sizeGib = options.size ?? (options.snapshotId === undefined ? defaults.size : undefined);
+  const sizeGib = options.size ?? (isNew ? defaults.size : undefined);
   const wanted = { type, sizeGib, iops: options.iops, throughput: options.throughput };
   const violation = limitViolation(wanted);
   if (violation !== undefined) refuseOptions(name, violation, 'Correct it, or choose another type');
@@ -88,8 +104,7 @@ function refuseLaxer(name: string, { fencePolicy }: CreateOptions, defaults: Def
   );
 }
 
-function refuseUnusable(name: string, options: CreateOptions, defaults: Defaults): void {
-  const isNew = options.snapshotId === undefined;
+function refuseUnusable(name: string, options: CreateOptions, defaults: Defaults, isNew: boolean): void {
   // A snapshot brings its filesystem, and says nothing about it.
   const type = options.fsType ?? (isNew ? defaults.fsType : undefined);
   const types = type === undefined ? filesystemTypes : [type];
@@ -97,7 +112,7 @@ function refuseUnusable(name: string, options: CreateOptions, defaults: Defaults
   if (complaint !== undefined) refuseOptions(name, ...complaint);
 }
 
-function planTags(name: string, options: CreateOptions, defaults: Defaults): Tags {
+function planTags(name: string, options: CreateOptions, defaults: Defaults, isNew: boolean): Tags {
   const optional = {
     [tagKeys.mountOptions]: options.mountOptions,
     [tagKeys.mkfsOptions]: options.mkfsOptions,
@@ -107,6 +122,7 @@ function planTags(name: string, options: CreateOptions, defaults: Defaults): Tag
     [tagKeys.fencePolicy]: options.fencePolicy,
     [tagKeys.onRemove]: options.onRemove,
     ...growthTags(options),
+    [tagKeys.ttl]: options.ttl === undefined ? undefined : new Date(Date.now() + options.ttl * 1000).toISOString(),
   };
   const tooLong = Object.entries(optional).find(([, value]) => value !== undefined && value.length > 256);
   if (tooLong !== undefined) refuseOptions(name, `${tooLong[0]} does not fit a tag of 256 characters`, 'Shorten it');
@@ -117,9 +133,7 @@ function planTags(name: string, options: CreateOptions, defaults: Defaults): Tag
     [tagKeys.cluster]: defaults.cluster,
     [tagKeys.name]: encodeName(name),
     // A snapshot brings its filesystem: only what was asked for is held against it.
-    ...(options.fsType === undefined && options.snapshotId !== undefined
-      ? {}
-      : { [tagKeys.fsType]: options.fsType ?? defaults.fsType }),
+    ...(options.fsType === undefined && !isNew ? {} : { [tagKeys.fsType]: options.fsType ?? defaults.fsType }),
     [tagKeys.subdirectory]: options.subdirectory ?? defaults.subdirectory,
     ...Object.fromEntries(Object.entries(optional).filter(([, value]) => value !== undefined)),
   };
@@ -149,6 +163,7 @@ export function differences(options: CreateOptions, volume: EbsVolume): string[]
     ['encrypted', options.encrypted || undefined, volume.encrypted],
     ['KMS key', options.kmsKeyId, sameKey(options.kmsKeyId, volume.kmsKeyId)],
     ['snapshot', options.snapshotId, volume.snapshotId],
+    ['source', fromText(options), tags[tagKeys.from]],
     ['availability zone', options.availabilityZone, volume.zone],
     ['filesystem', options.fsType, filesystemOf(tags) ?? (tags[tagKeys.adopted] && options.fsType)],
     ['mount options', options.mountOptions, tags[tagKeys.mountOptions]],

@@ -5,13 +5,14 @@ import { isGone } from '../../ebs/volume-record.ts';
 import { DriverError, isCode } from '../../errors.ts';
 import { beyondLimits, type Performance } from '../options/limits.ts';
 import { encodeName, refuseUnremovable } from '../options/names.ts';
-import { type CreateOptions, parseOptions } from '../options/options.ts';
+import { type CreateOptions, parseOptions, refuseOptions } from '../options/options.ts';
 import { clientToken, differences, planVolume } from '../options/plan.ts';
 import { type Held, heldAs } from '../state/held.ts';
 import { hasLostTags, lastingTags, tagsLost } from '../state/lost-tags.ts';
 import { refuseNameless } from '../state/nameless.ts';
 import { type Node, waiting } from '../state/node.ts';
 import { afterDoubt, lookMs, shownOnce, untilOnlyOne } from './one-of-name.ts';
+import { bySnapshot, cannotCopy, type Source, sourceOf } from './source.ts';
 import { refuseImpossibleFormat } from './try-mkfs.ts';
 
 /** A name is made, removed and made again at most this often while EC2 remembers its tokens (about 12 h). */
@@ -25,17 +26,25 @@ const maxGenerations = 200;
 export async function createVolume(node: Node, name: string, raw: Readonly<Record<string, string>>): Promise<void> {
   const options = parseOptions(name, raw);
   if (options.overwriteFs) node.log.warn({ volume: name }, 'overwriteFs has no effect: only a blank disk is formatted');
-  const spec = planVolume(name, options, node.settings, node.zone);
+  const asksForCopy = options.from !== undefined || options.fromSnapshot !== undefined;
+  // What is wrong with them is told before EC2 is asked anything.
+  const unsourced = asksForCopy ? { made: { snapshotId: undefined }, tags: {} } : undefined;
+  planVolume(name, options, node.settings, node.zone, unsourced);
   const held = heldAs(node.held, name);
   const existing = held === undefined ? await whatIsShown(node, name) : await asItIs(node, held, options);
   if (existing !== undefined) return refuseDifferent(node, name, options, existing);
   refuseUnremovable(name);
+  let spec = planned(node, name, options, await sourceOf(node, name, options));
   await refuseImpossibleFormat(node, name, options, spec);
   warnOfBeyond(node, name, spec);
 
   let doubtful = false;
   for (let generation = node.names.nextGeneration(name); generation < maxGenerations; generation++) {
-    const outcome = await makeOne(node, name, spec, generation, doubtful);
+    const outcome = await makeOne(node, name, spec, generation, doubtful).catch(async (error: unknown) => {
+      const source = await instead(node, name, options, spec, error);
+      spec = planned(node, name, options, source);
+      return makeOne(node, name, spec, generation, doubtful);
+    });
     if (outcome === 'past') continue;
     if (outcome === 'unseen') {
       doubtful = true;
@@ -43,6 +52,7 @@ export async function createVolume(node: Node, name: string, raw: Readonly<Recor
     }
     if ('rival' in outcome) return refuseDifferent(node, name, options, outcome.rival);
     node.names.made(name, outcome.made);
+    node.expires(outcome.made);
     warnOfEncrypted(node, name, options, outcome.made);
     // Its maker counts on it from the answer on: a restart while EC2 is down must not make dockerd forget it.
     await node.names.saved();
@@ -54,6 +64,34 @@ export async function createVolume(node: Node, name: string, raw: Readonly<Recor
     why: `EC2 remembers ${maxGenerations} earlier volumes of this name`,
     todo: 'Choose another name, or wait until EC2 has forgotten them (about 12 hours)',
   });
+}
+
+/** What to ask of EC2, with what the source brings where the options are silent. */
+function planned(node: Node, name: string, options: CreateOptions, source: Source | undefined) {
+  if (source === undefined) return planVolume(name, options, node.settings, node.zone);
+  const { iops, throughput, ...others } = source.inherited;
+  const sameType = options.type === undefined || options.type === others.type;
+  const all = { ...(sameType ? source.inherited : others), ...options };
+  if (all.size !== undefined && all.size < source.leastGib) {
+    const why = `size is ${all.size} GiB, and what it is made from has ${source.leastGib}`;
+    refuseOptions(name, why, `Give at least ${source.leastGib}, or leave size out`);
+  }
+  return planVolume(name, all, node.settings, node.zone, source);
+}
+
+/** The snapshot that does where EC2 does not copy a volume. @throws `error` where that does not help. */
+async function instead(
+  node: Node,
+  name: string,
+  options: CreateOptions,
+  { sourceVolumeId }: Omit<CreateVolumeSpec, 'clientToken'>,
+  error: unknown,
+): Promise<Source> {
+  const source =
+    sourceVolumeId === undefined || !cannotCopy(error) ? undefined : await node.ec2.describeVolume(sourceVolumeId);
+  if (source === undefined || options.from === undefined) throw error;
+  node.log.warn({ volume: name, from: options.from, err: error }, 'EC2 does not copy it: a snapshot is taken instead');
+  return bySnapshot(node, name, options.from, source, options);
 }
 
 function warnOfBeyond({ log }: Node, volume: string, performance: Performance): void {

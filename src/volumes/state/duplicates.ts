@@ -39,14 +39,16 @@ function todo(name: string, found: readonly EbsVolume[]): string {
 }
 
 /** Made empty, and by its tags nobody has written on it since. */
-export const isUnused = (volume: EbsVolume): boolean => volume.snapshotId === undefined && isNew(volume);
+export const isUnused = (volume: EbsVolume): boolean =>
+  volume.snapshotId === undefined && volume.tags[tagKeys.from] === undefined && isNew(volume);
 
 /** Made by this driver, and by its record and tags nobody has ever attached it. */
 export function isNew({ attachments, tags }: EbsVolume): boolean {
   return (
     attachments.length === 0 &&
     tags[tagKeys.generation] !== undefined &&
-    [tagKeys.formatting, tagKeys.formatted, tagKeys.owner, tagKeys.epoch].every((key) => tags[key] === undefined)
+    (tags[tagKeys.from] !== undefined || tags[tagKeys.formatted] === undefined) &&
+    [tagKeys.formatting, tagKeys.owner, tagKeys.epoch].every((key) => tags[key] === undefined)
   );
 }
 

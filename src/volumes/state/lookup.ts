@@ -154,6 +154,12 @@ export function createLookup(
 
 function onlyOne(name: string, found: readonly EbsVolume[]): EbsVolume | undefined {
   if (found.length <= 1) return found[0];
+  // An undelete gives its volume the name while that is attached to it, and takes it off again where another has it. Of one
+  // whose node is gone in between, only the other is left.
+  const [only, ...more] = found.filter(
+    ({ tags, attachments }) => tags[tagKeys.trash] === undefined || attachments.length > 0,
+  );
+  if (only !== undefined && more.length === 0) return only;
   throw ambiguous(name, found);
 }
 

@@ -67,6 +67,8 @@ export interface Node {
   cancelRelease(name: string): void;
   /** Deletes a volume without a name once its snapshot is complete, which may be in hours; see removals.ts. */
   finishRemoval(volumeId: string, snapshotId: string | undefined): void;
+  /** Takes note of a volume that this node has made, and that may have a ttl; see requests/ttl.ts. */
+  expires(volume: EbsVolume): void;
   /** The trash of this node; see copies/trash.ts. */
   readonly trash: {
     /** Deletes a volume of the trash once its time there is over. @param at by the wall clock, in milliseconds. */

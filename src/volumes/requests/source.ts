@@ -1,0 +1,223 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { tagKeys } from '../../ebs/tags.ts';
+import type { EbsSnapshot, EbsVolume, Tags } from '../../ebs/types.ts';
+import { DriverError, isCode } from '../../errors.ts';
+import { carriedTags, isGood, readSnapshot, snapshotTags, type VolumeSnapshot } from '../copies/snapshot-tags.ts';
+import { BadValue } from '../options/bad-value.ts';
+import { encodeName } from '../options/names.ts';
+import { type CreateOptions, readOption, refuseOptions } from '../options/options.ts';
+import { fromText, type PlannedSource } from '../options/plan.ts';
+import { type Node, waiting } from '../state/node.ts';
+
+/** How long a snapshot that was just begun is waited for within one create, and how often it is looked at. */
+const lookMs = 2000;
+/** A snapshot that a create has begun serves the next try of it for this long. */
+const servesMs = 3_600_000;
+
+/** What a new volume is made from: a snapshot, or a volume that EC2 copies. */
+export interface Source extends PlannedSource {
+  /** The options that it brings, before those that were given. */
+  readonly inherited: CreateOptions;
+  /** Of what it is made from: the new one cannot be smaller. */
+  readonly leastGib: number;
+}
+
+/**
+ * What a create that asks for a copy is made from.
+ * @returns undefined where it asks for none. @throws DriverError INVALID_OPTION, NO_SUCH_VOLUME, STILL_WORKING while a
+ * snapshot is not complete, EC2_*.
+ */
+export async function sourceOf(node: Node, name: string, options: CreateOptions): Promise<Source | undefined> {
+  const { from, fromSnapshot } = options;
+  if (fromSnapshot !== undefined) return fromTaken(await chosen(node, name, from, fromSnapshot), options);
+  if (from === undefined) return undefined;
+  const volume = await waiting(node, name, `EC2 to tell which EBS volume is ${from}`, () => node.lookup.find(from));
+  if (volume === undefined) throw noSource(name, from);
+  if (volume.tags[tagKeys.formatted] === undefined) {
+    refuseOptions(name, `${from} (${volume.id}) has never been mounted: there is nothing to copy`, 'Leave from out');
+  }
+  const sameKey = options.encrypted === undefined && options.kmsKeyId === undefined;
+  if (volume.zone === node.zone && sameKey) return copyOf(volume, options);
+  return bySnapshot(node, name, from, volume, options);
+}
+
+/** A copy that EC2 makes by itself, at once. */
+function copyOf(volume: EbsVolume, options: CreateOptions): Source {
+  const { type, sizeGib: size, iops, throughput, tags } = volume;
+  return {
+    inherited: inheritedFrom(tags, { type, size, iops, throughput }),
+    leastGib: size,
+    made: { snapshotId: undefined, sourceVolumeId: volume.id },
+    tags: tagsFrom(tags, options),
+  };
+}
+
+function fromTaken(snapshot: VolumeSnapshot, options: CreateOptions): Source {
+  const [type, iops, throughput] = (snapshot.tags[tagKeys.performance] ?? '').split(' ');
+  const numbers = { iops: Number(iops) || undefined, throughput: Number(throughput) || undefined };
+  return {
+    inherited: inheritedFrom(snapshot.tags, { type, size: undefined, ...numbers }),
+    leastGib: snapshot.sizeGib,
+    made: { snapshotId: snapshot.id },
+    tags: tagsFrom(snapshot.tags, options),
+  };
+}
+
+/**
+ * The same by a snapshot, where EC2 cannot copy: another zone or key, one copy at a time of a volume, five in a Region, or no
+ * permission. The snapshot that an earlier try began serves this one.
+ */
+export async function bySnapshot(
+  node: Node,
+  name: string,
+  from: string,
+  volume: EbsVolume,
+  options: CreateOptions,
+): Promise<Source> {
+  const { ec2, settings, log } = node;
+  const request = `clone ${encodeName(name)} of ${volume.id}`.slice(0, 256);
+  const isFresh = ({ startedAt, state }: EbsSnapshot) =>
+    state !== 'error' && Date.now() - Date.parse(startedAt) < servesMs;
+  const begun = (await ec2.findSnapshots(tagKeys.snapshotRequest, request)).filter(isFresh);
+  let id = begun.sort((a, b) => (a.startedAt < b.startedAt ? 1 : -1))[0]?.id;
+  if (id === undefined) {
+    const tags = snapshotTags(settings.cluster, from, volume, { request, name: `for ${name}`, slots: [] });
+    id = await ec2.createSnapshot(volume.id, `docker-volume-ebs: ${from}, for ${name}`.slice(0, 255), tags);
+    log.info({ volume: name, from, snapshotId: id }, 'EC2 does not copy the volume: it is made from a snapshot');
+  }
+  const snapshotId = id;
+  return waiting(node, name, `the snapshot ${snapshotId} of ${from} to be complete`, async () => {
+    const began = performance.now();
+    for (;;) {
+      const now = await ec2.describeSnapshot(snapshotId);
+      if (now?.state === 'completed') return fromTaken(readSnapshot(now), options);
+      if (now?.state === 'error') throw failed(name, now);
+      if (performance.now() - began > settings.mountTimeout * 1000) throw notYet(name, snapshotId);
+      await sleep(lookMs);
+    }
+  });
+}
+
+/** The snapshot that the option means: an id, `latest`, a time, or a name. */
+async function chosen(node: Node, name: string, from: string | undefined, which: string): Promise<VolumeSnapshot> {
+  if (/^snap-[0-9a-f]+$/.test(which)) {
+    const found = await node.ec2.describeSnapshot(which);
+    if (found === undefined) return refuseOptions(name, `there is no snapshot ${which} in this account`, 'Correct it');
+    return complete(name, readSnapshot(found));
+  }
+  if (from === undefined) {
+    return refuseOptions(
+      name,
+      `fromSnapshot=${which} does not say of which volume`,
+      'Give from, too, or a snapshot id',
+    );
+  }
+  const named = await node.lookup.find(from).catch(() => undefined);
+  const all = await snapshotsOf(node, from, named);
+  const time = Date.parse(which);
+  const good = all.filter(isGood);
+  const found =
+    which === 'latest'
+      ? good[0]
+      : (all.find((each) => each.name === which) ??
+        (Number.isNaN(time) ? undefined : good.find(({ startedAt }) => Date.parse(startedAt) <= time)));
+  if (found !== undefined) return complete(name, found);
+  const known = all.map(({ id, name: own, startedAt }) => `${own ?? id} (${startedAt})`).slice(0, 10);
+  return refuseOptions(
+    name,
+    `${from} has no such snapshot: ${which}`,
+    known.length === 0 ? 'Take one first' : `Known: ${known.join(', ')}`,
+  );
+}
+
+/** The snapshots of a volume that can be told to be its own, the newest first; other tools' too. */
+async function snapshotsOf({ ec2 }: Node, from: string, volume: EbsVolume | undefined): Promise<VolumeSnapshot[]> {
+  const [ours, ofVolume] = await Promise.all([
+    ec2.listSnapshots(),
+    volume === undefined ? [] : ec2.snapshotsOf([volume.id]),
+  ]);
+  const byId = new Map([...ours, ...ofVolume].map((each) => [each.id, each]));
+  return [...byId.values()]
+    .map((each) => readSnapshot(each, (id) => (id === volume?.id ? from : undefined)))
+    .filter((each) => each.volume === from)
+    .sort((a, b) => (a.startedAt < b.startedAt ? 1 : -1));
+}
+
+function complete(name: string, snapshot: VolumeSnapshot): VolumeSnapshot {
+  if (snapshot.state === 'completed') return snapshot;
+  if (snapshot.state === 'error') throw failed(name, snapshot);
+  throw notYet(name, snapshot.id);
+}
+
+/** What a volume or snapshot says of how its copy is to be made; a tag that holds nonsense is left out. */
+function inheritedFrom(
+  tags: Tags,
+  shape: {
+    type: string | undefined;
+    size: number | undefined;
+    iops: number | undefined;
+    throughput: number | undefined;
+  },
+): CreateOptions {
+  const keyed = {
+    mountOptions: tags[tagKeys.mountOptions],
+    subdirectory: tags[tagKeys.subdirectory],
+    uid: tags[tagKeys.uid],
+    gid: tags[tagKeys.gid],
+    mode: tags[tagKeys.mode],
+    fencePolicy: tags[tagKeys.fencePolicy],
+    onRemove: tags[tagKeys.onRemove],
+    type: shape.type,
+    size: shape.size?.toString(),
+    // What a type gives without being asked is not asked for: EC2 refuses it of some.
+    iops: shape.type === 'gp3' || shape.type?.startsWith('io') ? shape.iops?.toString() : undefined,
+    throughput: shape.type === 'gp3' ? shape.throughput?.toString() : undefined,
+  };
+  const read = Object.entries(keyed).flatMap(([option, text]) => {
+    if (text === undefined || text === '') return [];
+    try {
+      return [[option, readOption(option as keyof CreateOptions, text)]];
+    } catch (error) {
+      if (error instanceof BadValue) return [];
+      throw error;
+    }
+  });
+  return Object.fromEntries(read) as CreateOptions;
+}
+
+function tagsFrom(tags: Tags, options: CreateOptions): Tags {
+  const formatted = carriedTags(tags)[tagKeys.formatted];
+  return {
+    [tagKeys.from]: fromText(options) ?? '',
+    ...(formatted === undefined ? {} : { [tagKeys.formatted]: formatted }),
+  };
+}
+
+function noSource(name: string, from: string): DriverError {
+  return new DriverError('NO_SUCH_VOLUME', {
+    volume: name,
+    tried: `make it from ${from}`,
+    why: `there is no volume ${from} in this cluster`,
+    todo: 'Correct from; what was removed is in docker-volume-ebs trash ls, and its snapshots can be given by id',
+  });
+}
+
+const notYet = (volume: string, id: string): DriverError =>
+  new DriverError('STILL_WORKING', {
+    volume,
+    tried: `make it from ${id}`,
+    why: 'EC2 has not completed that snapshot yet',
+    todo: 'Try again: it goes on from there',
+  });
+
+const failed = (volume: string, { id, message }: Pick<EbsSnapshot, 'id' | 'message'>): DriverError =>
+  new DriverError('EC2_REJECTED', {
+    volume,
+    tried: `make it from ${id}`,
+    why: `that snapshot has failed: ${message ?? 'EC2 gives no reason'}`,
+    todo: 'Choose another snapshot',
+  });
+
+/** True for a refusal to copy after which a snapshot does: limits, rights, what EC2 cannot copy. */
+export const cannotCopy = (error: unknown): boolean =>
+  isCode(error, 'EC2_LIMIT', 'EC2_DENIED', 'EC2_REJECTED', 'EC2_INCORRECT_STATE', 'EC2_VOLUME_MODIFYING');
