@@ -77,6 +77,9 @@ const everyDaemon = [
   allow('MoveVolumesAmongInstances', ['AttachVolume', 'DetachVolume'], [instance]),
   allow('SnapshotVolumes', ['CreateSnapshot'], [volume], { StringEquals: has }),
   allow('CreateSnapshots', ['CreateSnapshot'], [snapshot], { StringEquals: gets }),
+  // How consistent a snapshot is can be told only once it has begun.
+  allow('TagSnapshots', ['CreateTags'], [snapshot], { StringEquals: has, ...ourKeys }),
+  allow('DeleteSnapshots', ['DeleteSnapshot'], [snapshot], { StringEquals: has }),
   allow('DeleteVolumes', ['DeleteVolume'], [volume], { StringEquals: has }),
 ];
 const stopSuspects = allow('StopSuspects', ['StopInstances'], [instance], { StringEquals: has });

@@ -80,6 +80,8 @@ export function countEvents(registry: Registry, onError: (error: unknown) => voi
   );
   for (const step of ['mkfs', 'fsck', 'mount'] as const) on(step, ({ seconds }) => stepTime.observe({ step }, seconds));
 
+  const freezeTime = histogram('freeze_duration_seconds', 'How long writers stood still for a snapshot.', quick);
+  on('freeze', ({ seconds }) => freezeTime.observe(seconds));
   const takeoverTime = histogram(
     'takeover_duration_seconds',
     'How long it took until a volume that another instance had was free: let-go by its owner, fenced, or the code of the error.',

@@ -64,6 +64,8 @@ async function live(name: FencePolicy) {
     await box.ok(1, 'Mount', { Name: 'a', ID: 'task' });
     await box.ok(1, 'Unmount', { Name: 'a', ID: 'task' });
     await box.detached('a');
+    await ask(box.node(1), 'SnapshotTake', { name: 'a', snapshot: 'first' });
+    await ask(box.node(1), 'SnapshotRemove', { name: 'a', snapshot: 'first' });
     await ask(box.node(1), 'FencePause', { reason: 'a test' });
     await ask(box.node(1), 'FenceResume');
     if (lose !== undefined) await takeOver(box, lose);

@@ -159,6 +159,7 @@ describe('what is counted', () => {
     publish('attach', { seconds: 3 });
     publish('detach', { seconds: 4 });
     publish('mkfs', { seconds: 0.5 });
+    publish('freeze', { seconds: 0.02 });
     publish('takeover', { policy: 'stonith', outcome: 'fenced', seconds: 70 });
     publish('ghost', { volume: 'data' });
     const seen = await scrape();
@@ -172,6 +173,7 @@ describe('what is counted', () => {
     expect(seen.value(ours('attach_duration_seconds_sum'))).toBe(3);
     expect(seen.value(ours('detach_duration_seconds_bucket'), { le: '5' })).toBe(1);
     expect(seen.value(ours('filesystem_step_duration_seconds_count'), { step: 'mkfs' })).toBe(1);
+    expect(seen.value(ours('freeze_duration_seconds_count'), {})).toBe(1);
     expect(seen.value(ours('takeover_duration_seconds_count'), { policy: 'stonith', outcome: 'fenced' })).toBe(1);
     expect(seen.value(ours('ghosts_total'))).toBe(1);
   });
