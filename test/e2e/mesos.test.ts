@@ -111,7 +111,7 @@ describe.skipIf(requires('root', 'loop').skip)('volumes of Mesos tasks', () => {
       (error: Error) => error,
     );
     expect(message).toMatch(new RegExp(`"moving".* to ${b}: it is attached to ${a} \\(device .*, which is running`));
-    expect(message).toContain(`if ${a} has failed, stop or terminate the instance and try again`);
+    expect(message).toContain(`If ${a} has failed, type aws ec2 stop-instances --instance-ids ${a} and then`);
     expect(await attachments('moving')).toEqual(before?.Attachments);
     expect(calls('DetachVolume', before?.VolumeId)).toEqual([]);
     await first.writer.goesOn(10);

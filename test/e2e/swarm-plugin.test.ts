@@ -171,7 +171,7 @@ describe.skipIf(skip)('a service of Docker Swarm with the managed plugin on ever
       return stdout.includes('VolumeDriver.Mount') && stdout;
     });
     expect(refused).toContain(`it is attached to ${lost}`);
-    expect(refused).toContain('stop or terminate the instance');
+    expect(refused).toContain(`type aws ec2 stop-instances --instance-ids ${lost} and then`);
     await box.ec2.send(new StopInstancesCommand({ InstanceIds: [lost], Force: true }));
     const [first] = await eventuallyHad(5, 3);
     expect(first.slice(3)).toEqual([lost, other]);

@@ -136,7 +136,7 @@ describe.skipIf(skip)('a service of Docker Swarm with a volume', () => {
     expect(errors).toMatch(
       new RegExp(`"unseen".* to ${b.name}: it is attached to ${a.name} \\(device .*, which is running`),
     );
-    expect(errors).toContain(`if ${a.name} has failed, stop or terminate the instance`);
+    expect(errors).toContain(`If ${a.name} has failed, type aws ec2 stop-instances --instance-ids ${a.name} and then`);
 
     await writes('unseen', a);
     expect((await volumeOf('unseen')).Attachments).toEqual(before.Attachments);
