@@ -90,6 +90,12 @@ export const settingsTable = {
   gid: setting('DVE_GID', text, '', 'Its group, as a number; empty is that of root.'),
   mode: setting('DVE_MODE', text, '', 'Its mode, in octal; empty is 0755.'),
   tags: setting('DVE_TAGS', text, '', 'Tags for new volumes besides our own: key=value,key=value.'),
+  growPerDay: setting(
+    'DVE_GROW_PER_DAY',
+    whole(0, 2 ** 31 - 1, 'GiB'),
+    '1000',
+    'How many GiB volumes on this node may grow by themselves in 24 hours, all together.',
+  ),
   linger: setting(
     'DVE_LINGER',
     seconds(0, 3600),

@@ -35,10 +35,13 @@ export interface Events {
     readonly outcome: 'let-go' | 'fenced' | ErrorCode;
     readonly seconds: number;
   };
-  /** The filesystem of a mounted volume was to grow to its disk. */
-  readonly growth: { readonly outcome: 'grown' | 'refused' };
   /** How long writers stood still for a snapshot. */
   readonly freeze: Took;
+  /**
+   * The filesystem of a mounted volume was to grow to its disk: `grown`, `refused`. A volume was to grow by itself: EC2 was
+   * `asked` for a larger disk, or that was `denied`.
+   */
+  readonly growth: { readonly outcome: 'grown' | 'refused' | 'asked' | 'denied' };
   /** A disk went from this machine without us, and its mount was taken away. */
   readonly ghost: { readonly volume: string };
 }

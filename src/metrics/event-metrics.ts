@@ -91,7 +91,7 @@ export function countEvents(registry: Registry, onError: (error: unknown) => voi
   on('takeover', ({ policy, outcome, seconds }) => takeoverTime.observe({ policy, outcome }, seconds));
   const growths = counter(
     'filesystem_growths_total',
-    'Filesystems of mounted volumes that have grown to their enlarged disks, or were refused to.',
+    'Growth of mounted volumes: filesystems that have grown to their disks, or were refused to; larger disks that EC2 was asked for by volumes that grow by themselves, or denied.',
     ['outcome'],
   );
   on('growth', ({ outcome }) => growths.inc({ outcome }));

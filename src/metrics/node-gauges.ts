@@ -89,6 +89,16 @@ export const nodeGauges: readonly Measure[] = [
     ...byVolume(({ size }) => size && Number(size.refused !== undefined)),
   },
   {
+    name: 'auto_grow_left',
+    help: 'Modifications that EC2 still takes in 24 hours of a volume that grows by itself, as far as this driver has made them.',
+    ...byVolume(({ autoGrow }) => autoGrow?.left),
+  },
+  {
+    name: 'auto_grow_warning',
+    help: '1 while a volume that grows by itself may be full all the same: at its maximum, or before EC2 takes the next change.',
+    ...byVolume(({ autoGrow }) => autoGrow && Number(autoGrow.warning !== undefined)),
+  },
+  {
     name: 'filesystem_used_bytes',
     help: 'What is used of the filesystem.',
     ...byVolume(({ usage }) => usage?.bytes.used),

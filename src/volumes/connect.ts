@@ -6,6 +6,7 @@ import { operation, over } from '../log.ts';
 import { createRemovals } from './copies/removals.ts';
 import { createTrash } from './copies/trash.ts';
 import { createFollower } from './growth/follower.ts';
+import { createGrower } from './growth/grower.ts';
 import { adoptUnrecorded } from './lifecycle/adopt.ts';
 import { createKeeper } from './lifecycle/keeper.ts';
 import { learnLimit } from './lifecycle/room.ts';
@@ -153,13 +154,16 @@ async function openNode(local: LocalState, identity: Identity, signal: AbortSign
   };
   const keeper = createKeeper(node);
   const follower = createFollower(node);
+  const grower = createGrower(node);
   signal.addEventListener('abort', () => {
     keeper.stop();
     follower.stop();
+    grower.stop();
   });
   for (const record of held.values()) resume(node, record);
   keeper.start();
   follower.start();
+  grower.start();
   const removals = createRemovals(node, signal);
   const trash = createTrash(node, signal);
   const expiry = createExpiry(node, signal);

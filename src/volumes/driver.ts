@@ -190,6 +190,7 @@ async function openLocal(settings: Settings, log: Logger, world: World): Promise
     faults: new Map<string, string>(),
     ec2Says: new Map<string, string>(),
     sizes: new Map(),
+    growths: new Map(),
     tagLooks: new Map(),
   };
   await operation.run({ op: 'start' }, () => recall(local));

@@ -43,6 +43,7 @@ const pgdata: NodeVolume = {
   ghost: false,
   fault: undefined,
   size: { diskBytes: 2 ** 34, filesystemBytes: 2 ** 34, refused: undefined },
+  autoGrow: undefined,
   usage: { bytes: { total: 16 * gib, used: 4 * gib, available: 11 * gib }, inodes: { total: 1000, used: 10 } },
 };
 const unmounted: NodeVolume = { ...pgdata, device: '/dev/xvdbb', mountpoint: undefined, holders: [], usage: undefined };
@@ -178,6 +179,7 @@ const volume: NodeVolume = {
   ghost: false,
   fault: undefined,
   size: { diskBytes: 1200, filesystemBytes: 1000, refused: undefined },
+  autoGrow: undefined,
   usage: { bytes: { total: 100, used: 40, available: 55 }, inodes: { total: 10, used: 3 } },
 };
 

@@ -59,6 +59,13 @@ describe.skipIf(requires('root', 'loop', 'mkfs.xfs').skip)('a volume that grows,
     expect(await status(owner)).toMatchObject({ iops: 3000, throughput: 125 });
   });
 
+  it('modify has it grow by itself, which its tags say', async () => {
+    const { stdout } = await page.run('docker-volume-ebs modify data --auto-grow', {
+      env: await nodeShell(box, owner),
+    });
+    expect(stdout).toMatch(/autoGrow: not set -> 80%\n {2}autoGrowMax: not set -> 500/);
+  });
+
   it('a role without the policy cannot, and is told what to allow', async () => {
     await box.fault({ kind: 'deny', action: 'ModifyVolume' });
     const shell = await nodeShell(box, owner);

@@ -23,6 +23,7 @@ const volume: NodeVolume = {
   ghost: false,
   fault: undefined,
   size: { diskBytes: 1200, filesystemBytes: 1000, refused: undefined },
+  autoGrow: undefined,
   usage: { bytes: { total: 1000, used: 300, available: 650 }, inodes: { total: 64, used: 11 } },
 };
 const status: NodeStatus = {

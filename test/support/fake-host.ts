@@ -49,6 +49,8 @@ export class FakeHost extends FakeCalls implements Host {
   refusedOptions: RefusedOptions | undefined;
   /** Of filesystems; as large as the disk unless told. */
   readonly filesystemSizes = new Map<string, number>();
+  /** Percent of each filesystem that are used. */
+  used = 40;
   /** Whether the kernel refuses to grow any of them. */
   refusesGrowth = false;
   /** Targets whose filesystems stand still. */
@@ -185,7 +187,10 @@ export class FakeHost extends FakeCalls implements Host {
   async filesystemUsage(target: string): Promise<FilesystemUsage> {
     this.note('filesystemUsage', target);
     if (this.hung.has(target)) return new Promise(() => undefined);
-    return { bytes: { total: 100, used: 40, available: 55 }, inodes: { total: 10, used: 3 } };
+    return {
+      bytes: { total: 100, used: this.used, available: this.used === 40 ? 55 : 100 - this.used },
+      inodes: { total: 10, used: 3 },
+    };
   }
 
   async mountedElsewhereBy(number: string, ourMountpoint: string): Promise<string | undefined> {

@@ -142,6 +142,7 @@ export async function fakeNode(ec2: FakeEc2, parts: FakeNodeParts = {}): Promise
     faults: new Map(),
     ec2Says: new Map(),
     sizes: new Map(),
+    growths: new Map(),
     tagLooks: new Map(),
   };
   await recall(local);

@@ -111,7 +111,7 @@ function holdersOf({ holders }: NodeVolume): string {
   return `${holders.length} (${ids.join(', ')}${more})`;
 }
 
-function remarks({ name, ghost, fault, waitingFor, usage, rescue, size }: NodeVolume): string[] {
+function remarks({ name, ghost, fault, waitingFor, usage, rescue, size, autoGrow }: NodeVolume): string[] {
   const inodes = usage === undefined ? 0 : usage.inodes.used / Math.max(1, usage.inodes.total);
   return [
     ...(ghost
@@ -124,6 +124,7 @@ function remarks({ name, ghost, fault, waitingFor, usage, rescue, size }: NodeVo
       ? []
       : [`its disk is ${rescue.path}; docker-volume-ebs rescue ${shellWord(name)} --end gives it back`]),
     ...(size?.refused === undefined ? [] : [smallerText(size)]),
+    ...(autoGrow?.warning === undefined ? [] : [`grows by itself, but ${autoGrow.warning}`]),
     ...(waitingFor === undefined ? [] : [`waits for ${waitingFor}`]),
     ...(inodes < mostInodes ? [] : [`${Math.floor(inodes * 100)}% of its inodes are used`]),
   ];

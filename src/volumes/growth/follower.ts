@@ -63,10 +63,11 @@ export function createFollower(node: Node): { start(): void; stop(): void } {
 }
 
 /** Mounted for callers, and its filesystem takes writes as far as is known. */
-const mayGrow = ({ faults }: Node, { name, phase, removing }: Held): boolean =>
+export const mayGrow = ({ faults }: Node, { name, phase, removing }: Held): boolean =>
   phase === 'mounted' && !removing && !faults.has(name);
 
-function forgetOthers(known: Map<string, unknown>, mounted: readonly Held[]): void {
+/** Forgets what is known of volumes that are none of these. */
+export function forgetOthers(known: Map<string, unknown>, mounted: readonly Held[]): void {
   const names = new Set(mounted.map(({ name }) => name));
   for (const name of known.keys()) if (!names.has(name)) known.delete(name);
 }

@@ -20,7 +20,17 @@ export interface Opened {
 interface StatusSources {
   readonly local: Pick<
     LocalState,
-    'settings' | 'host' | 'fencing' | 'held' | 'waits' | 'tagLooks' | 'faults' | 'ec2Says' | 'journal' | 'sizes'
+    | 'settings'
+    | 'host'
+    | 'fencing'
+    | 'held'
+    | 'waits'
+    | 'tagLooks'
+    | 'faults'
+    | 'ec2Says'
+    | 'journal'
+    | 'sizes'
+    | 'growths'
   >;
   opened(): Opened | undefined;
   /** Why it is not opened yet, as a clause. */
@@ -47,6 +57,7 @@ export function createNodeStatus({ local, opened, reason }: StatusSources): () =
           fault: faultOf(each),
           rescue: rescueShown(each, settings),
           size: sizeOf(local, each),
+          autoGrow: each.phase === 'mounted' ? local.growths.get(each.name) : undefined,
           ...(await look(local, readUsage, each)),
         }),
       ),
@@ -82,7 +93,7 @@ const byName = (a: NodeVolume, b: NodeVolume) => (a.name < b.name ? -1 : 1);
 
 /** What is asked of this machine about a held volume. */
 type Seen = Pick<NodeVolume, 'ghost' | 'usage'>;
-type Looked = Seen & Pick<NodeVolume, 'waitingFor' | 'fault' | 'rescue' | 'size'>;
+type Looked = Seen & Pick<NodeVolume, 'waitingFor' | 'fault' | 'rescue' | 'size' | 'autoGrow'>;
 
 function heldVolume(held: Held, looked: Looked): NodeVolume {
   return {
@@ -151,6 +162,7 @@ function waitingVolumes({ held, queue, waits, fencing }: Node): NodeVolume[] {
     ghost: false,
     fault: undefined,
     size: undefined,
+    autoGrow: undefined,
     usage: undefined,
   }));
 }

@@ -5,6 +5,7 @@ import type { FilesystemUsage } from '../../host/types.ts';
 import type { DrainReport } from '../lifecycle/drain.ts';
 import type { Rescue } from '../lifecycle/rescue.ts';
 import type { Draining } from '../state/draining.ts';
+import type { GrowthNote } from '../state/local.ts';
 import type { ModifyReport, OptionChange, VolumeSize } from './modify-report.ts';
 import type { SnapshotOperator } from './snapshots.ts';
 import type { TrashOperator } from './trash-types.ts';
@@ -116,6 +117,8 @@ export interface NodeVolume {
   readonly fault: string | undefined;
   /** Its disk and its filesystem; undefined while it is not mounted, or nobody has looked yet. */
   readonly size: VolumeSize | undefined;
+  /** Undefined unless it is mounted and grows by itself. */
+  readonly autoGrow: GrowthNote | undefined;
   /** Undefined while it is not mounted, and where the filesystem does not answer. */
   readonly usage: FilesystemUsage | undefined;
 }

@@ -32,6 +32,12 @@ const limits: Record<VolumeType, TypeLimits> = {
 /** gp3 gives at most 0.25 MiB/s of throughput per provisioned IOPS. */
 const gp3ThroughputPerIops = 0.25;
 
+/** The largest size of a type, GiB, as far as this version knows; of an unknown type as much as EC2 can be asked for. */
+export const mostGibOf = (type: string): number => {
+  const known = volumeTypes.find((each) => each === type);
+  return known === undefined ? mostAsked : limits[known].size[1];
+};
+
 export interface Performance {
   readonly type: VolumeType;
   /** GiB; undefined when a snapshot decides. */

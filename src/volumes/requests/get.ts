@@ -2,7 +2,7 @@ import { tagKeys } from '../../ebs/tags.ts';
 import type { EbsVolume } from '../../ebs/types.ts';
 import { attachmentOf } from '../../ebs/volume-record.ts';
 import { type Held, heldAs } from '../state/held.ts';
-import type { DiskSize, LocalState } from '../state/local.ts';
+import type { DiskSize, GrowthNote, LocalState } from '../state/local.ts';
 import { nameOf, noSuchVolume } from '../state/lookup.ts';
 import type { Node } from '../state/node.ts';
 import type { Seen } from '../state/view.ts';
@@ -28,6 +28,7 @@ export function heldInfo(
   instanceId: string,
   waitingFor: string | undefined,
   size?: DiskSize | undefined,
+  growth?: GrowthNote | undefined,
 ): VolumeInfo {
   return {
     name: held.name,
@@ -42,6 +43,7 @@ export function heldInfo(
       attachTime: held.attachTime,
       filesystem: held.filesystem ?? held.volume.tags[tagKeys.formatted],
       ...smallerFilesystem(held, size),
+      growWarning: growth?.warning,
       holders: held.holders.map(({ id, since }) => ({ id: id ?? 'anonymous', since })),
       waitingFor,
     }),
@@ -102,7 +104,7 @@ function compact(status: Record<string, unknown>): Record<string, unknown> {
 export interface Showing {
   readonly local: Pick<
     LocalState,
-    'held' | 'host' | 'settings' | 'waits' | 'tagLooks' | 'ec2Says' | 'names' | 'log' | 'sizes'
+    'held' | 'host' | 'settings' | 'waits' | 'tagLooks' | 'ec2Says' | 'names' | 'log' | 'sizes' | 'growths'
   >;
   /** Why EC2's side of the driver has not been met, as a clause; undefined once it has. Answers soon. */
   unmet(): Promise<string | undefined>;
@@ -117,7 +119,8 @@ export interface Showing {
  */
 export async function get({ local, unmet, connected }: Showing, name: string): Promise<VolumeInfo> {
   const here = heldAs(local.held, name);
-  if (here !== undefined) return heldInfo(here, here.instanceId, waitOf(local, name), local.sizes.get(name));
+  if (here !== undefined)
+    return heldInfo(here, here.instanceId, waitOf(local, name), local.sizes.get(name), local.growths.get(name));
   const { value, stale } = (await fromMemory(local, unmet, name)) ?? (await connected((node) => seen(node, name)));
   return remoteInfo(name, value, local.waits.get(name), stale);
 }

@@ -34,6 +34,16 @@ export interface DiskSize {
   readonly refused: string | undefined;
 }
 
+/** How it stands with a volume that grows by itself. */
+export interface GrowthNote {
+  /** Modifications that EC2 still takes in these 24 hours, as far as this driver has made them. */
+  readonly left: number;
+  /** Why it may be full all the same, as a clause. */
+  readonly warning: string | undefined;
+  /** When it will be full at the rate at which it has been filling, RFC 3339; undefined while it does not fill. */
+  readonly fullAt: string | undefined;
+}
+
 /** What is known of this machine before anything is asked of the network. */
 export interface LocalState {
   readonly settings: Settings;
@@ -51,6 +61,8 @@ export interface LocalState {
   readonly ec2Says: Map<string, string>;
   /** Disks of mounted volumes, by name: how large each is, and why its filesystem stays smaller; see growth/follow.ts. */
   readonly sizes: Map<string, DiskSize>;
+  /** Volumes that grow by themselves, by name; see growth/grower.ts. */
+  readonly growths: Map<string, GrowthNote>;
   /** When the tags of a volume held here were looked at last (monotonic milliseconds), and what is waited for if they are lost. */
   readonly tagLooks: Map<string, { readonly at: number; readonly lost: string | undefined }>;
 }

@@ -34,6 +34,7 @@ export interface Node {
   readonly faults: Map<string, string>;
   readonly ec2Says: LocalState['ec2Says'];
   readonly sizes: LocalState['sizes'];
+  readonly growths: LocalState['growths'];
   /** What somebody else has attached here, by name: it is left alone. */
   readonly foreign: Map<string, { readonly name: string; readonly volumeId: string; readonly device: string }>;
   readonly tagLooks: LocalState['tagLooks'];
