@@ -15,12 +15,13 @@ import type {
   Unanswered,
   UserElsewhere,
 } from '../../src/host/types.ts';
-import { FakeCalls, hostError } from './fake-calls.ts';
+import { hostError } from './fake-calls.ts';
 import type { FakeEc2 } from './fake-ec2.ts';
 import { fakeFreezer } from './fake-freezer.ts';
+import { FakeSizes } from './fake-sizes.ts';
 
 /** A machine in memory: its disks are what the fake EC2 has plugged into it. */
-export class FakeHost extends FakeCalls implements Host {
+export class FakeHost extends FakeSizes implements Host {
   bootId = 'boot-1';
   /** Whether the filesystems that are found have been mounted before. */
   everMounted = false;
@@ -43,16 +44,8 @@ export class FakeHost extends FakeCalls implements Host {
   readonly openTargets = new Set<string>();
   /** Targets whose filesystems take no more writes. */
   readonly faults = new Map<string, FilesystemFault>();
-  /** Sizes of disks, by volume id; what EC2 has made them unless told. */
-  readonly sizes = new Map<string, number>();
   /** What mkfs refuses at a dry run. */
   refusedOptions: RefusedOptions | undefined;
-  /** Of filesystems; as large as the disk unless told. */
-  readonly filesystemSizes = new Map<string, number>();
-  /** Percent of each filesystem that are used. */
-  used = 40;
-  /** Whether the kernel refuses to grow any of them. */
-  refusesGrowth = false;
   /** Targets whose filesystems stand still. */
   readonly frozen = new Set<string>();
   /** What disks are said not to have answered. */
