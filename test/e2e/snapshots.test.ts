@@ -75,7 +75,9 @@ describe.skipIf(requires('root', 'loop', 'mkfs.xfs', 'mkfs.btrfs').skip)('snapsh
   });
   afterAll(() => box?.close());
 
-  it('of volumes under their writers hold every record that was acknowledged before, and none by half', async () => {
+  it('of volumes under their writers hold every record that was acknowledged before, and none by half', {
+    timeout: 60_000 + each * 10_000,
+  }, async () => {
     const rounds = filesystemTypes.flatMap((type) =>
       Array.from({ length: each }, (_, round) => [type, round] as const),
     );
