@@ -32,6 +32,7 @@ it('names variables that a test reads', () => {
     'PROPERTY_PATH',
     'PROPERTY_RUNS',
     'PROPERTY_SEED',
+    'SNAPSHOT_ROUNDS',
   ]);
   expect([...variables].filter((name) => !tests.some((test) => test.includes(name)))).toEqual([]);
 });
