@@ -5,7 +5,6 @@ import type { Case } from './cases/case.ts';
 import { cases } from './cases/index.ts';
 import { type Conditions, conditions } from './conditions.ts';
 import { type Lab, openLab } from './lab.ts';
-import { page } from './page.ts';
 import { program } from './program.ts';
 import { isMet, jsonReport, textTable } from './report.ts';
 import { failedRow, type Row } from './row.ts';
@@ -17,7 +16,6 @@ the figures against their budgets. Needs root and loop devices; leaves nothing b
 
   --only CASE[,CASE]  Run these alone
   --json              Print one line of JSON and nothing else
-  --markdown          Print the page docs/benchmarks.md
   --help              Show this text
 
 Cases:
@@ -60,12 +58,11 @@ function readFlags(argv: readonly string[]): Flags | undefined {
     options: {
       only: { type: 'string' },
       json: { type: 'boolean', default: false },
-      markdown: { type: 'boolean', default: false },
       help: { type: 'boolean', short: 'h', default: false },
     },
   });
   if (values.help) return undefined;
-  return { chosen: chosenCases(values.only), format: formatOf(values) };
+  return { chosen: chosenCases(values.only), format: values.json ? jsonReport : (_, rows) => textTable(rows) };
 }
 
 function chosenCases(only: string | undefined): readonly Case[] {
@@ -78,11 +75,6 @@ function chosenCases(only: string | undefined): readonly Case[] {
     why: `there is no case ${JSON.stringify(unknown)}`,
     todo: `Choose from ${cases.map(({ name }) => name).join(', ')}`,
   });
-}
-
-function formatOf({ json, markdown }: { readonly json: boolean; readonly markdown: boolean }): Format {
-  if (json) return jsonReport;
-  return markdown ? page : (_, rows) => textTable(rows);
 }
 
 async function runCases(lab: Lab, chosen: readonly Case[]): Promise<Row[]> {

@@ -8,8 +8,8 @@ import { duration } from './wording.ts';
 export function page(about: Conditions, rows: readonly Row[]): string {
   return `# Benchmarks
 
-Made by \`npm run -s bench -- --markdown > docs/benchmarks.md\`, as root; \`npm run bench\` prints the same for a terminal. It takes
-about ten minutes and needs no AWS account.
+Made by \`npm run docs\` from [benchmarks.json](benchmarks.json), which \`npm run -s bench -- --json\` wrote, as root; \`npm run bench\` prints
+the same for a terminal. It takes about ten minutes and needs no AWS account.
 
 Measured on ${about.date} with docker-volume-ebs ${about.version} on Node ${about.node}, Linux ${about.kernel}, ${about.cores} cores (${about.processor}),
 ${about.memoryGib} GiB of memory, at a load of ${about.load.toFixed(1)} before it began. The EC2, all its instances and what calls them share these cores: where others
@@ -31,9 +31,17 @@ use them too, times grow.
 
 ${markdownTable(rows)}
 
+## What the driver adds to EC2's own time
+
+![A mount takes as long as EC2's attach, and a fifth of a second more](pictures/bench-attach.svg)
+
 ## Beside REX-Ray
 
 REX-Ray 0.11.4 (the last release) against an EC2 with the same times.
+
+![EC2 calls of each operation, REX-Ray's and ours](pictures/bench-calls.svg)
+
+![How long each operation takes, REX-Ray's and ours](pictures/bench-times.svg)
 
 ${comparison(rows)}
 `;

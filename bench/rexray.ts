@@ -1,5 +1,5 @@
 /** REX-Ray 0.11.4, measured against the same timing: EC2 calls and seconds of wall time of the like of one of our rows. */
-interface RexRayFigure {
+export interface RexRayFigure {
   /** The row's id. */
   readonly id: string;
   readonly operation: string;
