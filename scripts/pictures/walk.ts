@@ -3,6 +3,8 @@ import { promisify } from 'node:util';
 import type { Typed } from './terminal.ts';
 
 const marker = '### ';
+/** A person reads in the other terminal when it is stopped. */
+const untilStopped = `until ec2 describe-instances --query 'Reservations[].Instances[].State.Name' | grep -q stopped; do sleep 0.2; done`;
 
 /**
  * Types what `npm run sandbox` says to type, from the first export to the mount on the second instance.
@@ -14,7 +16,10 @@ export async function walkAsPrinted(printed: string): Promise<Typed[]> {
   const way = lines.slice(first, lines.findIndex((line) => line.startsWith('  cat ')) + 1);
   const begin = way.findIndex((line) => line.startsWith('  file='));
   const steps = way.slice(begin).map((line) => line.replace(/ +# .*$/, '').trim());
-  const script = [...way.slice(0, begin), ...steps.flatMap((step) => [`echo '${marker}'`, step])].join('\n');
+  const script = [
+    ...way.slice(0, begin),
+    ...steps.flatMap((step) => [`echo '${marker}'`, step, ...(step.includes('stop-instances') ? [untilStopped] : [])]),
+  ].join('\n');
   const { stdout } = await promisify(execFile)('bash', ['-euo', 'pipefail', '-c', script]);
   const outputs = stdout.split(`${marker}\n`).slice(1);
   return steps.map((command, index) => ({ command, output: outputs[index] ?? '' }));

@@ -1,10 +1,14 @@
-import { execFile, spawn } from 'node:child_process';
+import { spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { readFile } from 'node:fs/promises';
 import { get } from 'node:http';
 import { join } from 'node:path';
-import { promisify } from 'node:util';
 import { expect, it, onTestFinished, vi } from 'vitest';
 import { openInChromium } from '../../scripts/chromium.ts';
+import { wordsOf } from '../../scripts/pictures/png.ts';
+import { alike, wordsIn } from '../../scripts/pictures/svg.ts';
+import { type Typed, terminalPicture } from '../../scripts/pictures/terminal.ts';
+import { stepsOf, walkAsPrinted } from '../../scripts/pictures/walk.ts';
 import { leftBehind, temporaryDirectory } from '../sandbox/support.ts';
 import { requires } from '../support/requirements.ts';
 
@@ -29,12 +33,12 @@ async function sandboxOnTerminal() {
   return { dir, child, printed, prints };
 }
 
-/** The lines that it says to type, up to the one that begins with these words. */
-function commandsIn(text: string, last: string): string {
-  const lines = text.split('\n').filter((line) => line.startsWith('  '));
-  const first = lines.findIndex((line) => line.startsWith('  export '));
-  return lines.slice(first, lines.findIndex((line) => line.startsWith(`  ${last}`)) + 1).join('\n');
-}
+const pictures = join(import.meta.dirname, '../../docs/pictures');
+/** What a picture shows, without what every run has otherwise. */
+const shownIn = async (name: string) => wordsIn(await readFile(join(pictures, name), 'utf8')).map(alike);
+const asPicture = (typed: readonly Typed[]) => wordsIn(terminalPicture(typed)).map(alike);
+/** Up to its story: buttons, instances, volumes. */
+const upToStory = (words: string) => words.split('\nWhat happens')[0]?.split('\n').map(alike);
 
 /** The status of a GET with these headers. */
 const statusOf = (url: string, headers: Record<string, string>) =>
@@ -52,14 +56,14 @@ it.skipIf(skip)(
     await prints(/What happens, from here on:\n/);
     expect(printed.text).toMatch(/^Starting an EC2 with 2 instances in /);
 
-    const way = commandsIn(printed.text, 'cat ');
-    const { stdout } = await promisify(execFile)('bash', ['-euo', 'pipefail', '-c', way]);
-    expect(
-      stdout
-        .split('\n')
-        .filter((line) => /^(data|outcome|hello)/.test(line))
-        .map((line) => line.replace(/ .*?(?=refused|taken|mounted|attached)|(?<=mounted|attached) .*/g, ' ')),
-    ).toEqual(['data mounted ', 'data attached ', 'outcome refused', 'outcome taken over', 'hello']);
+    const typed = await walkAsPrinted(printed.text);
+    expect(stepsOf(typed, 'explain').map(({ output }) => /^outcome +(.*)$/m.exec(output)?.[1])).toEqual([
+      'it would be refused',
+      'it would be taken over',
+    ]);
+    expect(typed.at(-1)?.output).toBe('hello\n');
+    expect(await shownIn('status.svg'), 'npm run pictures').toEqual(asPicture(stepsOf(typed, 'status')));
+    expect(await shownIn('fence-explain.svg'), 'npm run pictures').toEqual(asPicture(stepsOf(typed, 'explain')));
     const told = [
       'A has data',
       'A .* is stopped .*: its volumes can be taken over',
@@ -89,6 +93,8 @@ it.skipIf(skip)(
 
     await shows(0, 'stopped');
     await holds(1);
+    const drawn = wordsOf(await readFile(join(pictures, 'page.png')));
+    expect(upToStory(drawn), 'npm run pictures').toEqual(upToStory(await page.evaluate('document.body.innerText')));
     await press('throttle all calls');
     await page.until(`document.querySelector('button[aria-pressed=true]')?.textContent === 'throttle all calls'`);
     expect(await (await fetch(faults)).json()).toMatchObject([{ kind: 'throttle' }]);

@@ -4,6 +4,12 @@ import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, it, onTestFinished } from 'vitest';
+import { rexRay } from '../../bench/rexray.ts';
+import type { Row } from '../../bench/row.ts';
+import { duration } from '../../bench/wording.ts';
+import { failoverPicture } from '../../scripts/pictures/failover.ts';
+import { alike, wordsIn } from '../../scripts/pictures/svg.ts';
+import { terminalPicture } from '../../scripts/pictures/terminal.ts';
 import { commands } from '../../src/cli/commands.ts';
 import { knownOptions } from '../../src/volumes/options/options.ts';
 import { requires } from '../support/requirements.ts';
@@ -26,8 +32,17 @@ const shell = (command: string, env: Record<string, string> = {}) =>
 it.skipIf(requires('root', 'loop').skip)('the demo carries the bytes from one instance to another', async () => {
   const demo = shell(blocks.demo);
   const [output, [code]] = await Promise.all([demo.stdout.setEncoding('utf8').toArray(), once(demo, 'close')]);
-  expect(output.join('')).toMatch(/sha256/i);
-  expect(code, output.join('')).toBe(0);
+  const printed = output.join('');
+  expect(printed).toMatch(/sha256/i);
+  expect(code, printed).toBe(0);
+  // Which reads EC2 is asked, and how often, depends on the moment: the pictures need to show the steps and what came of them.
+  const shown = (picture: string) =>
+    wordsIn(picture).map((line) => alike(line.replace(/ s {3}\S.*$/, '').replace(/\b[\d.]+ s\b/, '0')));
+  const again = terminalPicture([{ command: 'npm run -s demo', output: printed.replace(/^> .*\n/gm, '') }]);
+  expect(shown(await textOf('docs/pictures/demo.svg')), 'npm run pictures').toEqual(shown(again));
+  expect(shown(await textOf('docs/pictures/failover.svg')), 'npm run pictures').toEqual(
+    shown(failoverPicture(printed)),
+  );
 });
 
 it.skipIf(requires('root', 'loop').skip)('the sandbox says what to type next, and ends with Ctrl-C', async () => {
@@ -60,6 +75,25 @@ it('its table of commands has every command, and no other', async () => {
 
 it('its table of options has every option of create, and no other', async () => {
   expect(await namedIn('option')).toEqual([...knownOptions].sort());
+});
+
+it('its figures beside REX-Ray are those of the benchmark', async () => {
+  const readme = await textOf('README.md');
+  const { rows } = JSON.parse(await textOf('docs/benchmarks.json')) as { rows: Row[] };
+  const ours = (id: string) => {
+    const row = rows.find((each) => each.id === id);
+    return {
+      calls: Object.values(row?.calls ?? {}).reduce((sum, count) => sum + count, 0),
+      wall: row?.wallMs?.median ?? 0,
+    };
+  };
+  const theirs = (id: string) => rexRay.find((each) => each.id === id);
+  const mount = { ...ours('mount'), rexRay: theirs('mount') };
+  expect(readme).toContain(
+    `| ${mount.calls} EC2 calls, ${duration(mount.wall)} | ${mount.rexRay?.calls} EC2 calls, ${mount.rexRay?.seconds?.toFixed(1)} s |`,
+  );
+  expect([ours('mount-here').calls, theirs('mount-here')?.calls]).toEqual([0, 1]);
+  expect(readme).toContain(`| ${duration(ours('together-2').wall)} | ${theirs('together-2')?.seconds} s |`);
 });
 
 it('its tests are what continuous integration runs', async () => {

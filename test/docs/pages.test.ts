@@ -2,6 +2,9 @@ import { spawnSync } from 'node:child_process';
 import { existsSync, globSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
+import { page as benchmarksPage } from '../../bench/page.ts';
+import { chartPictures } from '../../scripts/pictures/charts.ts';
+import { wordsIn } from '../../scripts/pictures/svg.ts';
 import { blocksOf, projectRoot } from './page.ts';
 
 const pages = ['README.md', 'CONTRIBUTING.md', ...globSync('docs/*.md', { cwd: projectRoot }).sort()];
@@ -35,6 +38,22 @@ describe.each(pages)('%s', (page) => {
       .filter((command) => !exists(command));
     expect(unknown).toEqual([]);
   });
+});
+
+it('each picture is shown on a page', () => {
+  const texts = pages.map(textOf).join('\n');
+  const pictures = globSync('docs/pictures/*', { cwd: projectRoot });
+  expect(pictures.filter((file) => !texts.includes(`${file.replace('docs/', '')})`))).toEqual([]);
+  expect(pictures.length).toBeGreaterThan(0);
+});
+
+it('the page of the benchmarks and its charts are of the figures in docs/benchmarks.json', () => {
+  const report = JSON.parse(textOf('docs/benchmarks.json'));
+  expect(textOf('docs/benchmarks.md'), 'npm run docs').toBe(benchmarksPage(report, report.rows));
+  for (const [name, picture] of Object.entries(chartPictures(report.rows))) {
+    expect(textOf(`docs/pictures/${name}`), 'npm run docs').toBe(picture);
+    expect(wordsIn(picture).length).toBeGreaterThan(10);
+  }
 });
 
 const proseOf = (text: string) => text.replaceAll(/^ *```[\s\S]*?^ *```/gm, '');
