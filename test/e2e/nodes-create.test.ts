@@ -207,11 +207,11 @@ describe.skipIf(skip)('creating volumes on nodes in two zones', () => {
   describe('what is refused', () => {
     it.each([
       [{ sise: '2' }, /no option "sise".*Did you mean size\?/],
-      [{ size: '0' }, /size takes a whole number from 1 to 2147483647, not "0"/],
+      [{ size: '0' }, /size takes a whole number of GiB, 1 to 2147483647, .*not "0"/],
       [{ size: '4', SIZE: '5' }, /size=4 and SIZE=5 contradict each other/],
       [{ type: 'io2', size: '4' }, /type io2 needs iops/],
       [{ type: 'gp9' }, /type takes one of gp3, .*not "gp9"/],
-      [{ iops: '100' }, /iops 100 is below 3000 IOPS, the least of type gp3/],
+      [{ iops: '100' }, /iops 100 is too low: type gp3 takes 3000 to 80000 IOPS/],
       [{ size: '70000' }, /Volume of 70000GiB is too large|70000.*maximum is 65536/],
       [{ type: 'gp2', throughput: '200' }, /gp2 take no throughput/],
       [{ encrypted: 'false', kmsKeyId: 'k' }, /contradict each other/],

@@ -211,7 +211,7 @@ describe.skipIf(skip)('mounting, looking and listing on two nodes', () => {
       for (const verb of ['Get', 'Path', 'Mount']) {
         const { status, body } = await box.call(here, verb, { Name: 'absent', ID: 'a' });
         expect(status).toBe(404);
-        expect(body.Err).toMatch(/^volume "absent": .*no such volume in this cluster\. Create it first/);
+        expect(body.Err).toMatch(/^volume "absent": .*no such volume in this cluster\. Check the name/);
       }
     });
 

@@ -103,7 +103,8 @@ describe.skipIf(skip)('a service of Docker Swarm with the managed plugin on ever
     });
     return slots.map((each) => each.map(([, node]) => node)) as [string[], string[]];
   };
-  const names = async () => (await box.volumes()).map((each) => tagsOf(each)['Name']).sort();
+  /** Those that have their names: what was removed is in the trash. */
+  const names = async () => (await box.volumes()).flatMap((each) => tagsOf(each)[tagKeys.name] ?? []).sort();
   const fencings = async (name: string) => {
     const { [tagKeys.fenceLog]: log = '' } = tagsOf((await box.volumes(name))[0]);
     return readFenceLog({ [tagKeys.fenceLog]: log }).filter(({ evidence }) => evidence !== 'clean');
