@@ -76,7 +76,8 @@ describe('the plan of a volume that grows by itself', () => {
     const steady = fc.record({ hours: fc.integer({ min: 48, max: 240 }), part: gibPerHour });
     fc.assert(
       fc.property(stories(steady.map((one) => [one])), (story) => {
-        const told = play(story);
+        // A daemon that was killed just then does not know the rate yet, and takes the usual step.
+        const told = play({ ...story, killedEach: 0 });
         expect(told.refused).toBe(0);
         if (told.fullAtGib !== undefined) {
           expect(told.fullAtGib).toBe(story.auto.maxGib);
