@@ -15,6 +15,8 @@ export interface Events {
   readonly 'ec2-call': {
     readonly action: string;
     readonly outcome: Outcome | 'aborted';
+    /** What it failed with, as a clause; absent where it did not. */
+    readonly why?: string;
     readonly seconds: number;
     readonly waitedSeconds: number;
   };

@@ -1,6 +1,15 @@
 import { type Endpoint, endpoint } from './endpoint.ts';
 import { Anything } from './messages.ts';
-import { Confirming, HolderEnding, Limited, OfVolume, Reasoned, Rescuing, Setting } from './operator-messages.ts';
+import {
+  Confirming,
+  HolderEnding,
+  Limited,
+  Looking,
+  OfVolume,
+  Reasoned,
+  Rescuing,
+  Setting,
+} from './operator-messages.ts';
 import { trashEndpoints } from './trash-endpoints.ts';
 
 /**
@@ -9,9 +18,16 @@ import { trashEndpoints } from './trash-endpoints.ts';
  */
 export const operatorEndpoints: readonly Endpoint[] = [
   ...trashEndpoints,
-  endpoint('/Ebs.Status', "tell this node's status", Anything, async (driver) => (await driver()).operator.status(), {
-    mayBeEmpty: true,
-  }),
+  endpoint(
+    '/Ebs.Status',
+    "tell this node's status",
+    Looking,
+    async (driver, { checks = false }) => (await driver()).operator.status({ checks }),
+    { mayBeEmpty: true },
+  ),
+  endpoint('/Ebs.Acknowledge', 'acknowledge the ghosts', Anything, async (driver) => ({
+    ghosts: await (await driver()).operator.acknowledge(),
+  })),
   endpoint(
     '/Ebs.Volumes',
     "list the cluster's volumes",

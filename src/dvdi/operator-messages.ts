@@ -4,6 +4,8 @@ import { Type } from 'typebox';
 const name = Type.String({ minLength: 1 });
 const reason = Type.String({ minLength: 1, maxLength: 1000 });
 
+/** `checks`: whether EC2 is asked how this instance is. */
+export const Looking = Type.Object({ checks: Type.Optional(Type.Boolean()) });
 export const OfVolume = Type.Object({ name });
 export const Reasoned = Type.Object({ reason });
 export const Limited = Type.Object({ limit: Type.Integer({ minimum: 1, maximum: 10_000 }) });

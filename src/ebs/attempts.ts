@@ -106,17 +106,18 @@ async function attemptOnce<T>(
 ): Promise<Outcome<T>> {
   const { signal } = call;
   const sentAt = performance.now();
-  const tell = (outcome: Events['ec2-call']['outcome']) =>
-    publish('ec2-call', { action, outcome, seconds: (performance.now() - sentAt) / 1000, waitedSeconds });
+  const tell = (how: Pick<Events['ec2-call'], 'outcome' | 'why'>) =>
+    publish('ec2-call', { action, ...how, seconds: (performance.now() - sentAt) / 1000, waitedSeconds });
   try {
     const sendIt = () => send(signal === undefined ? {} : { abortSignal: signal });
     const answer = await (call.once === undefined ? sendIt() : call.once(sendIt));
-    tell('ok');
+    tell({ outcome: 'ok' });
     return { answer };
   } catch (error) {
     const retry = retryOf(error);
     if (retry === 'rate') pacer.refused(action, sentAt);
-    tell(signal?.aborted && !isAnswer(error) ? 'aborted' : toDriverError(error, { action, tried: call.tried }).code);
+    const { code: outcome, parts } = toDriverError(error, { action, tried: call.tried });
+    tell(signal?.aborted && !isAnswer(error) ? { outcome: 'aborted' } : { outcome, why: parts.why });
     return { failed: { error, retry: call.once === undefined ? retry : undefined } };
   }
 }

@@ -18,7 +18,7 @@ import { checkFilesystem, makeFilesystem } from './filesystems.ts';
 import { openFreezer, thawFilesystem } from './freeze.ts';
 import { growMounted } from './grow.ts';
 import { abandonMount, mountDevice, mountedAt, unmountTarget } from './mounts.ts';
-import { lookElsewhere } from './namespaces.ts';
+import { lookAtUsers, lookElsewhere } from './namespaces.ts';
 import { openedBy } from './open-files.ts';
 import { hostFailed } from './tools.ts';
 import { tryFormat } from './try-format.ts';
@@ -65,6 +65,7 @@ export async function openHost(settings: Pick<Settings, 'deviceRoot' | 'sysfsRoo
     filesystemUsage,
     mountedElsewhereBy: async (number, ourMountpoint) => (await lookElsewhere())(number, ourMountpoint),
     lookElsewhere,
+    lookAtUsers,
     engineOf,
     isRunning,
     abandonMount,

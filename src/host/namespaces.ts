@@ -25,8 +25,22 @@ export function ifAlive<T>(promise: Promise<T>): Promise<T | undefined> {
  * @throws DriverError HOST_FAILED
  */
 export async function lookElsewhere(): Promise<UserElsewhere> {
+  const users = await filesystemUsers();
+  return async (number, ourMountpoint) => {
+    const [user] = users(number, ourMountpoint);
+    return user && describeUser(user);
+  };
+}
+
+interface User {
+  readonly pid: string;
+  readonly entry: MountEntry;
+}
+
+/** One look at all mounts, and by it the users of a filesystem, one for each mount namespace: see {@link lookElsewhere}. */
+async function filesystemUsers(): Promise<(number: string, ourMountpoint: string) => readonly User[]> {
   try {
-    const byFilesystem = new Map<string, { readonly pid: string; readonly entry: MountEntry }[]>();
+    const byFilesystem = new Map<string, User[]>();
     for (const pid of representatives()) {
       const text = await ifAlive(readFile(`/proc/${pid}/mountinfo`, 'utf8'));
       for (const entry of parseMountinfo(text ?? '')) {
@@ -34,18 +48,33 @@ export async function lookElsewhere(): Promise<UserElsewhere> {
         if (found.push({ pid, entry }) === 1) byFilesystem.set(entry.number, found);
       }
     }
-    return async (number, ourMountpoint) => {
+    return (number, ourMountpoint) => {
       const suffix = ourMountpoint.split('/').slice(-2).join('/');
       const isCopy = ({ root, mountpoint }: MountEntry) =>
         mountpoint === ourMountpoint || (root === '/' && mountpoint.endsWith(`/${suffix}`));
-      const user = byFilesystem.get(number)?.find(({ entry }) => !isCopy(entry));
-      if (user === undefined) return undefined;
-      return hostProcesses.has(user.pid) ? describeMount(user.entry) : describeProcess(user.pid);
+      return byFilesystem.get(number)?.filter(({ entry }) => !isCopy(entry)) ?? [];
     };
   } catch (error) {
     throw hostFailed('look into the other mount namespaces', error, 'Check that /proc is mounted and readable');
   }
 }
+
+/**
+ * One look at all mounts: who uses the filesystem that is mounted at a place of ours, as "container 3f2a9c0b1d4e (process 4711,
+ * postgres)", one text each. Nobody seen proves nothing. @throws DriverError HOST_FAILED
+ */
+export async function lookAtUsers(): Promise<(target: string) => Promise<string[]>> {
+  const users = await filesystemUsers();
+  const ours = parseMountinfo(await readFile('/proc/self/mountinfo', 'utf8'));
+  return async (target) => {
+    const mounted = ours.findLast(({ mountpoint }) => mountpoint === target);
+    if (mounted === undefined) return [];
+    return [...new Set(await Promise.all(users(mounted.number, target).map(describeUser)))];
+  };
+}
+
+const describeUser = ({ pid, entry }: User): string | Promise<string> =>
+  hostProcesses.has(pid) ? describeMount(entry) : describeProcess(pid);
 
 /** Whose mount namespace is the host's as far as it can be seen from here: this process and the first one. */
 const hostProcesses = new Set(['self', '1']);
@@ -63,10 +92,21 @@ export async function describeProcess(pid: string): Promise<string> {
   const [comm, cgroup = ''] = await Promise.all(
     ['comm', 'cgroup'].map((file) => ifAlive(readFile(`/proc/${pid}/${file}`, 'utf8'))),
   );
+  const name = comm?.trim() ?? 'ended by now';
+  const container = containerOf(cgroup);
+  return container === undefined ? `process ${pid} (${name})` : `${container} (process ${pid}, ${name})`;
+}
+
+/** The container that a text of /proc/PID/cgroup names, with its ECS task; or a container of Mesos. Pure. */
+export function containerOf(cgroup: string): string | undefined {
+  const [, mesos] = /\/mesos\/([0-9a-f-]{36})/.exec(cgroup) ?? [];
+  if (mesos !== undefined) return `Mesos container ${mesos}`;
   // Docker, containerd and Podman all put the 64 digits of the container's id into the path.
   const [, container] = /([0-9a-f]{12})[0-9a-f]{52}/.exec(cgroup) ?? [];
-  const name = comm?.trim() ?? 'ended by now';
-  return container === undefined ? `process ${pid} (${name})` : `container ${container} (process ${pid}, ${name})`;
+  // The ECS agent makes /ecs/TASK/CONTAINER, with cgroups 2 ecstasks-TASK.slice (amazon-ecs-agent, taskresource/cgroup).
+  const [, task] = /\/ecs(?:\/|\.slice\/ecstasks-)([0-9a-f]{32})(?![0-9a-f])/.exec(cgroup) ?? [];
+  if (container === undefined) return task && `ECS task ${task}`;
+  return task === undefined ? `container ${container}` : `container ${container} of ECS task ${task}`;
 }
 
 /**

@@ -198,6 +198,8 @@ export interface Host {
    * container), `ourMountpoint` and its propagated copies apart; a noun for people. Undefined proves nothing.
    */
   mountedElsewhereBy(number: string, ourMountpoint: string): Promise<string | undefined>;
+  /** One look at the mounts of all processes: who uses what is mounted at a place of ours, a noun each. None proves nothing. */
+  lookAtUsers(): Promise<(target: string) => Promise<string[]>>;
   /** One look at the mounts of all processes, for many such questions. */
   lookElsewhere(): Promise<UserElsewhere>;
   /** The engine behind a mount that this process asked for; with no id, one that runs on this machine, if any. */

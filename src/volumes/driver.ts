@@ -14,7 +14,7 @@ import { operation, over } from '../log.ts';
 import { connect } from './connect.ts';
 import { recall } from './lifecycle/recall.ts';
 import { openControls } from './operator/controls.ts';
-import { createHealth } from './operator/health.ts';
+import { createHealth, watchContact } from './operator/health.ts';
 import { createOperator } from './operator/operator.ts';
 import { createNodeStatus, type Opened } from './operator/status.ts';
 import { checkDefaults } from './options/defaults.ts';
@@ -23,6 +23,7 @@ import { createVolume } from './requests/create.ts';
 import { get, list, path, type Showing } from './requests/get.ts';
 import { countedMount, holdVolume, letVolumeGo } from './requests/hold.ts';
 import { removeVolume } from './requests/remove.ts';
+import { openGhosts } from './state/ghosts.ts';
 import { openJournal } from './state/journal.ts';
 import type { LocalState, World } from './state/local.ts';
 import { createNameMemory } from './state/memory.ts';
@@ -58,6 +59,7 @@ export async function openDriver(
   world: World = realWorld,
 ): Promise<VolumeDriver & { close(): Promise<void> }> {
   const local = await openLocal(settings, log, world);
+  const contact = watchContact();
   const closing = new AbortController();
   const connection = connect(local, closing.signal);
   connection.node.catch(() => undefined);
@@ -150,10 +152,11 @@ export async function openDriver(
       const what = `this node to find out which instance it is (${connection.reason()})`;
       return awaited(local, name) ?? awaited(local, ofNode) ?? (isMet ? undefined : { what, share: undefined });
     },
-    health: createHealth(local, connection),
+    health: createHealth(local, connection, contact),
     operator: createOperator(
       (tried) => connectedSoon(tried).then(() => controls),
-      createNodeStatus({ local, opened: () => opened, reason: connection.reason }),
+      createNodeStatus({ local, contact, opened: () => opened, reason: connection.reason }),
+      () => local.ghosts.acknowledge(),
     ),
     async close() {
       closing.abort();
@@ -191,6 +194,7 @@ async function openLocal(settings: Settings, log: Logger, world: World): Promise
     ec2Says: new Map<string, string>(),
     sizes: new Map(),
     growths: new Map(),
+    ghosts: await openGhosts(journal, log),
     tagLooks: new Map(),
   };
   await operation.run({ op: 'start' }, () => recall(local));

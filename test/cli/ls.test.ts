@@ -26,7 +26,14 @@ const cluster = (...volumes: ClusterVolume[]): ClusterVolumes => ({
   paused: undefined,
   stale: undefined,
 });
-const owner = { instanceId: 'i-2', instanceState: 'stopped', device: '/dev/xvdba', since: '2026-01-21T09:00:43.000Z' };
+const owner = {
+  instanceId: 'i-2',
+  instanceName: undefined,
+  address: undefined,
+  instanceState: 'stopped',
+  device: '/dev/xvdba',
+  since: '2026-01-21T09:00:43.000Z',
+};
 
 describe("the cluster's volumes for people", () => {
   it('are a line each, with who has them', () => {
@@ -88,7 +95,14 @@ async function ls(volumes: Operator['volumes'], ...argv: string[]) {
   });
 }
 
-const has = { instanceId: 'i-2', instanceState: 'running', device: '/dev/xvdba', since: owner.since };
+const has = {
+  instanceId: 'i-2',
+  instanceName: 'web-1',
+  address: '10.0.0.5',
+  instanceState: 'running',
+  device: '/dev/xvdba',
+  since: owner.since,
+};
 const answer = {
   cluster: 'shop',
   volumes: [
@@ -104,6 +118,7 @@ const answer = {
 test('ls shows what is asked for, and duplicates whatever is asked for', async () => {
   const { status, stdout, stderr } = await ls(async () => answer, '--free', '--zone', 'eu-west-1a');
   expect([status, stderr]).toEqual([0, '']);
+  expect((await ls(async () => answer, 'b')).stdout).toMatch(/ i-2 \(web-1, 10\.0\.0\.5, running\) /);
   expect(stdout).toMatch(/^NAME .*\na +vol-a .*\nDUPLICATE NAME: 2 EBS volumes are called c: .*\n$/);
   const { stdout: json } = await ls(async () => answer, 'b', '--json');
   expect(JSON.parse(json)).toMatchObject({

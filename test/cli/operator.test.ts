@@ -138,8 +138,9 @@ test('fence history, confirm, pause and resume tell what the daemon did', async 
   const { command } = await daemon(operator);
   expect((await command('fence', 'history')).stdout).toBe(
     '2026-11-22T10:00:00.000Z  a line\n' +
-      "Since the daemon's start: decisions 2 stonith suspected stop, 1 stonith - refuse; refused for 1 veto mesos; " +
-      '2 graceful and 0 forced stops, 0 forced detaches, 1 lost to another node, 0 aborted\n',
+      "Since the daemon's start: decided 2 times to stop the owner first (policy stonith, evidence: suspected); " +
+      'decided once to refuse (policy stonith); refused once because of: veto mesos; 2 owners stopped; ' +
+      '1 takeover lost to another node\n',
   );
   expect(JSON.parse((await command('fence', 'history', '--json')).stdout)).toEqual({
     counters: expect.objectContaining({ refusals: { 'veto mesos': 1 }, lostRaces: 1 }),

@@ -27,6 +27,9 @@ const node: NodeStatus = {
   volumes: [],
   takeovers: [],
   fencesDone: nothingCounted(),
+  ec2: { answeredAt: undefined, answeredSecondsAgo: undefined, failing: undefined },
+  ghosts: [],
+  impaired: undefined,
   notices: [],
 };
 
@@ -40,6 +43,7 @@ const pgdata: NodeVolume = {
   since: ago(90_061),
   waitingFor: undefined,
   rescue: undefined,
+  users: [],
   ghost: false,
   fault: undefined,
   size: { diskBytes: 2 ** 34, filesystemBytes: 2 ** 34, refused: undefined },
@@ -117,12 +121,41 @@ describe('the status for people', () => {
 
   it('tells of full and of silent filesystems', () => {
     const full = { bytes: { total: 100, used: 95, available: 0 }, inodes: { total: 100, used: 95 } };
-    const [, , , first, second] = lines({ volumes: [{ ...pgdata, usage: full }] });
+    const [, above, , , first, second] = lines({ volumes: [{ ...pgdata, usage: full }] });
+    expect(above).toBe('NEARLY FULL: the filesystem of pgdata is 100% full');
     expect(first).toContain('95 / 100 B (100%)');
     expect(second).toBe('    95% of its inodes are used');
     const btrfs = { ...full, inodes: { total: 0, used: 0 } };
-    expect(lines({ volumes: [{ ...pgdata, usage: btrfs }] })).toHaveLength(4);
+    expect(lines({ volumes: [{ ...pgdata, usage: btrfs }] })).toHaveLength(5);
     expect(lines({ volumes: [{ ...unmounted, phase: 'mounted' }] })[3]).toContain('not known');
+  });
+
+  it('tells above the table what no table shows', () => {
+    const at = '2026-01-20T10:00:00Z';
+    const failing = { since: at, code: 'EC2_CREDENTIALS', why: 'AuthFailure: no such key' } as const;
+    const text = lines({
+      ec2: { ...node.ec2, failing },
+      impaired: ['its system check, since then'],
+      ghosts: [{ name: 'logs', volumeId: 'vol-9', at, users: ['container 3f2a9c0b1d4e (process 4711, postgres)'] }],
+      volumes: [{ ...pgdata, usage: { bytes: { total: 100, used: 97, available: 2 }, inodes: { total: 9, used: 1 } } }],
+    });
+    const table = text.findIndex((line) => line.startsWith('NAME'));
+    for (const told of [
+      `EC2 REFUSES THE CREDENTIALS since ${at}: AuthFailure: no such key`,
+      'IMPAIRED: EC2 shows this instance as impaired: its system check, since then',
+      `GHOST: the disk of logs (vol-9) went from this machine at ${at}; restart container 3f2a9c0b1d4e (process 4711, postgres), then docker-volume-ebs status --acknowledge`,
+      'NEARLY FULL: the filesystem of pgdata is 98% full',
+    ]) {
+      expect(text.indexOf(told)).toBeGreaterThan(0);
+      expect(text.indexOf(told)).toBeLessThan(table);
+    }
+  });
+
+  it('shows holders as containers where they are seen', () => {
+    const users = ['container 3f2a9c0b1d4e of ECS task 0123456789abcdef0123456789abcdef (process 4711, postgres)'];
+    const [, , , row, below] = lines({ volumes: [{ ...pgdata, users }] });
+    expect(row).toContain('1 (3f2a9c0b1d4e)');
+    expect(below).toBe(`    used by ${users[0]}`);
   });
 
   it('names two holders, and says how many there are', () => {
@@ -139,7 +172,7 @@ describe('the status for people', () => {
       'No volume is held on this node.',
       '',
       'takeover f-1 of logs (vol-2 on i-2, /dev/xvdbq), for 12s',
-      expect.stringMatching(/^Fencing since the daemon's start: decisions 2 never - refuse; /),
+      expect.stringMatching(/^Fencing since the daemon's start: decided 2 times to refuse \(policy never\)$/),
     ]);
   });
 
@@ -176,6 +209,7 @@ const volume: NodeVolume = {
   since: ago(60),
   waitingFor: undefined,
   rescue: undefined,
+  users: [],
   ghost: false,
   fault: undefined,
   size: { diskBytes: 1200, filesystemBytes: 1000, refused: undefined },

@@ -57,6 +57,7 @@ const host: Methods<Required<Host>> = {
   filesystemFault: 'reads',
   mountedElsewhereBy: 'reads',
   lookElsewhere: 'reads',
+  lookAtUsers: 'reads',
   engineOf: 'reads',
   isRunning: 'reads',
   abandonMount: 'changes',
@@ -82,6 +83,8 @@ const journal: Methods<Required<Journal>> = {
   saveIdentity: 'changes',
   loadAllowance: 'reads',
   saveAllowance: 'changes',
+  loadGhosts: 'reads',
+  saveGhosts: 'changes',
 };
 
 /** Every step through the seams of the driver, as "ec2.attachVolume". */

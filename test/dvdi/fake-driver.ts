@@ -66,7 +66,7 @@ function idleOperator(noted: Noted): Operator {
   const report = { draining: undefined, volumes: [] };
   const a = { name: 'a', volumeId: 'vol-1', state: 'in-use', holders: ['id-1'], why: 'a container has it' } as const;
   return {
-    status: noted('status', () => ({
+    status: noted('status', (_how?: { readonly checks: boolean }) => ({
       node: { instanceId: 'i-1', zone: 'eu-west-1a', cluster: 'default', fencePolicy: 'never', version: '1.2.3' },
       since: draining.since,
       unready: undefined,
@@ -78,8 +78,12 @@ function idleOperator(noted: Noted): Operator {
       takeovers: [],
       paused: undefined,
       fencesDone: nothingCounted(),
+      ec2: { answeredAt: undefined, answeredSecondsAgo: undefined, failing: undefined },
+      ghosts: [],
+      impaired: undefined,
       notices: [],
     })),
+    acknowledge: noted('acknowledge', () => 0),
     volumes: noted('volumes', () => ({ cluster: 'default', volumes: [], paused: undefined, stale: undefined })),
     drain: noted('drain', (reason: string) => ({ draining: { ...draining, reason }, volumes: [a] })),
     drainStatus: noted('drainStatus', () => report),

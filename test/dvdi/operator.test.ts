@@ -14,6 +14,7 @@ test('each command reaches the operator in its own words', async () => {
   const { call } = await serving(driver);
   for (const [endpoint, body] of [
     ['Status', undefined],
+    ['Acknowledge', {}],
     ['Volumes', undefined],
     ['Drain', { reason: 'maintenance' }],
     ['DrainStatus', undefined],
@@ -34,7 +35,8 @@ test('each command reaches the operator in its own words', async () => {
     expect(await call(`Ebs.${endpoint}`, body)).toMatchObject({ status: 200, body: { Err: '' } });
   }
   expect(driver.calls).toEqual([
-    ['status'],
+    ['status', { checks: false }],
+    ['acknowledge'],
     ['volumes'],
     ['drain', 'maintenance'],
     ['drainStatus'],

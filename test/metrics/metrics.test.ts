@@ -20,6 +20,7 @@ const volume: NodeVolume = {
   since: '2026-01-01T00:00:00Z',
   waitingFor: undefined,
   rescue: undefined,
+  users: [],
   ghost: false,
   fault: undefined,
   size: { diskBytes: 1200, filesystemBytes: 1000, refused: undefined },
@@ -45,6 +46,9 @@ const status: NodeStatus = {
     lostRaces: 3,
     aborted: 0,
   },
+  ec2: { answeredAt: undefined, answeredSecondsAgo: undefined, failing: undefined },
+  ghosts: [],
+  impaired: undefined,
   notices: [],
 };
 

@@ -195,6 +195,10 @@ export class Machine implements Host {
     return [...this.containers].some(({ disk }) => disk.device.number === number) ? 'a container' : undefined;
   }
 
+  async lookAtUsers() {
+    return async () => [];
+  }
+
   async lookElsewhere() {
     return (number: string) => this.mountedElsewhereBy(number);
   }

@@ -192,6 +192,13 @@ export class FakeHost extends FakeSizes implements Host {
     return user === undefined ? undefined : `process 42 (of ${user})`;
   }
 
+  /** By mountpoint, who is seen to use it. */
+  readonly usersAt = new Map<string, string[]>();
+
+  async lookAtUsers() {
+    return async (target: string) => this.usersAt.get(target) ?? [];
+  }
+
   async lookElsewhere(): Promise<UserElsewhere> {
     this.note('lookElsewhere');
     return (number, ourMountpoint) => this.mountedElsewhereBy(number, ourMountpoint);

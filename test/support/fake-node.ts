@@ -11,6 +11,7 @@ import { createVolume } from '../../src/volumes/requests/create.ts';
 import { holdVolume, letVolumeGo } from '../../src/volumes/requests/hold.ts';
 import { removeVolume } from '../../src/volumes/requests/remove.ts';
 import type { DeviceUse } from '../../src/volumes/state/devices.ts';
+import { type Ghost, openGhosts } from '../../src/volumes/state/ghosts.ts';
 import type { Held } from '../../src/volumes/state/held.ts';
 import type { Allowance, Identity, Journal } from '../../src/volumes/state/journal.ts';
 import type { LocalState } from '../../src/volumes/state/local.ts';
@@ -45,6 +46,16 @@ export class FakeJournal implements Journal {
   async forget(name: string): Promise<void> {
     if (this.isFull({ op: 'forget' })) throw journalFull();
     this.records.delete(name);
+  }
+
+  ghosts: readonly Ghost[] = [];
+
+  async loadGhosts(): Promise<Ghost[]> {
+    return [...this.ghosts];
+  }
+
+  async saveGhosts(ghosts: readonly Ghost[]): Promise<void> {
+    this.ghosts = ghosts;
   }
 
   async loadDevices(): Promise<DeviceUse[]> {
@@ -143,6 +154,7 @@ export async function fakeNode(ec2: FakeEc2, parts: FakeNodeParts = {}): Promise
     ec2Says: new Map(),
     sizes: new Map(),
     growths: new Map(),
+    ghosts: await openGhosts(journal, pino({ level: 'silent' })),
     tagLooks: new Map(),
   };
   await recall(local);

@@ -1,5 +1,6 @@
 import type { Explanation, FenceHistory } from '../../volumes/types.ts';
 import { callDaemon, type Invocation, print, printJson, readInvocation, UsageError } from '../operator-client.ts';
+import { historyLines, summaryOf } from './words.ts';
 
 /** What `--help` prints. */
 export const usage = () => `Usage: docker-volume-ebs fence COMMAND [OPTIONS]
@@ -75,7 +76,7 @@ async function explain(invocation: Invocation, words: readonly string[]): Promis
   }
   const { owner, paused, denied } = answer;
   line('volume', `${answer.name} (${answer.volumeId})`);
-  line('owner', owner === undefined ? 'none' : `${owner.instanceId}, as ${owner.device}, since ${owner.attachTime}`);
+  line('owner', ownerOf(owner));
   line('policy', answer.policy);
   if (paused !== undefined) line('paused', paused);
   line('outcome', outcomes[answer.outcome]);
@@ -88,6 +89,13 @@ async function explain(invocation: Invocation, words: readonly string[]): Promis
   );
   if (answer.todo !== undefined) line('to do', answer.todo);
   lines('not permitted', denied ?? ['not known: EC2 has not told whether this role may do what the policy needs']);
+}
+
+function ownerOf(owner: Explanation['owner']): string {
+  if (owner === undefined) return 'none';
+  const { instanceId, instanceName, address, device, attachTime } = owner;
+  const known = [instanceName, address].filter((each) => each !== undefined).join(', ');
+  return `${instanceId}${known === '' ? '' : ` (${known})`}, as ${device}, since ${attachTime}`;
 }
 
 const line = (label: string, text: string) => print(`${label.padEnd(15)}${text}\n`);
@@ -106,33 +114,10 @@ async function history(invocation: Invocation, words: readonly string[]): Promis
     printJson({ counters, entries: entries.map(({ entry }) => entry) });
     return;
   }
-  for (const { at, text } of entries) print(`${at}  ${text}\n`);
+  for (const text of historyLines(entries)) print(`${text}\n`);
   if (entries.length === 0) print('This node has decided nothing yet: no volume it was asked for had another owner.\n');
   print(`Since the daemon's start: ${summaryOf(counters)}\n`);
 }
-
-/** One line: how often what was decided, with the policy and the evidence, what spoke against it, and what was done. */
-export function summaryOf(counters: FenceHistory['counters']): string {
-  const { stops, forcedDetaches, lostRaces, aborted } = counters;
-  const decisions = listed(counters.decisions);
-  const refusals = listed(counters.refusals);
-  const done = [
-    `${stops.graceful} graceful and ${stops.forced} forced stops`,
-    `${forcedDetaches} forced detaches`,
-    `${lostRaces} lost to another node`,
-    `${aborted} aborted`,
-  ];
-  return [
-    `decisions ${decisions || '0'}`,
-    ...(refusals === '' ? [] : [`refused for ${refusals}`]),
-    done.join(', '),
-  ].join('; ');
-}
-
-const listed = (counts: Readonly<Record<string, number>>): string =>
-  Object.entries(counts)
-    .map(([what, count]) => `${count} ${what}`)
-    .join(', ');
 
 async function confirm(invocation: Invocation, words: readonly string[]): Promise<void> {
   const volume = only(words, 'confirm', 'VOLUME');

@@ -47,7 +47,8 @@ function cellsOf({ name, volumeId, zone, type, sizeGiB, state, owner }: ClusterV
 function ownerOf(owner: ClusterVolume['owner']): string {
   if (owner === undefined) return '-';
   if (owner.instanceId === undefined) return 'a resource that AWS manages';
-  return `${owner.instanceId} (${owner.instanceState ?? 'state not known'})`;
+  const known = [owner.instanceName, owner.address, owner.instanceState ?? 'state not known'];
+  return `${owner.instanceId} (${known.filter((each) => each !== undefined).join(', ')})`;
 }
 
 function remarks({ name, retained, duplicate, notes }: ClusterVolume): string[] {

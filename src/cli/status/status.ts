@@ -16,12 +16,14 @@ import { type Sight, watch } from './watch.ts';
 export const usage = () => `Usage: docker-volume-ebs status [NAME...] [OPTIONS]
 
 Shows this node: the volumes that its daemon holds or waits for (of these names, or all), how full they are, which mounts
-hold them, what each waits for; whether it is drained; the takeovers it has in hand. EC2 is not asked.
+hold them, what each waits for; whether it is drained; the takeovers it has in hand. Above the table: what is wrong, ghosts of the
+last day until they are acknowledged. EC2 is asked only how this instance is, and not with --watch.
 
 States: waiting (nothing is held here yet), attaching, attached, mounted, lingering (nobody holds it: it is detached soon,
 unless it is mounted again), detaching, rescue (a person has it), GHOST (its disk went without us), FAILED (its
 filesystem takes no more writes).
 
+  --acknowledge      You have seen the ghosts: they are shown no more
   --watch [SECONDS]  Show it again every 0.5 to 3600 seconds [2], until interrupted: on a terminal in place, elsewhere
                      when something but the space used has changed
   --json             Print the answer as JSON; with --watch a line for each change
@@ -39,7 +41,7 @@ const longest = 3600;
 export async function run(argv: readonly string[]): Promise<number> {
   const invocation = readInvocation(
     withSeconds(argv),
-    { watch: { type: 'string' } },
+    { watch: { type: 'string' }, acknowledge: { type: 'boolean' } },
     { command: 'status', words: 'NAME' },
   );
   const { values, words: names } = invocation;
@@ -49,7 +51,8 @@ export async function run(argv: readonly string[]): Promise<number> {
     await watch(() => lookAgain(invocation, asScreen), everyMs, asScreen);
     return 0;
   }
-  const status = await ask(invocation);
+  if (values['acknowledge']) return acknowledge(invocation);
+  const status = await ask(invocation, true);
   const isAbsent = names.some((wanted) => !status.volumes.some(({ name }) => name === wanted));
   if (values['json']) printJson(status);
   else print(`${statusLines(status, { names, width: terminalWidth(), now: Date.now() }).join('\n')}\n`);
@@ -66,8 +69,16 @@ function withSeconds(argv: readonly string[]): string[] {
   return argv.toSpliced(at, given ? 2 : 1, `--watch=${given ? next : defaultSeconds}`);
 }
 
-async function ask(invocation: Invocation): Promise<NodeStatus> {
-  const status = await callDaemon<NodeStatus>(invocation, 'Status');
+async function acknowledge(invocation: Invocation): Promise<number> {
+  const answer = await callDaemon<{ readonly ghosts: number }>(invocation, 'Acknowledge');
+  if (invocation.values['json']) printJson(answer);
+  else print(answer.ghosts === 0 ? 'There was no ghost to acknowledge.\n' : `Acknowledged: ${answer.ghosts}.\n`);
+  return 0;
+}
+
+/** @param checks whether EC2 is asked how this instance is. */
+async function ask(invocation: Invocation, checks: boolean): Promise<NodeStatus> {
+  const status = await callDaemon<NodeStatus>(invocation, 'Status', { checks });
   return { ...status, volumes: chosen(status, invocation.words) };
 }
 
@@ -75,7 +86,7 @@ async function ask(invocation: Invocation): Promise<NodeStatus> {
 async function lookAgain(invocation: Invocation, asScreen: boolean): Promise<Sight> {
   const at = new Date();
   try {
-    const status = await ask(invocation);
+    const status = await ask(invocation, false);
     const key = JSON.stringify({
       ...status,
       volumes: status.volumes.map((volume) => ({ ...volume, usage: undefined })),

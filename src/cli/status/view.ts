@@ -1,6 +1,6 @@
 import { shellWord } from '../../errors.ts';
 import type { NodeStatus, NodeVolume, VolumeSize } from '../../volumes/types.ts';
-import { summaryOf } from '../fence/fence.ts';
+import { summaryOf } from '../fence/words.ts';
 import { ageOf, type Column, partOf, type Row, sizeText, tableLines, wrapped } from '../table.ts';
 
 interface StatusOptions {
@@ -71,6 +71,36 @@ function nodeTexts(status: NodeStatus, now: number): string[] {
         `Once nobody works on it: aws ec2 detach-volume --volume-id ${volumeId} --instance-id ${node.instanceId} --device ${device}`,
     ),
     ...status.notices.map((text) => `NOTICE: ${text}`),
+    ...troubleTexts(status),
+  ];
+}
+
+/** What is wrong though no table shows it, a sentence each. */
+function troubleTexts({ ec2, impaired = [], ghosts, volumes }: NodeStatus): string[] {
+  const { failing } = ec2;
+  const ec2Fails = { EC2_UNAVAILABLE: 'EC2 DOES NOT ANSWER', EC2_CREDENTIALS: 'EC2 REFUSES THE CREDENTIALS' };
+  return [
+    ...(failing === undefined ? [] : [`${ec2Fails[failing.code]} since ${failing.since}: ${failing.why}`]),
+    ...impaired.map((check) => `IMPAIRED: EC2 shows this instance as impaired: ${check}`),
+    ...ghosts.map(
+      ({ name, volumeId, at, users }) =>
+        `GHOST: the disk of ${name} (${volumeId}) went from this machine at ${at}; restart ` +
+        `${users.length === 0 ? 'the container that used it' : users.join(' and ')}, then docker-volume-ebs status --acknowledge`,
+    ),
+    ...volumes.flatMap(filesystemTexts),
+  ];
+}
+
+/** A filesystem with less room than this is told of above the table. */
+const nearlyFull = 0.95;
+
+function filesystemTexts({ name, fault, usage, size }: NodeVolume): string[] {
+  const { used, available } = usage?.bytes ?? { used: 0, available: 1 };
+  const share = used / Math.max(1, used + available);
+  return [
+    ...(fault === undefined ? [] : [`READ-ONLY OR FAILED: the filesystem of ${name}: ${fault}`]),
+    ...(share < nearlyFull ? [] : [`NEARLY FULL: the filesystem of ${name} is ${Math.ceil(share * 100)}% full`]),
+    ...(size?.refused === undefined ? [] : [`SMALLER THAN ITS DISK: the filesystem of ${name}; see below`]),
   ];
 }
 
@@ -104,14 +134,17 @@ function usedOf({ phase, usage }: NodeVolume): string {
   return `${partOf(used, total)} (${Math.ceil((100 * used) / Math.max(1, used + available))}%)`;
 }
 
-function holdersOf({ holders }: NodeVolume): string {
+/** As containers, where they are seen: these are the ids that an engine shows; a mount id is known to it alone. */
+function holdersOf({ holders, users }: NodeVolume): string {
   if (holders.length === 0) return '-';
-  const ids = holders.slice(0, namedHolders).map(({ id }) => id.slice(0, shortId));
-  const more = holders.length > namedHolders ? ', …' : '';
+  const containers = users.flatMap((user) => /container ([0-9a-f-]{12,36})/.exec(user)?.[1] ?? []);
+  const named = containers.length === 0 ? holders.map(({ id }) => id) : containers;
+  const ids = named.slice(0, namedHolders).map((id) => id.slice(0, shortId));
+  const more = named.length > namedHolders ? ', …' : '';
   return `${holders.length} (${ids.join(', ')}${more})`;
 }
 
-function remarks({ name, ghost, fault, waitingFor, usage, rescue, size, autoGrow }: NodeVolume): string[] {
+function remarks({ name, users, ghost, fault, waitingFor, usage, rescue, size, autoGrow }: NodeVolume): string[] {
   const inodes = usage === undefined ? 0 : usage.inodes.used / Math.max(1, usage.inodes.total);
   return [
     ...(ghost
@@ -125,6 +158,7 @@ function remarks({ name, ghost, fault, waitingFor, usage, rescue, size, autoGrow
       : [`its disk is ${rescue.path}; docker-volume-ebs rescue ${shellWord(name)} --end gives it back`]),
     ...(size?.refused === undefined ? [] : [smallerText(size)]),
     ...(autoGrow?.warning === undefined ? [] : [`grows by itself, but ${autoGrow.warning}`]),
+    ...(users.length === 0 ? [] : [`used by ${users.join(', ')}`]),
     ...(waitingFor === undefined ? [] : [`waits for ${waitingFor}`]),
     ...(inodes < mostInodes ? [] : [`${Math.floor(inodes * 100)}% of its inodes are used`]),
   ];

@@ -116,17 +116,32 @@ async function compareWithKernel(node: Node, held: Held): Promise<Held | undefin
  */
 async function endGhost(node: Node, held: Held): Promise<undefined> {
   const { name, volume, holders } = held;
+  // Seen before the mount goes.
+  const users = await usersOf(node, name);
   node.log.error(
-    { volume: name, volumeId: volume.id, holders: holders.length },
+    { volume: name, volumeId: volume.id, holders: holders.length, users },
     'its disk is gone from this machine: taking its mount away; containers that use it get I/O errors and must be restarted',
   );
+  await node.ghosts.add({ name, volumeId: volume.id, at: new Date().toISOString(), users });
   await endPath(node, held);
   await node.host.abandonMount(mountpointOf(node.settings, name));
   const ended = await keep(node, { ...unmounted(held), phase: 'detaching', holders: [] });
   // Once it is journalled, that is once for each: what fails before is tried again.
   publish('ghost', { volume: name });
   await detachIdle(node, ended);
+  node.log.warn(
+    { volume: name, volumeId: volume.id, users },
+    'the ghost has ended here: its mount and its attachment are gone',
+  );
   return undefined;
+}
+
+async function usersOf({ host, settings }: Node, name: string): Promise<string[]> {
+  try {
+    return await (await host.lookAtUsers())(mountpointOf(settings, name));
+  } catch {
+    return [];
+  }
 }
 
 /** Whoever rescues it loses it: its path leads nowhere before the disk is another's. */

@@ -6,7 +6,7 @@ import { decodeName } from '../options/names.ts';
 import { whatIsKnown } from '../state/duplicates.ts';
 import { nameOf } from '../state/lookup.ts';
 import { type Node, ofNode, waiting } from '../state/node.ts';
-import type { ClusterVolume, ClusterVolumes } from './types.ts';
+import type { ClusterOwner, ClusterVolume, ClusterVolumes } from './types.ts';
 
 /** Whoever asks at night waits no longer for what is only told beside the volumes. */
 const ownersMs = 3000;
@@ -22,34 +22,54 @@ export async function clusterVolumes(node: Node): Promise<ClusterVolumes> {
   const paused = volumes.flatMap(({ tags }) => readPause(tags) ?? [])[0];
   if (stale === undefined) node.fencing.audit.sawPause(paused);
   // Where EC2 does not answer about volumes, it is not asked about instances.
-  const states = stale === undefined ? await ownerStates(node, volumes) : new Map<string, string>();
+  const states = stale === undefined ? await ownerStates(node, volumes) : new Map<string, Owner>();
   const named = Map.groupBy(volumes, nameOf);
   return {
     cluster: node.settings.cluster,
     volumes: volumes
-      .map((volume) => clusterVolume(volume, (named.get(nameOf(volume))?.length ?? 0) > 1, states))
+      .map((volume) =>
+        asHeld(node, volume, clusterVolume(volume, (named.get(nameOf(volume))?.length ?? 0) > 1, states)),
+      )
       .sort(byName),
     paused,
     stale,
   };
 }
 
+/** What EC2 tells of an instance that has volumes. */
+type Owner = Pick<ClusterOwner, 'instanceName' | 'address' | 'instanceState'>;
+
+const unknownOwner: Owner = { instanceName: undefined, address: undefined, instanceState: undefined };
+
 /** By instance id, in EC2's words; without those that EC2 has not told of in time. */
-async function ownerStates({ ec2, instanceId }: Node, volumes: readonly EbsVolume[]): Promise<Map<string, string>> {
+async function ownerStates({ ec2, instanceId }: Node, volumes: readonly EbsVolume[]): Promise<Map<string, Owner>> {
   const owners = new Set(volumes.flatMap((volume) => attachmentOf(volume)?.instanceId ?? []));
-  const states = new Map<string, string>();
+  const states = new Map<string, Owner>();
   // This one runs: it asks.
-  if (owners.delete(instanceId)) states.set(instanceId, 'running');
+  if (owners.delete(instanceId)) states.set(instanceId, { ...unknownOwner, instanceState: 'running' });
   const signal = AbortSignal.timeout(ownersMs);
   const asked = [...owners].map(async (id) => {
     const instance = await ec2.describeInstance(id, { lane: 'list', signal });
-    states.set(id, instance?.state ?? 'not listed');
+    const state = instance?.state ?? 'not listed';
+    states.set(id, {
+      instanceName: instance?.tags['Name'] || undefined,
+      address: instance?.privateIp,
+      instanceState: state,
+    });
   });
   await Promise.allSettled(asked);
   return states;
 }
 
-function clusterVolume(volume: EbsVolume, shared: boolean, states: ReadonlyMap<string, string>): ClusterVolume {
+/** What this node holds it knows better than an earlier answer of EC2 does. */
+function asHeld({ held, instanceId }: Node, { id }: EbsVolume, shown: ClusterVolume): ClusterVolume {
+  const here = [...held.values()].find(({ volume, phase }) => volume.id === id && phase !== 'attaching');
+  if (here === undefined || here.phase === 'detaching' || here.attachTime === undefined) return shown;
+  const owner = { ...unknownOwner, instanceId, instanceState: 'running', device: here.device, since: here.attachTime };
+  return { ...shown, state: 'attached', owner };
+}
+
+function clusterVolume(volume: EbsVolume, shared: boolean, states: ReadonlyMap<string, Owner>): ClusterVolume {
   const { id, zone, type, sizeGib, tags } = volume;
   const attachment = attachmentOf(volume);
   const name = nameOf(volume);
@@ -68,9 +88,9 @@ function clusterVolume(volume: EbsVolume, shared: boolean, states: ReadonlyMap<s
   };
 }
 
-function ownerOf({ instanceId, device, attachTime }: Attachment, states: ReadonlyMap<string, string>) {
-  const instanceState = instanceId === undefined ? undefined : states.get(instanceId);
-  return { instanceId, instanceState, device, since: attachTime };
+function ownerOf({ instanceId, device, attachTime }: Attachment, states: ReadonlyMap<string, Owner>) {
+  const told = instanceId === undefined ? undefined : states.get(instanceId);
+  return { instanceId, ...(told ?? unknownOwner), device, since: attachTime };
 }
 
 function notesOn({ tags, multiAttach }: EbsVolume, attachment: Attachment | undefined): string[] {

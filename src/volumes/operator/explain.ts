@@ -56,8 +56,14 @@ async function judged(node: Node, name: string, volume: EbsVolume): Promise<Judg
     withChecks(context, await observe(context, volume, attachment)),
   );
   const decision = decide(rules, observation);
+  const owner = ownerOf(attachment);
   return {
     ...readOut(rules, observation, decision),
+    owner: owner && {
+      ...owner,
+      instanceName: observation.owner?.tags['Name'] || undefined,
+      address: observation.owner?.privateIp,
+    },
     paused: observation.paused,
     outcome: decision.kind,
     reason: decision.reason,
@@ -78,7 +84,7 @@ function policyText({ settings }: Node, policy: FencePolicy): string {
 }
 
 type Answer = Pick<Explanation, 'outcome' | 'reason' | 'todo'>;
-type Judged = Answer & Reading & Pick<Explanation, 'paused'>;
+type Judged = Answer & Reading & Pick<Explanation, 'paused'> & Partial<Pick<Explanation, 'owner'>>;
 
 /** The answer where no owner has to be judged, because it is here. */
 function withoutOwner(node: Node, name: string, attachment: Attachment | undefined): Answer | undefined {

@@ -20,15 +20,15 @@ interface Meeting {
   reason(): string;
 }
 
-/** How this node's health is read, from memory and its own disk. Listens to its calls of EC2 from now on. */
+/** How this node's health is read, from memory and its own disk. */
 export function createHealth(
   {
     settings,
     journal,
   }: { readonly settings: Pick<Settings, 'root'>; readonly journal: Pick<Journal, 'reserveUsedSince'> },
   connection: Meeting,
+  contact: Contact,
 ): () => Promise<Health> {
-  const contact = watchContact();
   let node: Node | undefined;
   connection.node.then(
     (known) => {
@@ -63,13 +63,13 @@ function silentVolumes(node: Node): string[] {
   });
 }
 
-/** What the last calls say of EC2; a refusal is an answer, too. */
-function watchContact() {
+/** What the calls from now on say of EC2; a refusal is an answer, too. */
+export function watchContact() {
   /** Both ages are by a clock that nobody sets. */
   let answered: { readonly at: string; readonly secondsAgo: () => number } | undefined;
   let failing: Ec2Contact['failing'];
   let failedSecondsAgo = () => 0;
-  listen('ec2-call', ({ outcome }) => {
+  listen('ec2-call', ({ outcome, why = '' }) => {
     if (outcome === 'aborted') return;
     const now = new Date().toISOString();
     if (outcome !== 'EC2_UNAVAILABLE' && outcome !== 'EC2_CREDENTIALS') {
@@ -77,7 +77,7 @@ function watchContact() {
       failing = undefined;
       return;
     }
-    failing = { since: failing?.since ?? now, code: outcome };
+    failing = { since: failing?.since ?? now, code: outcome, why };
     failedSecondsAgo = stopwatch();
   });
   return {
@@ -93,6 +93,9 @@ function watchContact() {
     },
   };
 }
+
+/** How EC2 has answered lately. */
+export type Contact = ReturnType<typeof watchContact>;
 
 /** Whether the journal can be written, as a clause when not. Callers share one try: a disk that hangs hangs one thread. */
 function createProbe(directory: string): () => Promise<string | undefined> {

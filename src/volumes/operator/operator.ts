@@ -2,7 +2,7 @@ import { toDriverError } from '../../errors.ts';
 import { operation } from '../../log.ts';
 import { encodeName } from '../options/names.ts';
 import type { Controls } from './controls.ts';
-import type { NodeStatus, Operator } from './types.ts';
+import type { Operator } from './types.ts';
 
 /**
  * The operator's commands.
@@ -11,7 +11,8 @@ import type { NodeStatus, Operator } from './types.ts';
  */
 export function createOperator(
   controls: (tried: string) => Promise<Controls>,
-  status: () => Promise<NodeStatus>,
+  status: Operator['status'],
+  acknowledge: Operator['acknowledge'],
 ): Operator {
   const run = <T>(op: string, tried: string, work: (now: Controls) => T | Promise<T>): Promise<T> =>
     operation.run({ op }, async () => {
@@ -29,10 +30,13 @@ export function createOperator(
       throw toDriverError(error, tried).about(name);
     });
   return {
-    status: () =>
-      operation.run({ op: 'status' }, status).catch((error: unknown) => {
-        throw toDriverError(error, "tell this node's status");
-      }),
+    status: (how) =>
+      operation
+        .run({ op: 'status' }, () => status(how))
+        .catch((error: unknown) => {
+          throw toDriverError(error, "tell this node's status");
+        }),
+    acknowledge: () => operation.run({ op: 'status' }, acknowledge),
     volumes: () => run('volumes', "list the cluster's volumes", ({ volumes }) => volumes()),
     drain: (reason) => run('drain', 'drain this node', ({ drain }) => drain.start(reason, 'operator')),
     drainStatus: () => run('drain', 'tell how far the drain is', ({ drain }) => drain.report()),

@@ -6,7 +6,8 @@ import { rescueOf } from '../state/holders.ts';
 import type { LocalState } from '../state/local.ts';
 import { mountpointOf, type Node, rescuePathOf, unsurveyed } from '../state/node.ts';
 import { waitOf } from '../state/waits.ts';
-import type { ForeignAttachment, NodeStatus, NodeVolume } from './types.ts';
+import type { Contact } from './health.ts';
+import type { ForeignAttachment, NodeVolume, Operator } from './types.ts';
 import { createUsageReader, type UsageReader } from './usage.ts';
 
 /** What is there once this node knows who it is. */
@@ -21,6 +22,7 @@ interface StatusSources {
   readonly local: Pick<
     LocalState,
     | 'settings'
+    | 'ghosts'
     | 'host'
     | 'fencing'
     | 'held'
@@ -32,13 +34,15 @@ interface StatusSources {
     | 'sizes'
     | 'growths'
   >;
+  readonly contact: Contact;
   opened(): Opened | undefined;
   /** Why it is not opened yet, as a clause. */
   reason(): string;
 }
 
-/** Gives the status of this node: from memory, and of each disk what this machine tells at once. Never asks EC2. */
-export function createNodeStatus({ local, opened, reason }: StatusSources): () => Promise<NodeStatus> {
+/** Gives the status of this node: from memory, and of each disk what this machine tells at once. Asks EC2 only how this
+ * instance is, and only where that is asked for. */
+export function createNodeStatus({ local, contact, opened, reason }: StatusSources): Operator['status'] {
   const since = new Date().toISOString();
   const readUsage = createUsageReader(local.host);
   const { settings, held, faults, ec2Says, fencing, journal } = local;
@@ -46,10 +50,12 @@ export function createNodeStatus({ local, opened, reason }: StatusSources): () =
     const fault = phase === 'mounted' ? faults.get(name) : undefined;
     return fault && [fault, ec2Says.get(name)].filter(Boolean).join('; ');
   };
-  return async () => {
+  return async ({ checks } = { checks: false }) => {
     const { node, notices = () => [] } = opened() ?? {};
     // Both at one moment: what is held or given up while disks are looked at must be neither missing nor there twice.
     const waiting = node === undefined ? [] : waitingVolumes(node);
+    const impaired = checks && node !== undefined ? impairedChecks(node) : undefined;
+    const usersOf = await usersHere(local);
     const here = await Promise.all(
       [...held.values()].map(async (each) =>
         heldVolume(each, {
@@ -58,6 +64,7 @@ export function createNodeStatus({ local, opened, reason }: StatusSources): () =
           rescue: rescueShown(each, settings),
           size: sizeOf(local, each),
           autoGrow: each.phase === 'mounted' ? local.growths.get(each.name) : undefined,
+          users: await usersOf(each),
           ...(await look(local, readUsage, each)),
         }),
       ),
@@ -84,6 +91,9 @@ export function createNodeStatus({ local, opened, reason }: StatusSources): () =
       takeovers: [...fencing.underWay],
       paused: fencing.audit.paused(),
       fencesDone: structuredClone(fencing.audit.counters),
+      ec2: contact.read(),
+      ghosts: local.ghosts.all(),
+      impaired: await impaired,
       notices: notices().map(({ text }) => text),
     };
   };
@@ -93,7 +103,7 @@ const byName = (a: NodeVolume, b: NodeVolume) => (a.name < b.name ? -1 : 1);
 
 /** What is asked of this machine about a held volume. */
 type Seen = Pick<NodeVolume, 'ghost' | 'usage'>;
-type Looked = Seen & Pick<NodeVolume, 'waitingFor' | 'fault' | 'rescue' | 'size' | 'autoGrow'>;
+type Looked = Seen & Pick<NodeVolume, 'waitingFor' | 'fault' | 'rescue' | 'size' | 'autoGrow' | 'users'>;
 
 function heldVolume(held: Held, looked: Looked): NodeVolume {
   return {
@@ -116,6 +126,31 @@ function sizeOf({ sizes }: Pick<LocalState, 'sizes'>, { name, phase, filesystemB
 function rescueShown(held: Held, settings: StatusSources['local']['settings']): NodeVolume['rescue'] {
   const rescued = rescueOf(held);
   return rescued && { path: rescuePathOf(settings, held.name), snapshotId: rescued.snapshotId };
+}
+
+/** Whoever asks at night waits no longer for what is only told beside the volumes. */
+const checksMs = 1500;
+
+/** EC2's checks of this instance that are impaired, as clauses; undefined where EC2 does not tell in time. */
+async function impairedChecks({ ec2, instanceId }: Node): Promise<string[] | undefined> {
+  const options = { lane: 'list', signal: AbortSignal.timeout(checksMs) } as const;
+  const health = await ec2.describeHealth(instanceId, options).catch(() => undefined);
+  if (health === undefined) return undefined;
+  const checks = { system: health.system, instance: health.instance, 'attached-EBS': health.attachedEbs };
+  return Object.entries(checks).flatMap(([name, { status, impairedSince }]) =>
+    status === 'impaired' ? [`its ${name} check${impairedSince === undefined ? '' : `, since ${impairedSince}`}`] : [],
+  );
+}
+
+/** Who uses each mounted volume, by one look at all mounts; nobody where that fails. */
+async function usersHere({
+  host,
+  held,
+  settings,
+}: StatusSources['local']): Promise<(held: Held) => Promise<readonly string[]>> {
+  if (![...held.values()].some(({ phase }) => phase === 'mounted')) return async () => [];
+  const users = await host.lookAtUsers().catch(() => async () => []);
+  return async ({ name, phase }) => (phase === 'mounted' ? users(mountpointOf(settings, name)).catch(() => []) : []);
 }
 
 /** Those whose disks are here still, and not as our own by now. */
@@ -156,6 +191,7 @@ function waitingVolumes({ held, queue, waits, fencing }: Node): NodeVolume[] {
     device: undefined,
     mountpoint: undefined,
     holders: [],
+    users: [],
     since: since.toISOString(),
     waitingFor: waits.get(name),
     rescue: undefined,

@@ -5,11 +5,14 @@ import type { FilesystemUsage } from '../../host/types.ts';
 import type { DrainReport } from '../lifecycle/drain.ts';
 import type { Rescue } from '../lifecycle/rescue.ts';
 import type { Draining } from '../state/draining.ts';
+import type { Ghost } from '../state/ghosts.ts';
 import type { GrowthNote } from '../state/local.ts';
+import type { ClusterVolumes } from './cluster-types.ts';
 import type { ModifyReport, OptionChange, VolumeSize } from './modify-report.ts';
 import type { SnapshotOperator } from './snapshots.ts';
 import type { TrashOperator } from './trash-types.ts';
 
+export type * from './cluster-types.ts';
 export type { ModifyReport, OptionChange, VolumeSize } from './modify-report.ts';
 
 /** Whether this node can do its work. */
@@ -30,7 +33,9 @@ export interface Ec2Contact {
   /** How long that is ago, by a clock that nobody sets; whole seconds. */
   readonly answeredSecondsAgo: number | undefined;
   /** Undefined unless the last call got no answer, or found no credentials that EC2 takes; since when, RFC 3339. */
-  readonly failing: { readonly since: string; readonly code: 'EC2_UNAVAILABLE' | 'EC2_CREDENTIALS' } | undefined;
+  readonly failing:
+    | { readonly since: string; readonly code: 'EC2_UNAVAILABLE' | 'EC2_CREDENTIALS'; readonly why: string }
+    | undefined;
 }
 
 /** What `fence explain` says. Texts are for people, one line each. */
@@ -45,7 +50,16 @@ export interface Explanation {
   /** Undefined where nothing needs to be done. */
   readonly todo: string | undefined;
   /** The attachment that all this is about: what `fence confirm` would be about. */
-  readonly owner: { readonly instanceId: string; readonly device: string; readonly attachTime: string } | undefined;
+  readonly owner:
+    | {
+        readonly instanceId: string;
+        /** Its Name tag and private address; absent where it has none, or was not looked at. */
+        readonly instanceName?: string | undefined;
+        readonly address?: string | undefined;
+        readonly device: string;
+        readonly attachTime: string;
+      }
+    | undefined;
   readonly evidenceFor: readonly string[];
   readonly evidenceAgainst: readonly string[];
   /** What a Mount on this node would do, in order. */
@@ -105,6 +119,8 @@ export interface NodeVolume {
   readonly mountpoint: string | undefined;
   /** Docker's mount ids, or `anonymous` for callers without one, each since when (RFC 3339). */
   readonly holders: readonly { readonly id: string; readonly since: string }[];
+  /** Who is seen to use it, as "container 3f2a9c0b1d4e (process 4711, postgres)"; nobody proves nothing. */
+  readonly users: readonly string[];
   /** When the phase began, RFC 3339; undefined in records of earlier versions. */
   readonly since: string | undefined;
   /** A clause. */
@@ -163,6 +179,11 @@ export interface NodeStatus {
   readonly paused: { readonly reason: string; readonly seenAt: string } | undefined;
   /** Since this daemon's start. */
   readonly fencesDone: FenceCounters;
+  readonly ec2: Ec2Contact;
+  /** Of the last day, until they are acknowledged; oldest first. */
+  readonly ghosts: readonly Ghost[];
+  /** The checks of this instance that EC2 shows as impaired, as clauses; undefined where nobody asked, or EC2 did not tell. */
+  readonly impaired: readonly string[] | undefined;
   /** What EC2 has announced to do to this instance, as sentences. */
   readonly notices: readonly string[];
 }
@@ -188,48 +209,6 @@ export interface ForeignAttachment {
   readonly device: string;
 }
 
-/** A volume of the cluster as EC2 has it. */
-export interface ClusterVolume {
-  /** Undefined for one that has lost its name; of one that was removed but kept, the name that it had. */
-  readonly name: string | undefined;
-  /** It was removed but kept: no name leads to it any more. */
-  readonly retained: boolean;
-  /** Others carry its name too: verbs on that name are refused. */
-  readonly duplicate: boolean;
-  readonly volumeId: string;
-  readonly zone: string;
-  readonly type: string;
-  readonly sizeGiB: number;
-  /** EC2's state of its attachment, or of the volume where it has none. */
-  readonly state: string;
-  /** Undefined while it is free. */
-  readonly owner: ClusterOwner | undefined;
-  /** What its tags say about fencing, as sentence parts. */
-  readonly notes: readonly string[];
-}
-
-/** Who has a volume. */
-export interface ClusterOwner {
-  /** Undefined for a resource that AWS manages. */
-  readonly instanceId: string | undefined;
-  /** As EC2 shows the instance, or `not listed`; undefined where EC2 has not told. */
-  readonly instanceState: string | undefined;
-  readonly device: string;
-  /** Of the attachment, RFC 3339. */
-  readonly since: string;
-}
-
-/** All volumes of the cluster, in every zone of the region. */
-export interface ClusterVolumes {
-  readonly cluster: string;
-  /** By name, those without one last. */
-  readonly volumes: readonly ClusterVolume[];
-  /** Why fencing is paused in the cluster; undefined when it goes on. */
-  readonly paused: string | undefined;
-  /** Why this is an earlier answer of EC2, with its age, as a clause; undefined for what EC2 has just said. */
-  readonly stale: string | undefined;
-}
-
 /** What `set` has changed, or would change. */
 export interface OptionsSet {
   readonly volumeId: string;
@@ -241,8 +220,13 @@ export interface OptionsSet {
 
 /** What an operator asks of a node. Every method throws only DriverError. */
 export interface Operator {
-  /** This node's volumes and what it has in hand. Costs no EC2 call, and answers within 2 s whatever the disks do. */
-  status(): Promise<NodeStatus>;
+  /**
+   * This node's volumes and what it has in hand. Answers within 2 s whatever the disks do, and costs no EC2 call unless `checks` asks
+   * what EC2 says of this instance's health.
+   */
+  status(how?: { readonly checks: boolean }): Promise<NodeStatus>;
+  /** Ghosts are told of no more. @returns how many there were. */
+  acknowledge(): Promise<number>;
   /** The cluster's volumes, and the state of the instances that have them. EC2_* when EC2 cannot be asked. */
   volumes(): Promise<ClusterVolumes>;
   /** Takes no new mounts and gives back what nobody uses, until cancelled; idempotent. */

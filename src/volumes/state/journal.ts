@@ -6,6 +6,7 @@ import { DriverError } from '../../errors.ts';
 import { replaceDurably, syncDirectory, temporarySuffix } from '../../host/durable.ts';
 import { encodeName } from '../options/names.ts';
 import type { DeviceUse } from './devices.ts';
+import type { Ghost } from './ghosts.ts';
 import { type Held, phases } from './held.ts';
 import { createReserve } from './reserve.ts';
 
@@ -52,6 +53,9 @@ export interface Journal {
   /** That this node's role was found to suffice; undefined when it was not, or it cannot be read. */
   loadAllowance(): Promise<Allowance | undefined>;
   saveAllowance(allowance: Allowance): Promise<void>;
+  /** Empty when none were saved, or they cannot be read. */
+  loadGhosts(): Promise<Ghost[]>;
+  saveGhosts(ghosts: readonly Ghost[]): Promise<void>;
   /** Volumes of a cluster that this node knows, by name: what to tell of while EC2 cannot be asked. */
   loadKnown(cluster: string): Promise<Map<string, EbsVolume>>;
   /** Never fails: without this memory nothing is lost but an answer. */
@@ -71,6 +75,7 @@ export async function openJournal(root: string): Promise<Journal> {
   const identityFile = join(root, 'identity.json');
   const knownFile = join(root, 'known.json');
   const allowanceFile = join(root, 'allowance.json');
+  const ghostsFile = join(root, 'ghosts.json');
   const saveDevices = latestOnly((uses: readonly DeviceUse[]) =>
     replaceDurably(devicesFile, `${JSON.stringify(uses)}\n`),
   );
@@ -106,6 +111,8 @@ export async function openJournal(root: string): Promise<Journal> {
       }),
     reserveUsedSince: reserve.usedSince,
     loadIdentity: () => readJson(identityFile),
+    loadGhosts: async () => readGhosts(await readJson(ghostsFile)),
+    saveGhosts: (ghosts) => replaceDurably(ghostsFile, `${JSON.stringify(ghosts)}\n`),
     loadAllowance: () => readJson(allowanceFile),
     saveAllowance: (allowance) => replaceDurably(allowanceFile, `${JSON.stringify(allowance)}\n`),
     loadKnown: async (cluster) => readKnown(await readJson(knownFile), cluster),
@@ -210,3 +217,8 @@ function journalFailed(volume: string | undefined, directory: string, cause: unk
     cause,
   });
 }
+
+const readGhosts = (value: unknown): Ghost[] =>
+  Array.isArray(value)
+    ? value.filter(({ name, at, users }) => typeof name === 'string' && typeof at === 'string' && Array.isArray(users))
+    : [];

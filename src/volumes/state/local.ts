@@ -6,6 +6,7 @@ import type { Fencing } from '../../fencing/fencing.ts';
 import type { LockPlace } from '../../host/instance-lock.ts';
 import type { NoticeListener } from '../../host/notices.ts';
 import type { Host } from '../../host/types.ts';
+import type { Ghosts } from './ghosts.ts';
 import type { Held } from './held.ts';
 import type { Identity, Journal } from './journal.ts';
 import type { NameMemory } from './memory.ts';
@@ -63,6 +64,7 @@ export interface LocalState {
   readonly sizes: Map<string, DiskSize>;
   /** Volumes that grow by themselves, by name; see growth/grower.ts. */
   readonly growths: Map<string, GrowthNote>;
+  readonly ghosts: Ghosts;
   /** When the tags of a volume held here were looked at last (monotonic milliseconds), and what is waited for if they are lost. */
   readonly tagLooks: Map<string, { readonly at: number; readonly lost: string | undefined }>;
 }

@@ -38,6 +38,7 @@ export interface Node {
   /** What somebody else has attached here, by name: it is left alone. */
   readonly foreign: Map<string, { readonly name: string; readonly volumeId: string; readonly device: string }>;
   readonly tagLooks: LocalState['tagLooks'];
+  readonly ghosts: LocalState['ghosts'];
   readonly devices: DeviceNames;
   readonly fencing: Fencing;
   /** Mount calls whose callers wait, and when the last one succeeded (monotonic milliseconds). */

@@ -254,6 +254,8 @@ describe('a disk that goes without us', () => {
 
   it('is told of once, however often it takes to take its mount away', async () => {
     const { ec2, host, node, volume, attachment } = await bench();
+    const users = ['container 3f2a9c0b1d4e (process 4711, postgres)'];
+    for (const target of host.mounted.keys()) host.usersAt.set(target, users);
     const told: string[] = [];
     listen('ghost', ({ volume: name }) => told.push(name));
     host.failNext('abandonMount', 'HOST_FAILED');
@@ -262,6 +264,7 @@ describe('a disk that goes without us', () => {
     expect(host.count('abandonMount')).toBeGreaterThan(1);
     expect(node.held.size).toBe(0);
     expect(told).toHaveLength(1);
+    expect(node.journal.ghosts).toMatchObject([{ name: told[0], volumeId: volume.id, users }]);
   });
 
   it('and is another node’s now is not taken back', async () => {

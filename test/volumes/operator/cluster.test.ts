@@ -3,7 +3,7 @@ import { cleanMark, tagKeys } from '../../../src/ebs/tags.ts';
 import { confirmationTag, intentKey, intentTag, pauseTag } from '../../../src/fencing/records.ts';
 import { clusterVolumes } from '../../../src/volumes/operator/cluster.ts';
 import { FakeEc2 } from '../../support/fake-ec2.ts';
-import { fakeNode } from '../../support/fake-node.ts';
+import { fakeNode, verbs } from '../../support/fake-node.ts';
 import { failure, pass, played, useVirtualTime } from '../../support/virtual-time.ts';
 
 vi.mock('node:timers/promises', () => import('../../support/virtual-time.ts'));
@@ -115,6 +115,20 @@ describe("the cluster's volumes", () => {
     expect(stale).toMatch(/^EC2 cannot be asked: .* 9\d s ago$/);
     expect(volumes).toMatchObject([{ name: 'a', owner: { instanceId: 'i-2', instanceState: undefined } }]);
     expect(ec2.count('describeInstance')).toBe(0);
+  });
+
+  it('that this node holds are told from its own memory where the answer is an earlier one', async () => {
+    const { ec2, add, list, node } = await bench();
+    add('a');
+    await list();
+    await verbs(node).mount('a', 'id-1');
+    await pass(5000);
+    ec2.failNext('listVolumes', 'EC2_UNAVAILABLE');
+    const { volumes, stale } = await list();
+    expect(stale).toBeDefined();
+    expect(volumes).toMatchObject([
+      { name: 'a', state: 'attached', owner: { instanceId: 'i-1', instanceState: 'running' } },
+    ]);
   });
 
   it('are told without the state of an instance that EC2 does not tell', async () => {

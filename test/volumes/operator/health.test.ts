@@ -7,7 +7,7 @@ import type { Outcome } from '../../../src/events.ts';
 import { publish } from '../../../src/events.ts';
 import type { Unanswered } from '../../../src/host/types.ts';
 import type { Connection } from '../../../src/volumes/connect.ts';
-import { createHealth } from '../../../src/volumes/operator/health.ts';
+import { createHealth, watchContact } from '../../../src/volumes/operator/health.ts';
 import type { Node } from '../../../src/volumes/state/node.ts';
 
 let root: string;
@@ -46,7 +46,7 @@ async function reading(surveyed = true, silent: readonly Unanswered[] = []) {
     node: Promise.resolve(nodeOf(surveyed, silent)),
     reason: () => '',
   };
-  const read = createHealth(localAt(root), connection);
+  const read = createHealth(localAt(root), connection, watchContact());
   await connection.node;
   return read;
 }
@@ -74,7 +74,11 @@ it('names the volumes whose disks or filesystems do not answer', async () => {
 });
 
 it('is not while it is unknown which instance this is', async () => {
-  const read = createHealth(localAt(root), { node: new Promise(() => undefined), reason: () => 'IMDS is silent' });
+  const read = createHealth(
+    localAt(root),
+    { node: new Promise(() => undefined), reason: () => 'IMDS is silent' },
+    watchContact(),
+  );
   expect(await read()).toMatchObject({
     problems: ['this node does not know yet which instance it is (IMDS is silent)'],
     instanceId: undefined,
@@ -100,7 +104,7 @@ it.each([
   expect(ec2).toEqual({
     answeredAt: expect.any(String),
     answeredSecondsAgo: 0,
-    failing: { since: expect.any(String), code: outcome },
+    failing: { since: expect.any(String), code: outcome, why: '' },
   });
   // A refusal is an answer.
   called('EC2_THROTTLED');
