@@ -13,7 +13,6 @@ import type {
   ProcessIdentity,
   RefusedOptions,
   Unanswered,
-  UserElsewhere,
 } from '../../src/host/types.ts';
 import { hostError } from './fake-calls.ts';
 import type { FakeEc2 } from './fake-ec2.ts';
@@ -192,16 +191,12 @@ export class FakeHost extends FakeSizes implements Host {
     return user === undefined ? undefined : `process 42 (of ${user})`;
   }
 
-  /** By mountpoint, who is seen to use it. */
   readonly usersAt = new Map<string, string[]>();
+  lookAtUsers = async () => async (target: string) => this.usersAt.get(target) ?? [];
 
-  async lookAtUsers() {
-    return async (target: string) => this.usersAt.get(target) ?? [];
-  }
-
-  async lookElsewhere(): Promise<UserElsewhere> {
+  async lookElsewhere() {
     this.note('lookElsewhere');
-    return (number, ourMountpoint) => this.mountedElsewhereBy(number, ourMountpoint);
+    return this.mountedElsewhereBy.bind(this);
   }
 
   async engineOf(pid: number | undefined): Promise<ProcessIdentity | undefined> {
