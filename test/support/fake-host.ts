@@ -43,9 +43,7 @@ export class FakeHost extends FakeSizes implements Host {
   readonly openTargets = new Set<string>();
   /** Targets whose filesystems take no more writes. */
   readonly faults = new Map<string, FilesystemFault>();
-  /** What mkfs refuses at a dry run. */
   refusedOptions: RefusedOptions | undefined;
-  /** Targets whose filesystems stand still. */
   readonly frozen = new Set<string>();
   /** What disks are said not to have answered. */
   silent: readonly Unanswered[] = [];
