@@ -195,9 +195,7 @@ export class Machine implements Host {
     return [...this.containers].some(({ disk }) => disk.device.number === number) ? 'a container' : undefined;
   }
 
-  async lookAtUsers() {
-    return async () => [];
-  }
+  lookAtUsers = async () => async () => [];
 
   async lookElsewhere() {
     return (number: string) => this.mountedElsewhereBy(number);
