@@ -73,6 +73,8 @@ test('npm says nothing about the Node that it runs on itself, and still fails fo
     const { status, stdout, stderr } = spawnSync('npm', [...argv, '--offline', '--no-audit'], {
       cwd: dir,
       encoding: 'utf8',
+      // The npm that runs these tests hands its own settings on.
+      env: Object.fromEntries(Object.entries(process.env).filter(([name]) => !/^npm_config_/i.test(name))),
     });
     return { status, output: stdout + stderr };
   };
