@@ -84,7 +84,9 @@ describe('a build', () => {
 
   it('is named by its version where the pages tell what to install', async () => {
     const { version } = JSON.parse(await textOf('package.json'));
-    const pages = ['README.md', ...(await readdir(join(root, 'docs'))).map((page) => `docs/${page}`)];
+    const pages = ['README.md', ...(await readdir(join(root, 'docs'))).map((page) => `docs/${page}`)].filter((page) =>
+      page.endsWith('.md'),
+    );
     for (const page of pages) {
       const named = [...(await textOf(page)).matchAll(/ebs[:_-](\d+\.\d+\.\d+)/g)].map(([, each]) => each);
       expect(
