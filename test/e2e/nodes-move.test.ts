@@ -80,7 +80,7 @@ describe.skipIf(skip)('a volume that moves between nodes', () => {
     await heldOn(a, 'planned');
     await unmount(a, 'planned');
     expect(await kept(await mount(b, 'planned'))).toBe('data of planned');
-    expect(await attachment('planned')).toMatchObject({ InstanceId: b, State: 'attached' });
+    expect(await attachment('planned')).toMatchObject({ InstanceId: b, State: expect.stringMatching(/^attach/) });
     await unmount(b, 'planned');
     expect(await kept(await mount(a, 'planned'))).toBe('data of planned');
     await unmount(a, 'planned');
@@ -121,7 +121,10 @@ describe.skipIf(skip)('a volume that moves between nodes', () => {
     const winner = answers.findIndex(({ status }) => status === 200);
     expect(answers.filter(({ status }) => status === 200)).toHaveLength(1);
     expect(answers[1 - winner]?.body.Err).toContain(nodes[winner]);
-    expect(await attachment('contested')).toMatchObject({ InstanceId: nodes[winner], State: 'attached' });
+    expect(await attachment('contested')).toMatchObject({
+      InstanceId: nodes[winner],
+      State: expect.stringMatching(/^attach/),
+    });
     await unmount(nodes[winner] ?? '', 'contested');
   });
 
@@ -134,7 +137,7 @@ describe.skipIf(skip)('a volume that moves between nodes', () => {
     const directory = await mount(b, 'failed-over');
     expect(await kept(directory)).toBe('data of failed-over');
     const taken = await attachment('failed-over');
-    expect(taken).toMatchObject({ InstanceId: b, State: 'attached' });
+    expect(taken).toMatchObject({ InstanceId: b, State: expect.stringMatching(/^attach/) });
 
     await start(a);
     // Until A has found out that its attachment is over, its record speaks of that one.
@@ -174,7 +177,7 @@ describe.skipIf(skip)('a volume that moves between nodes', () => {
     expect(await mountedAt(target(a, 'rebooted'))).toBeUndefined();
     expect(await kept(await mount(a, 'rebooted'))).toBe('data of rebooted');
     const after = await attachment('rebooted');
-    expect(after).toMatchObject({ InstanceId: a, State: 'attached' });
+    expect(after).toMatchObject({ InstanceId: a, State: expect.stringMatching(/^attach/) });
     expect(after?.Device).not.toBe(before?.Device);
     await unmount(a, 'rebooted');
   });
