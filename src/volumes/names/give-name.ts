@@ -123,10 +123,13 @@ async function othersOf(node: Node, name: string, id: string) {
   }
 }
 
-/** Under the lock nobody else writes these tags: nobody can have removed it meanwhile. */
+/**
+ * Under the lock nobody else writes these tags: nobody can have removed it meanwhile. A time that it was to live for is over,
+ * or no longer meant: it would go again by itself.
+ */
 async function finish(node: Node, held: Held, named: EbsVolume): Promise<EbsVolume> {
   const { name } = held;
-  const kept = Object.keys(keptTags(held));
+  const kept = [...Object.keys(keptTags(held)), ...(tagKeys.ttl in named.tags ? [tagKeys.ttl] : [])];
   await waiting(node, name, `EC2 to take ${named.id} out of the trash`, () =>
     node.ec2.deleteTags(named.id, Object.fromEntries(kept.map((key) => [key, undefined]))),
   );

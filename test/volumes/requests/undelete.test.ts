@@ -3,7 +3,7 @@ import { tagKeys } from '../../../src/ebs/tags.ts';
 import { createTrashOperator } from '../../../src/volumes/operator/trash.ts';
 import { verbs } from '../../support/fake-node.ts';
 import { failure, pass, useVirtualTime } from '../../support/virtual-time.ts';
-import { bench, operators, trashNode } from './trash-bench.ts';
+import { bench, hour, operators, trashNode } from './trash-bench.ts';
 
 vi.mock('node:timers/promises', () => import('../../support/virtual-time.ts'));
 
@@ -24,6 +24,17 @@ describe('an undelete', () => {
     await remove('a');
     await pass(60_000);
     expect(await list()).toHaveLength(1);
+  });
+
+  it('has it stay, though its ttl is over, also after a restart of the daemon', async () => {
+    const { create, undelete, ec2, node } = await bench();
+    await create('short', { from: 'a', ttl: '2h' });
+    await pass(3 * hour);
+    expect(await undelete('short')).toMatchObject({ name: 'short' });
+    node.kill();
+    await trashNode(ec2, { instanceId: 'i-2' });
+    await pass(5 * hour);
+    expect(ec2.volumes.get('vol-2')?.tags).toMatchObject({ [tagKeys.name]: 'short' });
   });
 
   it('by another node, of the one removed last, or under another name', async () => {
