@@ -12,7 +12,7 @@ import { hasLostTags, lastingTags, tagsLost } from '../state/lost-tags.ts';
 import { refuseNameless } from '../state/nameless.ts';
 import { type Node, waiting } from '../state/node.ts';
 import { afterDoubt, lookMs, shownOnce, untilOnlyOne } from './one-of-name.ts';
-import { bySnapshot, cannotCopy, type Source, sourceOf } from './source.ts';
+import { bySnapshot, cannotCopy, haveServed, type Source, sourceOf } from './source.ts';
 import { refuseImpossibleFormat } from './try-mkfs.ts';
 
 /** A name is made, removed and made again at most this often while EC2 remembers its tokens (about 12 h). */
@@ -34,14 +34,15 @@ export async function createVolume(node: Node, name: string, raw: Readonly<Recor
   const existing = held === undefined ? await whatIsShown(node, name) : await asItIs(node, held, options);
   if (existing !== undefined) return refuseDifferent(node, name, options, existing);
   refuseUnremovable(name);
-  let spec = planned(node, name, options, await sourceOf(node, name, options));
+  let source = await sourceOf(node, name, options);
+  let spec = planned(node, name, options, source);
   await refuseImpossibleFormat(node, name, options, spec);
   warnOfBeyond(node, name, spec);
 
   let doubtful = false;
   for (let generation = node.names.nextGeneration(name); generation < maxGenerations; generation++) {
     const outcome = await makeOne(node, name, spec, generation, doubtful).catch(async (error: unknown) => {
-      const source = await instead(node, name, options, spec, error);
+      source = await instead(node, name, options, spec, error);
       spec = planned(node, name, options, source);
       return makeOne(node, name, spec, generation, doubtful);
     });
@@ -53,6 +54,7 @@ export async function createVolume(node: Node, name: string, raw: Readonly<Recor
     if ('rival' in outcome) return refuseDifferent(node, name, options, outcome.rival);
     node.names.made(name, outcome.made);
     node.expires(outcome.made);
+    if (source !== undefined) await haveServed(node, name, source);
     warnOfEncrypted(node, name, options, outcome.made);
     // Its maker counts on it from the answer on: a restart while EC2 is down must not make dockerd forget it.
     await node.names.saved();

@@ -2,7 +2,8 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { tagKeys } from '../../ebs/tags.ts';
 import type { EbsSnapshot, EbsVolume, Tags } from '../../ebs/types.ts';
 import { DriverError, isCode } from '../../errors.ts';
-import { carriedTags, isGood, readSnapshot, snapshotTags, type VolumeSnapshot } from '../copies/snapshot-tags.ts';
+import { listSnapshots } from '../copies/find.ts';
+import { carriedTags, readSnapshot, snapshotTags, type VolumeSnapshot } from '../copies/snapshot-tags.ts';
 import { BadValue } from '../options/bad-value.ts';
 import { encodeName } from '../options/names.ts';
 import { type CreateOptions, readOption, refuseOptions } from '../options/options.ts';
@@ -11,7 +12,7 @@ import { type Node, waiting } from '../state/node.ts';
 
 /** How long a snapshot that was just begun is waited for within one create, and how often it is looked at. */
 const lookMs = 2000;
-/** A snapshot that a create has begun serves the next try of it for this long. */
+/** A snapshot that a create has begun serves the next try of it for this long, unless a volume was made of it. */
 const servesMs = 3_600_000;
 
 /** What a new volume is made from: a snapshot, or a volume that EC2 copies. */
@@ -20,6 +21,8 @@ export interface Source extends PlannedSource {
   readonly inherited: CreateOptions;
   /** Of what it is made from: the new one cannot be smaller. */
   readonly leastGib: number;
+  /** The snapshot that was taken for this create alone. */
+  readonly own?: { readonly snapshotId: string; readonly request: string };
 }
 
 /**
@@ -81,7 +84,7 @@ export async function bySnapshot(
   const begun = (await ec2.findSnapshots(tagKeys.snapshotRequest, request)).filter(isFresh);
   let id = begun.sort((a, b) => (a.startedAt < b.startedAt ? 1 : -1))[0]?.id;
   if (id === undefined) {
-    const tags = snapshotTags(settings.cluster, from, volume, { request, name: `for ${name}`, slots: [] });
+    const tags = snapshotTags(settings.cluster, from, volume, { request, name: `for ${name}` });
     id = await ec2.createSnapshot(volume.id, `docker-volume-ebs: ${from}, for ${name}`.slice(0, 255), tags);
     log.info({ volume: name, from, snapshotId: id }, 'EC2 does not copy the volume: it is made from a snapshot');
   }
@@ -90,12 +93,24 @@ export async function bySnapshot(
     const began = performance.now();
     for (;;) {
       const now = await ec2.describeSnapshot(snapshotId);
-      if (now?.state === 'completed') return fromTaken(readSnapshot(now), options);
+      if (now?.state === 'completed') return { ...fromTaken(readSnapshot(now), options), own: { snapshotId, request } };
       if (now?.state === 'error') throw failed(name, now);
       if (performance.now() - began > settings.mountTimeout * 1000) throw notYet(name, snapshotId);
       await sleep(lookMs);
     }
   });
+}
+
+/** A volume is made of it: another create of the name, after its removal perhaps, is to have the data of then. Never fails. */
+export async function haveServed({ ec2, log }: Node, name: string, { own }: Source): Promise<void> {
+  if (own === undefined) return;
+  const { snapshotId, request } = own;
+  await ec2
+    .createTags(snapshotId, { [tagKeys.snapshotRequest]: `served: ${request}`.slice(0, 256) })
+    .catch((error: unknown) => {
+      const what = 'a create of this name within the hour gets what this snapshot holds, unless it is deleted';
+      log.warn({ volume: name, snapshotId, err: error }, what);
+    });
 }
 
 /** The snapshot that the option means: an id, `latest`, a time, or a name. */
@@ -112,10 +127,9 @@ async function chosen(node: Node, name: string, from: string | undefined, which:
       'Give from, too, or a snapshot id',
     );
   }
-  const named = await node.lookup.find(from).catch(() => undefined);
-  const all = await snapshotsOf(node, from, named);
+  const all = await listSnapshots(node, from);
   const time = Date.parse(which);
-  const good = all.filter(isGood);
+  const good = all.filter(({ state }) => state === 'completed');
   const found =
     which === 'latest'
       ? good[0]
@@ -128,19 +142,6 @@ async function chosen(node: Node, name: string, from: string | undefined, which:
     `${from} has no such snapshot: ${which}`,
     known.length === 0 ? 'Take one first' : `Known: ${known.join(', ')}`,
   );
-}
-
-/** The snapshots of a volume that can be told to be its own, the newest first; other tools' too. */
-async function snapshotsOf({ ec2 }: Node, from: string, volume: EbsVolume | undefined): Promise<VolumeSnapshot[]> {
-  const [ours, ofVolume] = await Promise.all([
-    ec2.listSnapshots(),
-    volume === undefined ? [] : ec2.snapshotsOf([volume.id]),
-  ]);
-  const byId = new Map([...ours, ...ofVolume].map((each) => [each.id, each]));
-  return [...byId.values()]
-    .map((each) => readSnapshot(each, (id) => (id === volume?.id ? from : undefined)))
-    .filter((each) => each.volume === from)
-    .sort((a, b) => (a.startedAt < b.startedAt ? 1 : -1));
 }
 
 function complete(name: string, snapshot: VolumeSnapshot): VolumeSnapshot {

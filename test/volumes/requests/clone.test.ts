@@ -59,6 +59,22 @@ describe('a create from a volume', () => {
     expect([ec2.snapshots.length, ec2.volumes.size]).toEqual([1, 2]);
   });
 
+  it('has what the first holds now, also where one of its name was made so a moment ago, and removed', async () => {
+    const { ec2 } = await bench();
+    const other = await fakeNode(ec2, { instanceId: 'i-2', zone: 'eu-west-1b' });
+    const does = verbs(other);
+    await does.create('there', { from: 'db' });
+    await does.remove('there');
+    await pass(60_000);
+    await does.create('there', { from: 'db' });
+    const [first, second, ...more] = ec2.snapshots;
+    expect(more).toEqual([]);
+    const made = [...ec2.volumes.values()].filter(({ zone }) => zone === 'eu-west-1b');
+    // The first was kept, as its source is.
+    expect(made).toMatchObject([{ snapshotId: first?.id }, { snapshotId: second?.id }]);
+    expect(first?.tags[tagKeys.snapshotName]).toBe('for there');
+  });
+
   it('takes one in another zone, and where another key is asked for', async () => {
     const { ec2, create, made } = await bench();
     const other = await fakeNode(ec2, { instanceId: 'i-2', zone: 'eu-west-1b' });
