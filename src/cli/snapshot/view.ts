@@ -9,7 +9,6 @@ const columns: readonly Column[] = [
   { title: 'BY', rank: 2 },
   { title: 'STATE' },
   { title: 'CONTENT', rank: 3 },
-  { title: 'VERIFIED', rank: 1 },
   { title: 'SIZE', rank: 4 },
 ];
 
@@ -24,7 +23,7 @@ export function snapshotLines(snapshots: readonly VolumeSnapshot[], width: numbe
 }
 
 function cellsOf(snapshot: VolumeSnapshot): string[] {
-  const { kind, verified, startedAt } = snapshot;
+  const { kind, startedAt } = snapshot;
   return [
     snapshot.volume ?? '-',
     snapshot.id,
@@ -33,7 +32,6 @@ function cellsOf(snapshot: VolumeSnapshot): string[] {
     kind === 'foreign' ? 'another tool' : kind,
     snapshot.state,
     snapshot.consistency ?? '-',
-    verified === undefined ? 'never' : `${verified.result} ${verified.at.slice(0, 10)}`,
     `${snapshot.sizeGib} GiB`,
   ];
 }

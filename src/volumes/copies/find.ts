@@ -1,7 +1,5 @@
-import { tagKeys } from '../../ebs/tags.ts';
 import type { EbsSnapshot } from '../../ebs/types.ts';
 import { DriverError, isCode } from '../../errors.ts';
-import { encodeName } from '../options/names.ts';
 import { nameOf } from '../state/lookup.ts';
 import type { Node } from '../state/node.ts';
 import { readSnapshot, type VolumeSnapshot } from './snapshot-tags.ts';
@@ -17,11 +15,11 @@ export async function listSnapshots({ ec2, lookup }: Asked, name?: string): Prom
   const volumes = name === undefined ? await lookup.all() : await lookup.named(name, lane);
   const names = new Map(volumes.map((volume) => [volume.id, nameOf(volume)]));
   const read = (all: readonly EbsSnapshot[]) => all.map((each) => readSnapshot(each, (id) => names.get(id)));
-  const ours =
-    name === undefined ? ec2.listSnapshots(lane) : ec2.findSnapshots(tagKeys.snapshotOf, encodeName(name), lane);
-  const [tagged, taken] = await Promise.all([ours, ec2.snapshotsOf([...names.keys()], lane)]);
+  const [tagged, taken] = await Promise.all([ec2.listSnapshots(lane), ec2.snapshotsOf([...names.keys()], lane)]);
   const all = new Map([...read(tagged), ...read(taken)].map((each) => [each.id, each]));
-  return [...all.values()].sort((a, b) => (a.startedAt < b.startedAt ? 1 : -1));
+  return [...all.values()]
+    .filter(({ volume }) => name === undefined || volume === name)
+    .sort((a, b) => (a.startedAt < b.startedAt ? 1 : -1));
 }
 
 /**

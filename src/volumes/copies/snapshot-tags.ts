@@ -10,8 +10,8 @@ import { decodeName, displayName, encodeName } from '../options/names.ts';
 export const consistencies = ['unmounted', 'frozen', 'crash'] as const;
 export type Consistency = (typeof consistencies)[number];
 
-/** Who has taken a snapshot, and what for: somebody by name, a schedule, a removal, a rescue; another tool, as DLM or AWS Backup. */
-export type SnapshotKind = 'manual' | 'schedule' | 'removal' | 'rescue' | 'foreign';
+/** Who has taken a snapshot, and what for: somebody by name, a removal, a rescue; another tool, as DLM or AWS Backup. */
+export type SnapshotKind = 'manual' | 'removal' | 'rescue' | 'foreign';
 
 /** A snapshot of a volume of the cluster. */
 export interface VolumeSnapshot {
@@ -31,10 +31,6 @@ export interface VolumeSnapshot {
   readonly sizeGib: number;
   /** Undefined where nobody has said. */
   readonly consistency: Consistency | undefined;
-  /** Of a schedule: the slots that it stands for, as "daily/2026-11-30". */
-  readonly slots: readonly string[];
-  /** Whether its data could be read, and when that was tried; undefined when it never was. */
-  readonly verified: { readonly result: 'ok' | 'failed'; readonly at: string } | undefined;
   readonly tags: Tags;
 }
 
@@ -61,7 +57,6 @@ export interface Wanted {
   /** Unique: who repeats it means the same snapshot. */
   readonly request: string;
   readonly name: string;
-  readonly slots: readonly string[];
 }
 
 /**
@@ -80,7 +75,6 @@ export function snapshotTags(cluster: string, volumeName: string, volume: EbsVol
     [tagKeys.snapshotRequest]: wanted.request,
     [tagKeys.performance]: [type, iops, throughput].filter((each) => each !== undefined).join(' '),
     [tagKeys.consistency]: 'crash' satisfies Consistency,
-    ...(wanted.slots.length === 0 ? {} : { [tagKeys.slots]: wanted.slots.join(' ') }),
   };
 }
 
@@ -104,24 +98,13 @@ export function readSnapshot(
     startedAt: snapshot.startedAt,
     sizeGib: snapshot.sizeGib,
     consistency: consistencies.find((known) => known === tags[tagKeys.consistency]),
-    slots: kind === 'schedule' ? (tags[tagKeys.slots] ?? '').split(' ') : [],
-    verified: readVerified(tags[tagKeys.verified]),
     tags,
   };
 }
 
 /** Other tools copy the tags of a volume to their snapshots: only what no volume ever carries tells that one is ours. */
 function kindOf(tags: Tags): SnapshotKind {
-  if (tags[tagKeys.snapshotRequest] !== undefined) return tags[tagKeys.slots] === undefined ? 'manual' : 'schedule';
+  if (tags[tagKeys.snapshotRequest] !== undefined) return 'manual';
   if (tags[tagKeys.removalOf] !== undefined) return 'removal';
   return tags[tagKeys.rescued] === undefined ? 'foreign' : 'rescue';
 }
-
-function readVerified(text: string | undefined): VolumeSnapshot['verified'] {
-  const [, result, at] = /^(ok|failed) (\S+)/.exec(text ?? '') ?? [];
-  return (result === 'ok' || result === 'failed') && at !== undefined ? { result, at } : undefined;
-}
-
-/** True for a snapshot that data can be had from, as far as anybody knows. */
-export const isGood = ({ state, verified }: Pick<VolumeSnapshot, 'state' | 'verified'>): boolean =>
-  state === 'completed' && verified?.result !== 'failed';

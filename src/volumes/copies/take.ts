@@ -21,8 +21,8 @@ const answerMs = 5000;
 const mostAttempts = 4;
 const lookMs = 1000;
 
-/** `consistent` is refused where it cannot be had, `best` is then as after a crash, `crash` does not try. */
-export type Care = 'consistent' | 'best' | 'crash';
+/** `consistent` is refused where it cannot be had, `crash` does not try. */
+export type Care = 'consistent' | 'crash';
 
 /** A snapshot that EC2 has begun: what it holds is fixed. */
 export interface Taken {
@@ -90,7 +90,8 @@ export async function readyFor(
   return undefined;
 }
 
-async function volumeNow(node: Node, name: string): Promise<EbsVolume> {
+/** @throws DriverError NO_SUCH_VOLUME, EC2_*. */
+export async function volumeNow(node: Node, name: string): Promise<EbsVolume> {
   const volume = heldAs(node.held, name)?.volume ?? (await findVolume(node, name));
   if (volume === undefined) throw noSuchVolume(name, tried);
   return volume;
@@ -125,8 +126,8 @@ const isAtRest = (before: EbsVolume, after: EbsVolume | undefined): boolean =>
 
 async function takeHere(node: Node, held: Held, wanted: Wanted, care: Care): Promise<Taken> {
   const { name, volume } = held;
-  const crash = async () => taken(volume, wanted, await create(node, name, volume, wanted), 'crash');
-  if (care === 'crash' || rescueOf(held) !== undefined) return crash();
+  if (care === 'crash' || rescueOf(held) !== undefined)
+    return taken(volume, wanted, await create(node, name, volume, wanted), 'crash');
   const disk = await findDisk(node, held);
   const target = mountpointOf(node.settings, name);
   if ((await node.host.mountedAt(target, disk)).what === 'disk') {
@@ -135,7 +136,6 @@ async function takeHere(node: Node, held: Held, wanted: Wanted, care: Care): Pro
   if (!(await node.host.isDeviceBusy(disk))) {
     return taken(volume, wanted, await create(node, name, volume, wanted), 'unmounted');
   }
-  if (care === 'best') return crash();
   const why = 'a container or program has it mounted, and this daemon has not';
   const todo = 'Try again when that has ended, or give --crash-consistent';
   throw new DriverError('IN_USE_HERE', { volume: name, tried, why, todo });

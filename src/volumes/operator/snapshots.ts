@@ -3,9 +3,8 @@ import { attachmentOf } from '../../ebs/volume-record.ts';
 import { DriverError } from '../../errors.ts';
 import { listSnapshots, removeSnapshot } from '../copies/find.ts';
 import type { VolumeSnapshot } from '../copies/snapshot-tags.ts';
-import { readyFor, type Taken, takeSnapshot } from '../copies/take.ts';
+import { readyFor, type Taken, takeSnapshot, volumeNow } from '../copies/take.ts';
 import { heldAs } from '../state/held.ts';
-import { noSuchVolume } from '../state/lookup.ts';
 import type { Node } from '../state/node.ts';
 
 /** Snapshots as an operator asks for them. */
@@ -31,8 +30,7 @@ export function createSnapshotOperator(node: Node): SnapshotOperator {
     list: (name) => listSnapshots(node, name),
     ready: async (name) => {
       const tried = 'prepare a snapshot of it';
-      const volume = heldAs(node.held, name)?.volume ?? (await node.lookup.find(name));
-      if (volume === undefined) throw noSuchVolume(name, tried);
+      const volume = await volumeNow(node, name);
       if (heldAs(node.held, name) === undefined && attachmentOf(volume) !== undefined) {
         const why = `${attachmentOf(volume)?.instanceId ?? 'AWS'} has it: what holds its writers has to be run there`;
         throw new DriverError('INVALID_REQUEST', { volume: name, tried, why, todo: 'Run this command on that node' });
@@ -45,7 +43,7 @@ export function createSnapshotOperator(node: Node): SnapshotOperator {
         const todo = 'Give up to 100 letters, digits and . _ @ + : -, not an id';
         throw new DriverError('INVALID_REQUEST', { volume: name, tried: 'take a snapshot of it', why, todo });
       }
-      const wanted = { request: randomUUID(), name: snapshot, slots: [] };
+      const wanted = { request: randomUUID(), name: snapshot };
       return takeSnapshot(node, name, wanted, crash ? 'crash' : 'consistent');
     },
     remove: (name, snapshot) => removeSnapshot(node, name, snapshot),

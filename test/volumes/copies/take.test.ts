@@ -11,7 +11,7 @@ beforeEach(useVirtualTime);
 
 const target = '/ebs/volumes/a';
 const take = (node: FakeNode, name = 'first', care: Care = 'consistent') =>
-  played(takeSnapshot(node, 'a', { request: `request of ${name}`, name, slots: [] }, care));
+  played(takeSnapshot(node, 'a', { request: `request of ${name}`, name }, care));
 
 async function mounted() {
   const all = await nodeWithVolume();
@@ -58,7 +58,7 @@ describe('a snapshot of a volume that is mounted here', () => {
     const { node, ec2 } = await mounted();
     const { snapshotId } = await take(node);
     expect(await take(node)).toMatchObject({ snapshotId, consistency: 'frozen' });
-    const again = takeSnapshot(node, 'a', { request: 'another', name: 'first', slots: [] }, 'consistent');
+    const again = takeSnapshot(node, 'a', { request: 'another', name: 'first' }, 'consistent');
     expect(((await failure(again)) as DriverError).code).toBe('INVALID_REQUEST');
     expect(ec2.count('createSnapshot')).toBe(1);
   });
@@ -103,7 +103,7 @@ describe('a snapshot of a volume that is mounted here', () => {
     node.host.frozen.add(target);
     const next = await fakeNode(ec2, node.machine);
     expect(next.host.frozen.size).toBe(0);
-    await played(takeSnapshot(next, 'a', { request: 'r', name: 'n', slots: [] }, 'consistent'));
+    await played(takeSnapshot(next, 'a', { request: 'r', name: 'n' }, 'consistent'));
     expect(next.held.get('a')?.freezing).toBeUndefined();
   });
 });
