@@ -20,7 +20,7 @@ const watchdog = `
 trap "" PIPE
 exec 3< "$0" || exit 1
 echo opened
-read -r go || exit 0
+read -r go && [ "$go" = freeze ] || exit 0
 sync --file-system /proc/self/fd/3
 words=$(fsfreeze --freeze /proc/self/fd/3 2>&1) || { echo "refused $words"; exit 1; }
 echo frozen

@@ -1,8 +1,8 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { open, writeFile } from 'node:fs/promises';
+import { mkdir, open, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { describe, expect, test } from 'vitest';
+import { describe, expect, onTestFinished, test } from 'vitest';
 import { filesystemTypes } from '../../src/host/types.ts';
 import { requires } from '../support/requirements.ts';
 import { run } from '../support/run.ts';
@@ -49,6 +49,32 @@ describe.skipIf(requires('root', 'loop', 'mkfs.xfs', 'mkfs.btrfs').skip)('a free
     expect(await endFreeze(target)).toBe(true);
     expect(await freezer.thaw()).toBe(false);
     await host.unmount(target);
+  });
+
+  test('that is given up before it began holds nobody for a moment', async () => {
+    const { directory, target, host, device } = await mounted('ext4');
+    const [bin, told] = [join(directory, 'bin'), join(directory, 'told')];
+    await mkdir(bin);
+    await writeFile(join(bin, 'fsfreeze'), `#!/bin/sh\necho "$1" >> '${told}'\necho 'Invalid argument' >&2\nexit 1\n`, {
+      mode: 0o755,
+    });
+    const { PATH } = process.env;
+    process.env['PATH'] = `${bin}:${PATH}`;
+    onTestFinished(() => {
+      process.env['PATH'] = PATH;
+    });
+    const freezer = await host.openFreezer(device, target);
+    expect(await freezer.thaw()).toBe(false);
+    // It has ended once its directory can be unmounted.
+    await expect
+      .poll(() =>
+        host.unmount(target).then(
+          () => true,
+          () => false,
+        ),
+      )
+      .toBe(true);
+    expect(new Set((await readFile(told, 'utf8')).trim().split('\n'))).toEqual(new Set(['--unfreeze']));
   });
 
   test('ends with the process that asked for it, whatever ends that', async () => {
