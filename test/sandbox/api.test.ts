@@ -1,5 +1,6 @@
 import {
   AttachVolumeCommand,
+  CopyVolumesCommand,
   CreateSnapshotCommand,
   CreateTagsCommand,
   CreateVolumeCommand,
@@ -46,6 +47,17 @@ describe.skipIf(requires('root', 'loop').skip)('the EC2 API over a socket', () =
     await ec2.send(new DeleteVolumeCommand({ VolumeId: made.VolumeId }));
     const deleted = refusal('IdempotentParameterMismatch', new RegExp(`deleted.*${made.VolumeId}`));
     await expect(ec2.send(new CreateVolumeCommand(input))).rejects.toEqual(deleted);
+  });
+
+  test('a volume is copied once for a token, also when that is asked twice at the same time', async () => {
+    const { ec2 } = await openCloud(0);
+    const SourceVolumeId = await newVolume(ec2);
+    const copy = () => ec2.send(new CopyVolumesCommand({ SourceVolumeId, VolumeType: 'gp3', ClientToken: 'once' }));
+    const [one, other] = await Promise.all([copy(), copy()]);
+    expect(one.Volumes![0]).toMatchObject({ SourceVolumeId, Size: 1, VolumeType: 'gp3' });
+    expect(other.Volumes![0]!.VolumeId).toBe(one.Volumes![0]!.VolumeId);
+    await becomes(ec2, one.Volumes![0]!.VolumeId!, 'available');
+    expect((await ec2.send(new DescribeVolumesCommand({}))).Volumes).toHaveLength(2);
   });
 
   test('finds volumes by tag, by wildcard and page by page', async () => {

@@ -1,9 +1,10 @@
 import { Ec2Error } from '../ec2-error.ts';
 import { newId, timestamp, type VolumeRecord } from '../model.ts';
 import { type Query, requiredText, text, whole } from '../query.ts';
-import { checkToken, earlierUse, parametersDigest } from '../tokens.ts';
+import { checkToken, parametersDigest } from '../tokens.ts';
 import { checkShape } from '../volume-types.ts';
 import type { Action, World } from '../world.ts';
+import { madeBefore } from './create-volume.ts';
 import { one, tagsForNew, volumeKind } from './lookup.ts';
 import { newVolumeShape } from './shapes.ts';
 import { copyWhileStill } from './snapshots.ts';
@@ -15,20 +16,17 @@ export const copyVolumes: Action = async ({ query }, world) => {
   const { state } = world.store;
   const token = text(query, 'ClientToken');
   const parameters = parametersDigest(query);
-  if (token !== undefined) {
-    checkToken(token);
-    const alive = (id: string): boolean => state.volumes.some((each) => each.id === id && each.state !== 'deleting');
-    const id = earlierUse(state.tokens, token, parameters, alive);
-    const earlier = state.volumes.find((each) => each.id === id);
-    if (earlier !== undefined) return { volumeSet: [newVolumeShape(earlier)] };
-  }
+  if (token !== undefined) checkToken(token);
+  const earlier = madeBefore(state, token, parameters);
+  if (earlier !== undefined) return { volumeSet: [newVolumeShape(earlier)] };
   const source = one(volumeKind, state, requiredText(query, 'SourceVolumeId'));
   checkCopyable(source, state.volumes);
   const volume = copyOf(source, query);
-  await copyWhileStill(world, source, () => world.files.copyVolume(source.file, volume.file, volume.sizeGib));
+  // Before anything is waited for: the same call once more, at the same time, comes to the same volume.
   state.volumes.push(volume);
   if (token !== undefined) state.tokens[token] = { parameters, resourceId: volume.id };
   world.store.save();
+  await copyWhileStill(world, source, () => world.files.copyVolume(source.file, volume.file, volume.sizeGib));
   fill(world, volume);
   return { volumeSet: [newVolumeShape(volume)] };
 };

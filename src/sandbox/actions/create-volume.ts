@@ -1,6 +1,14 @@
 import { Ec2Error } from '../ec2-error.ts';
 import type { Fault } from '../faults.ts';
-import { accountId, newId, type SnapshotRecord, timestamp, type VolumeRecord, zoneIdOf } from '../model.ts';
+import {
+  accountId,
+  type CloudState,
+  newId,
+  type SnapshotRecord,
+  timestamp,
+  type VolumeRecord,
+  zoneIdOf,
+} from '../model.ts';
 import { forgetVolume } from '../power.ts';
 import { flag, type Query, requiredText, text, whole } from '../query.ts';
 import { checkToken, earlierUse, parametersDigest } from '../tokens.ts';
@@ -13,12 +21,8 @@ export const createVolume: Action = (call, world) => {
   const { state } = world.store;
   const token = tokenOf(call.query, world);
   const parameters = parametersDigest(call.query);
-  if (token !== undefined) {
-    const alive = (id: string): boolean => state.volumes.some((each) => each.id === id && each.state !== 'deleting');
-    const id = earlierUse(state.tokens, token, parameters, alive);
-    const earlier = state.volumes.find((each) => each.id === id);
-    if (earlier !== undefined) return newVolumeShape(earlier);
-  }
+  const earlier = madeBefore(state, token, parameters);
+  if (earlier !== undefined) return newVolumeShape(earlier);
   const volume = newVolume(call.query, world);
   state.volumes.push(volume);
   if (token !== undefined) state.tokens[token] = { parameters, resourceId: volume.id };
@@ -26,6 +30,18 @@ export const createVolume: Action = (call, world) => {
   carryOutCreate(world, volume, call.fault('create-vanishes'));
   return newVolumeShape(volume);
 };
+
+/** The volume that an earlier call with this token made. @throws Ec2Error IdempotentParameterMismatch */
+export function madeBefore(
+  { tokens, volumes }: CloudState,
+  token: string | undefined,
+  parameters: string,
+): VolumeRecord | undefined {
+  if (token === undefined) return undefined;
+  const alive = (id: string): boolean => volumes.some((each) => each.id === id && each.state !== 'deleting');
+  const id = earlierUse(tokens, token, parameters, alive);
+  return volumes.find((each) => each.id === id);
+}
 
 /** The token under which a use is remembered: its own in each zone where the account's tokens are zonal. */
 function tokenOf(query: Query, world: World): string | undefined {
