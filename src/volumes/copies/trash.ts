@@ -6,6 +6,7 @@ import { readOwner } from '../../fencing/records.ts';
 import { operation } from '../../log.ts';
 import { type Locked, takeName } from '../names/take-name.ts';
 import { decodeName } from '../options/names.ts';
+import { createAlarms } from '../state/alarms.ts';
 import type { Node } from '../state/node.ts';
 
 /** The whole trash is looked through at most this often, with a removal. */
@@ -15,8 +16,6 @@ const graceMs = 3_600_000;
 /** A purge that did not come through is tried again: soon at first, as its disk may still be on its way, and then seldom. */
 const retryMs = 60_000;
 const soonMs = 600_000;
-/** A timer takes no more than 24 days. */
-const longestTimerMs = 86_400_000;
 /**
  * A purge looks, and then deletes within half the time that reads may lag or not at all. Whoever takes a volume out of the
  * trash keeps it attached for twice that time after the name is on it, and EC2 deletes nothing that is attached: a deletion
@@ -108,7 +107,7 @@ export async function purge(node: Pick<Node, 'ec2' | 'log' | 'visibleMs'>, volum
     if (isCode(error, 'EC2_VOLUME_IN_USE')) throw notPurged(volume, 'it is attached');
     if (!isCode(error, 'EC2_NO_SUCH_VOLUME')) throw error;
   });
-  log.info({ volumeId, name: volume.tags[tagKeys.displayName] }, 'deleted: its time in the trash is over');
+  log.info({ volumeId, name: volume.tags[tagKeys.displayName] }, 'deleted from the trash');
 }
 
 function notPurged({ id, tags }: EbsVolume, why: string): DriverError {
@@ -125,35 +124,26 @@ export function createTrash(
   node: Pick<Node, 'ec2' | 'log' | 'instanceId' | 'visibleMs'>,
   signal: AbortSignal,
 ): Node['trash'] & {
-  /** Takes up what a listing of the cluster shows in the trash. */ found(listed: readonly EbsVolume[]): void;
+  /** Takes up what a listing of the cluster shows in the trash. */
+  found(listed: readonly EbsVolume[]): void;
 } {
   const { ec2, log, instanceId } = node;
-  const timers = new Map<string, NodeJS.Timeout>();
   let sweptAt = performance.now();
-
-  const later = (volumeId: string, at: number) => {
-    clearTimeout(timers.get(volumeId));
-    if (signal.aborted) return;
-    const delay = Math.max(0, Math.min(at - Date.now(), longestTimerMs));
-    timers.set(volumeId, setTimeout(() => void run(volumeId, at), delay).unref());
-  };
-  const run = async (volumeId: string, at: number) => {
-    if (Date.now() < at) return later(volumeId, at);
-    timers.delete(volumeId);
-    await operation
+  const alarms = createAlarms(signal, (volumeId, at) =>
+    operation
       .run({ op: 'purge' }, () => purge(node, volumeId))
       .catch((error: unknown) => {
         if (signal.aborted || isSettled(error)) return;
         log.warn({ volumeId, err: error }, 'a volume stays in the trash for now');
-        later(volumeId, Date.now() + (Date.now() - at < soonMs ? retryMs : sweepMs));
-      });
-  };
+        alarms.set(volumeId, Date.now() + (Date.now() - at < soonMs ? retryMs : sweepMs));
+      }),
+  );
   const found = (listed: readonly EbsVolume[]) => {
     for (const volume of listed) {
       const mark = trashed(volume)?.mark;
-      if (mark === undefined || timers.has(volume.id)) continue;
+      if (mark === undefined || alarms.has(volume.id)) continue;
       const expires = Date.parse(mark.expires);
-      if (mark.by === instanceId || Date.now() > expires + graceMs) later(volume.id, expires);
+      if (mark.by === instanceId || Date.now() > expires + graceMs) alarms.set(volume.id, expires);
     }
   };
   const sweepNow = async () => {
@@ -164,12 +154,9 @@ export function createTrash(
     void operation
       .run({ op: 'purge' }, sweepNow)
       .catch((error: unknown) => log.warn({ err: error }, 'the trash was not looked through'));
-  signal.addEventListener('abort', () => {
-    for (const timer of timers.values()) clearTimeout(timer);
-  });
 
   return {
-    purgeLater: later,
+    purgeLater: alarms.set,
     sweep() {
       if (performance.now() - sweptAt > sweepMs) sweep();
     },

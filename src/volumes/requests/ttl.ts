@@ -2,6 +2,7 @@ import { tagKeys } from '../../ebs/tags.ts';
 import type { EbsVolume, Tags } from '../../ebs/types.ts';
 import { isCode } from '../../errors.ts';
 import { operation } from '../../log.ts';
+import { createAlarms } from '../state/alarms.ts';
 import { nameOf } from '../state/lookup.ts';
 import type { Node } from '../state/node.ts';
 import { removeVolume } from './remove.ts';
@@ -10,8 +11,6 @@ import { removeVolume } from './remove.ts';
 const againMs = 600_000;
 /** Other nodes than the maker wait this long, and each a little longer: one removes it, and the others find it gone. */
 const othersMs = 3_600_000;
-/** A timer takes no more than 24 days. */
-const longestTimerMs = 86_400_000;
 
 /** Removes volumes whose option ttl says so. */
 export interface Expiry {
@@ -29,38 +28,26 @@ function endOf(tags: Tags): number | undefined {
 
 /** The expiry of volumes on a node, until the signal is aborted. A volume in use stays until it is free. */
 export function createExpiry(node: Node, signal: AbortSignal): Expiry {
-  const timers = new Map<string, NodeJS.Timeout>();
-  const later = (name: string, at: number) => {
-    clearTimeout(timers.get(name));
-    if (signal.aborted) return;
-    const delay = Math.max(0, Math.min(at - Date.now(), longestTimerMs));
-    timers.set(name, setTimeout(() => void run(name, at), delay).unref());
-  };
-  const run = async (name: string, at: number) => {
-    if (Date.now() < at) return later(name, at);
-    timers.delete(name);
-    await operation
+  const alarms = createAlarms(signal, (name) =>
+    operation
       .run({ op: 'ttl', volume: name }, () => node.queue.run(name, () => removeExpired(node, name)))
       .catch((error: unknown) => {
         if (signal.aborted) return;
         const inUse = isCode(error, 'IN_USE_HERE', 'ATTACHED_ELSEWHERE');
         node.log[inUse ? 'info' : 'warn']({ volume: name, err: error }, 'its time is over, and it stays for now');
-        later(name, Date.now() + againMs);
-      });
-  };
-  signal.addEventListener('abort', () => {
-    for (const timer of timers.values()) clearTimeout(timer);
-  });
+        alarms.set(name, Date.now() + againMs);
+      }),
+  );
   return {
     made(volume) {
       const [name, at] = [nameOf(volume), endOf(volume.tags)];
-      if (name !== undefined && at !== undefined) later(name, at);
+      if (name !== undefined && at !== undefined) alarms.set(name, at);
     },
     found(listed) {
       for (const volume of listed) {
         const [name, at] = [nameOf(volume), endOf(volume.tags)];
-        if (name === undefined || at === undefined || volume.zone !== node.zone || timers.has(name)) continue;
-        later(name, at + othersMs * (1 + spreadOf(node.instanceId)));
+        if (name === undefined || at === undefined || volume.zone !== node.zone || alarms.has(name)) continue;
+        alarms.set(name, at + othersMs * (1 + spreadOf(node.instanceId)));
       }
     },
   };
