@@ -19,6 +19,12 @@ export const TakingSnapshot = Type.Object({
   snapshot: Type.Optional(snapshot),
   crashConsistent: Type.Optional(Type.Boolean()),
 });
+export const Undeleting = Type.Object({ name, as: Type.Optional(name) });
+/** Without `which` it is about all of the trash. */
+export const Purging = Type.Object({
+  which: Type.Optional(Type.Array(name, { minItems: 1 })),
+  dryRun: Type.Optional(Type.Boolean()),
+});
 export const Confirming = Type.Object({
   name,
   victim: Type.String({ minLength: 1 }),

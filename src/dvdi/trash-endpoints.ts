@@ -1,14 +1,6 @@
-import { Type } from 'typebox';
 import { type Endpoint, endpoint } from './endpoint.ts';
 import { Anything } from './messages.ts';
-
-const name = Type.String({ minLength: 1 });
-const Undeleting = Type.Object({ name, as: Type.Optional(name) });
-/** Without `which` it is about all of it. */
-const Purging = Type.Object({
-  which: Type.Optional(Type.Array(name, { minItems: 1 })),
-  dryRun: Type.Optional(Type.Boolean()),
-});
+import { Purging, Undeleting } from './operator-messages.ts';
 
 /** What is about removed volumes. */
 export const trashEndpoints: readonly Endpoint[] = [

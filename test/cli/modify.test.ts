@@ -2,7 +2,8 @@ import { execFile } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it, test } from 'vitest';
-import { billText, monthly, prices } from '../../src/cli/modify/bill.ts';
+import { billText } from '../../src/cli/modify/bill.ts';
+import { monthlyCost, prices } from '../../src/volumes/options/prices.ts';
 import type { ModifyReport, Operator } from '../../src/volumes/types.ts';
 import { fakeDriver } from '../dvdi/fake-driver.ts';
 import { serving } from '../dvdi/serving.ts';
@@ -21,12 +22,12 @@ async function daemon(own: Partial<Operator>) {
     });
 }
 
-const before = { sizeGib: 100, type: 'gp3', iops: 3000, throughput: 125 };
+const before = { sizeGiB: 100, type: 'gp3', iops: 3000, throughput: 125 };
 const begun: ModifyReport = {
   name: 'a',
   volumeId: 'vol-1',
   before,
-  after: { ...before, sizeGib: 150 },
+  after: { ...before, sizeGiB: 150 },
   changes: [{ option: 'size', was: '100', is: '150' }],
   sent: true,
   modification: { state: 'modifying', progress: 0, startedAt: '2026-01-01T00:00:00Z', message: undefined },
@@ -101,9 +102,9 @@ test('a dry run tells what it does to the bill; a filesystem that does not follo
 
 describe('the bill', () => {
   it('counts what is beyond the free part', () => {
-    expect(monthly({ type: 'gp3', sizeGib: 100, iops: 4000, throughput: 225 })).toBeCloseTo(8 + 5 + 4);
-    expect(monthly({ type: 'io2', sizeGib: 100, iops: 1000, throughput: undefined })).toBeCloseTo(12.5 + 65);
-    expect(monthly({ ...before, type: 'new' })).toBeUndefined();
+    expect(monthlyCost({ type: 'gp3', sizeGiB: 100, iops: 4000, throughput: 225 })).toBeCloseTo(8 + 5 + 4);
+    expect(monthlyCost({ type: 'io2', sizeGiB: 100, iops: 1000, throughput: undefined })).toBeCloseTo(12.5 + 65);
+    expect(monthlyCost({ ...before, type: 'new' })).toBeUndefined();
     expect(billText({ ...before, type: 'new' }, before)).toBeUndefined();
   });
 

@@ -45,7 +45,7 @@ export function fakeDriver(own: Partial<VolumeDriver> = {}): FakeDriver {
 
 type Noted = <A extends unknown[], R>(name: string, result: (...given: A) => R) => (...given: A) => Promise<Awaited<R>>;
 
-const shape = { sizeGib: 16, type: 'gp3', iops: 3000, throughput: 125 };
+const shape = { sizeGiB: 16, type: 'gp3', iops: 3000, throughput: 125 };
 const modified = (name: string): ModifyReport => ({
   name,
   volumeId: 'vol-1',

@@ -32,6 +32,6 @@ function cellsOf(snapshot: VolumeSnapshot): string[] {
     kind === 'foreign' ? 'another tool' : kind,
     snapshot.state,
     snapshot.consistency ?? '-',
-    `${snapshot.sizeGib} GiB`,
+    `${snapshot.sizeGiB} GiB`,
   ];
 }

@@ -75,11 +75,11 @@ function noMore(invocation: Invocation, rest: readonly string[]): Invocation {
 
 function lines({ volumes }: Trash, command: string, yes: boolean): string[] {
   if (volumes.length === 0) return ['The trash is empty.'];
-  const rows = volumes.map(({ name, id, zone, sizeGib, type, removed, expires, kept, monthlyCost }) => ({
-    cells: [name, id, zone, `${sizeGib} GiB ${type}`, removed, expires, monthlyCost.toFixed(2)],
+  const rows = volumes.map(({ name, id, zone, sizeGiB, type, removed, expires, kept, monthlyCost }) => ({
+    cells: [name, id, zone, `${sizeGiB} GiB ${type}`, removed, expires, monthlyCost?.toFixed(2) ?? '-'],
     below: command === 'ls' && kept !== undefined ? [`it stays: ${kept}`] : [],
   }));
-  const cost = volumes.reduce((sum, { monthlyCost }) => sum + monthlyCost, 0).toFixed(2);
+  const cost = volumes.reduce((sum, { monthlyCost = 0 }) => sum + monthlyCost, 0).toFixed(2);
   const end = {
     ls: `${volumes.length} in the trash; a month of them costs about ${cost} USD (list prices of us-east-1).`,
     rm: `Deleted for good: ${volumes.length}.`,

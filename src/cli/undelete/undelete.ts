@@ -1,4 +1,4 @@
-import type { UndeletedVolume } from '../../volumes/types.ts';
+import type { Undeleted } from '../../volumes/types.ts';
 import { callDaemon, onlyWord, print, printJson, readInvocation } from '../operator-client.ts';
 
 /** What `--help` prints. */
@@ -19,7 +19,7 @@ Exit status: 0 when it is back, 1 when the daemon refused or cannot be asked, 2 
 export async function run(argv: readonly string[]): Promise<number> {
   const invocation = readInvocation(argv, { as: { type: 'string' } }, { command: 'undelete', words: 'VOLUME' });
   const { values, words } = invocation;
-  const answer = await callDaemon<UndeletedVolume>(invocation, 'Undelete', {
+  const answer = await callDaemon<Undeleted>(invocation, 'Undelete', {
     name: onlyWord(words, 'undelete', 'VOLUME'),
     as: values['as'],
   });
@@ -28,7 +28,7 @@ export async function run(argv: readonly string[]): Promise<number> {
   return 0;
 }
 
-function sentences({ volumeId, name, removed, others }: UndeletedVolume): string {
+function sentences({ volumeId, name, removed, others }: Undeleted): string {
   const when = removed === undefined ? '' : ` as it was when it was removed (${removed})`;
   const more = others.length === 0 ? '' : `Others that had this name are still kept: ${others.join(', ')}.\n`;
   return `${name} is back: ${volumeId}${when}.\n${more}`;

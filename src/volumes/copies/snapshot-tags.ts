@@ -28,7 +28,7 @@ export interface VolumeSnapshot {
   readonly message: string | undefined;
   /** RFC 3339. */
   readonly startedAt: string;
-  readonly sizeGib: number;
+  readonly sizeGiB: number;
   /** Undefined where nobody has said. */
   readonly consistency: Consistency | undefined;
   readonly tags: Tags;
@@ -96,7 +96,7 @@ export function readSnapshot(
     state: snapshot.state,
     message: snapshot.message,
     startedAt: snapshot.startedAt,
-    sizeGib: snapshot.sizeGib,
+    sizeGiB: snapshot.sizeGib,
     consistency: consistencies.find((known) => known === tags[tagKeys.consistency]),
     tags,
   };

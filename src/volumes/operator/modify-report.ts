@@ -1,5 +1,10 @@
 import type { VolumeModification, VolumeShape } from '../../ebs/types.ts';
 
+/** Size, type and performance, as our JSON spells them. */
+export interface ShownShape extends Omit<VolumeShape, 'sizeGib'> {
+  readonly sizeGiB: number;
+}
+
 /** How large the disk of a mounted volume is, and its filesystem. */
 export interface VolumeSize {
   readonly diskBytes: number;
@@ -20,8 +25,8 @@ export interface OptionChange {
 export interface ModifyReport {
   readonly name: string;
   readonly volumeId: string;
-  readonly before: VolumeShape;
-  readonly after: VolumeShape;
+  readonly before: ShownShape;
+  readonly after: ShownShape;
   /** Empty where all was so already. */
   readonly changes: readonly OptionChange[];
   /** Whether EC2 was asked for a modification now. */

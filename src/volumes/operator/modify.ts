@@ -6,11 +6,12 @@ import { fills } from '../../host/grow.ts';
 import { nearest } from '../../spelling.ts';
 import { modifiable, notesOn, readChange } from '../growth/asked.ts';
 import { type Change, modify } from '../growth/modify.ts';
-import { growthComplaint, growthOptions, growthOptionTags } from '../options/growth-options.ts';
+import { growthComplaint, growthOptions, growthOptionTags, optionOfTag } from '../options/growth-options.ts';
 import { readOption, whyBad } from '../options/options.ts';
 import { heldAs } from '../state/held.ts';
 import { noSuchVolume } from '../state/lookup.ts';
 import { keep, type Node } from '../state/node.ts';
+import type { ShownShape } from './modify-report.ts';
 import { changed, type TagChange, writeTags } from './set.ts';
 import type { ModifyReport, OptionChange } from './types.ts';
 
@@ -125,7 +126,7 @@ function changesOf(volume: EbsVolume, change: Change, tags: readonly TagChange[]
     is: text(value),
   }));
   const growth = tags.map(([key, is]) => ({
-    option: growthOptions.find((option) => growthOptionTags[option] === key) ?? key,
+    option: optionOfTag(key),
     was: volume.tags[key],
     is,
   }));
@@ -147,9 +148,9 @@ function report(
   modification: VolumeModification | undefined,
   change: Change,
 ): Omit<ModifyReport, 'changes' | 'notes' | 'sent'> {
-  const { sizeGib, type, iops, throughput } = modification?.original ?? volume;
-  const before = { sizeGib, type, iops, throughput };
-  const after = { ...before, ...(modification?.target ?? change) };
+  const original = modification?.original ?? volume;
+  const before = shown(original);
+  const after = shown({ ...original, ...(modification?.target ?? change) });
   const { state, progress, startedAt, message } = modification ?? {};
   const filesystem = filesystemHere(node, name);
   const owner = attachmentOf(volume);
@@ -161,9 +162,16 @@ function report(
     modification: state && { state, progress: progress ?? 0, startedAt: startedAt ?? '', message },
     filesystem,
     done: modification === undefined || isDone(modification, filesystem),
-    next: whatFollows(node, name, owner && ownerText(owner), before.sizeGib !== after.sizeGib),
+    next: whatFollows(node, name, owner && ownerText(owner), before.sizeGiB !== after.sizeGiB),
   };
 }
+
+const shown = ({ sizeGib: sizeGiB, type, iops, throughput }: VolumeShape): ShownShape => ({
+  sizeGiB,
+  type,
+  iops,
+  throughput,
+});
 
 /** Its disk and filesystem where they are mounted here. */
 function filesystemHere({ held, sizes }: Node, name: string): ModifyReport['filesystem'] {

@@ -1,4 +1,7 @@
 /** What operators are told of the trash, and may do with it. */
+import type { Undeleted } from '../requests/undelete.ts';
+
+export type { Undeleted } from '../requests/undelete.ts';
 
 /** A volume of the trash. */
 export interface TrashEntry {
@@ -7,7 +10,7 @@ export interface TrashEntry {
   readonly name: string;
   readonly zone: string;
   readonly type: string;
-  readonly sizeGib: number;
+  readonly sizeGiB: number;
   /** When it was removed, and until when it is kept, RFC 3339. */
   readonly removed: string;
   readonly expires: string;
@@ -15,19 +18,8 @@ export interface TrashEntry {
   readonly by: string;
   /** Why it stays beyond its time, as a clause; undefined where nothing keeps it. */
   readonly kept: string | undefined;
-  /** Roughly what a month of it costs, in USD. */
-  readonly monthlyCost: number;
-}
-
-/** What was brought back from the trash. */
-export interface UndeletedVolume {
-  readonly volumeId: string;
-  /** The name that it has now. */
-  readonly name: string;
-  /** When it was removed, RFC 3339; undefined for one that was kept for good. */
-  readonly removed: string | undefined;
-  /** Others that had the same name, and are kept still. */
-  readonly others: readonly string[];
+  /** Roughly what a month of it costs, in USD; undefined where no price of its type is known. */
+  readonly monthlyCost: number | undefined;
 }
 
 /** The trash as an operator sees and steers it. Every method throws only DriverError. */
@@ -38,7 +30,7 @@ export interface TrashOperator {
    * Gives what was removed, by its name (the last of it) or id, its name again, or another one. EXISTS_DIFFERENT where that is
    * taken, NO_SUCH_VOLUME where it is not in the trash.
    */
-  undelete(which: string, as: string | undefined): Promise<UndeletedVolume>;
+  undelete(which: string, as: string | undefined): Promise<Undeleted>;
   /**
    * Deletes what is in the trash for good: these, by name or id, or all of it. INVALID_REQUEST for a name that several had.
    * @returns what was deleted, or would be.

@@ -51,10 +51,10 @@ const entryOf = ({ volume, name, mark }: Trashed): TrashEntry => ({
   name,
   zone: volume.zone,
   type: volume.type,
-  sizeGib: volume.sizeGib,
+  sizeGiB: volume.sizeGib,
   removed: mark.removed,
   expires: mark.expires,
   by: mark.by,
   kept: whyKept(volume),
-  monthlyCost: monthlyCost(volume.type, volume.sizeGib),
+  monthlyCost: monthlyCost({ ...volume, sizeGiB: volume.sizeGib }),
 });

@@ -1,18 +1,33 @@
 /**
- * What storage costs a GiB and month in USD: AWS's list prices of us-east-1 (aws.amazon.com/ebs/pricing). Other Regions cost
- * up to twice that, and provisioned IOPS and throughput come on top.
+ * What a type costs: dollars for a month, by GiB, by IOPS and by MiB/s beyond what is free. AWS's list prices of us-east-1,
+ * 2025 ("Amazon EBS pricing"); docs/grow.md has the same table. Other Regions cost up to twice that. The higher steps of io2
+ * and requests to standard are left out.
  */
-const perGibMonth: Readonly<Record<string, number>> = {
-  gp3: 0.08,
-  gp2: 0.1,
-  io1: 0.125,
-  io2: 0.125,
-  st1: 0.045,
-  sc1: 0.015,
-  standard: 0.05,
-  snapshot: 0.05,
+export const prices: Readonly<
+  Record<string, { gib: number; iops?: number; freeIops?: number; throughput?: number; freeThroughput?: number }>
+> = {
+  gp3: { gib: 0.08, iops: 0.005, freeIops: 3000, throughput: 0.04, freeThroughput: 125 },
+  gp2: { gib: 0.1 },
+  io1: { gib: 0.125, iops: 0.065 },
+  io2: { gib: 0.125, iops: 0.065 },
+  st1: { gib: 0.045 },
+  sc1: { gib: 0.015 },
+  standard: { gib: 0.05 },
 };
 
-/** Roughly what a month of storage costs, in USD. @param type an EBS volume type, or `snapshot`. */
-export const monthlyCost = (type: string, gib: number): number =>
-  Math.round((perGibMonth[type] ?? 0) * gib * 100) / 100;
+interface Priced {
+  readonly type: string;
+  readonly sizeGiB: number;
+  readonly iops: number | undefined;
+  /** MiB/s. */
+  readonly throughput: number | undefined;
+}
+
+/** Dollars a month, roughly; undefined for a type that has no price here. */
+export function monthlyCost({ type, sizeGiB, iops = 0, throughput = 0 }: Priced): number | undefined {
+  const price = prices[type];
+  if (price === undefined) return undefined;
+  const paidIops = Math.max(0, iops - (price.freeIops ?? 0)) * (price.iops ?? 0);
+  const paidThroughput = Math.max(0, throughput - (price.freeThroughput ?? 0)) * (price.throughput ?? 0);
+  return sizeGiB * price.gib + paidIops + paidThroughput;
+}

@@ -60,7 +60,7 @@ function fromTaken(snapshot: VolumeSnapshot, options: CreateOptions): Source {
   const numbers = { iops: Number(iops) || undefined, throughput: Number(throughput) || undefined };
   return {
     inherited: inheritedFrom(snapshot.tags, { type, size: undefined, ...numbers }),
-    leastGib: snapshot.sizeGib,
+    leastGib: snapshot.sizeGiB,
     made: { snapshotId: snapshot.id },
     tags: tagsFrom(snapshot.tags, options),
   };

@@ -6,7 +6,7 @@ import { readTrash } from '../copies/trash.ts';
 import { giveName } from '../names/give-name.ts';
 import { decodeName } from '../options/names.ts';
 import { heldAs } from '../state/held.ts';
-import { type Node, waiting } from '../state/node.ts';
+import { findVolume, type Node } from '../state/node.ts';
 
 /** What an undelete has brought back. */
 export interface Undeleted {
@@ -63,7 +63,7 @@ export async function undelete(
   name: string,
   { volume, others }: Pick<Undeleted, 'others'> & Kept,
 ): Promise<Undeleted> {
-  const taken = heldAs(node.held, name)?.volume ?? (await taker(node, name));
+  const taken = heldAs(node.held, name)?.volume ?? (await findVolume(node, name));
   if (taken !== undefined && taken.id !== volume.id) {
     throw new DriverError('EXISTS_DIFFERENT', {
       volume: name,
@@ -77,6 +77,3 @@ export async function undelete(
   node.log.info({ volume: name, volumeId: id, removed }, 'undeleted');
   return { volumeId: id, name, removed, others };
 }
-
-const taker = (node: Node, name: string): Promise<EbsVolume | undefined> =>
-  waiting(node, name, 'EC2 to tell whether a volume has this name', () => node.lookup.find(name));

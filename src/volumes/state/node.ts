@@ -112,24 +112,20 @@ export async function quarantine({ devices, journal, log }: Node, { device, volu
 /** For what this node does about no single volume; no volume has this name. */
 export const ofNode = '';
 
-/** When the wait of a volume began and how long it lasts at most, where that is known; monotonic milliseconds. */
-const ends = new WeakMap<Node['waits'], Map<string, { readonly began: number; readonly ms: number }>>();
+/** By name, what each work under way waits for, the last begun at the end; at the start what was said before them all. */
+const underWay = new WeakMap<Node['waits'], Map<string, Work[]>>();
 
-function lasts(waits: Node['waits'], name: string, ms: number | undefined): void {
-  const all = ends.get(waits) ?? new Map<string, { readonly began: number; readonly ms: number }>();
-  ends.set(waits, all);
-  if (ms === undefined) all.delete(name);
-  else all.set(name, { began: performance.now(), ms });
+interface Work {
+  readonly reason: string | undefined;
+  /** When it began and how long it lasts at most, where that is known; monotonic milliseconds. */
+  readonly lasts?: { readonly began: number; readonly ms: number } | undefined;
 }
 
 /** How much of a volume's wait is over, 0 to 1; undefined for one that has no known end. */
 export function shareOf(waits: Node['waits'], name: string): number | undefined {
-  const end = ends.get(waits)?.get(name);
-  return end && Math.min(1, (performance.now() - end.began) / end.ms);
+  const lasts = underWay.get(waits)?.get(name)?.at(-1)?.lasts;
+  return lasts && Math.min(1, (performance.now() - lasts.began) / lasts.ms);
 }
-
-/** By name, what each work under way waits for, the last begun at the end; at the start what was said before them all. */
-const underWay = new WeakMap<Node['waits'], Map<string, { readonly reason: string | undefined }[]>>();
 
 /**
  * Does something slow, and says meanwhile in Status, errors and the log what the volume waits for. Works for one volume
@@ -143,21 +139,19 @@ export async function waiting<T>(
   work: () => Promise<T>,
   ms?: number,
 ): Promise<T> {
-  const all = underWay.get(waits) ?? new Map<string, { readonly reason: string | undefined }[]>();
+  const all = underWay.get(waits) ?? new Map<string, Work[]>();
   underWay.set(waits, all);
-  const works = all.get(name) ?? [{ reason: waits.get(name) }];
+  const works: Work[] = all.get(name) ?? [{ reason: waits.get(name) }];
   all.set(name, works);
-  const mine = { reason };
+  const mine = { reason, lasts: ms === undefined ? undefined : { began: performance.now(), ms } };
   works.push(mine);
   waits.set(name, reason);
-  lasts(waits, name, ms);
   log.debug({ volume: name, waitingFor: reason }, 'waiting');
   try {
     return await work();
   } finally {
     const shown = works.at(-1) === mine;
     works.splice(works.indexOf(mine), 1);
-    lasts(waits, name, undefined);
     if (works.length === 1) all.delete(name);
     const before = works.at(-1)?.reason;
     if (shown && before === undefined) waits.delete(name);

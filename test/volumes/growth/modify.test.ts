@@ -25,8 +25,8 @@ describe('a modification', () => {
     const report = await modify({ size: '+34', type: 'gp3', iops: '4000' });
     expect(report).toMatchObject({
       volumeId: 'vol-1',
-      before: { sizeGib: 16, iops: 3000 },
-      after: { sizeGib: 50, iops: 4000 },
+      before: { sizeGiB: 16, iops: 3000 },
+      after: { sizeGiB: 50, iops: 4000 },
       sent: true,
       done: false,
       modification: { state: 'modifying' },
@@ -45,8 +45,8 @@ describe('a modification', () => {
     expect(await played(modificationOf(node, 'a'))).toMatchObject({
       done: true,
       modification: { state: 'optimizing' },
-      before: { sizeGib: 16 },
-      after: { sizeGib: 50 },
+      before: { sizeGiB: 16 },
+      after: { sizeGiB: 50 },
     });
     expect(ec2.count('modifyVolume')).toBe(1);
   });
