@@ -57,7 +57,7 @@ export function createGrower(node: Node): { start(): void; stop(): void } {
     const view = { now, sizeGib, usedGib, rate, auto, mostGib: mostGibOf(volume.type), growths, blockedUntil, nodeGib };
     const plan = planGrowth(view);
     note(node, held, { ...plan, warning: state.failure ?? plan.warning });
-    const dueIn = rate > 0 ? (auto.at * sizeGib - usedGib) / rate : longestMs;
+    const dueIn = rate !== undefined && rate > 0 ? (auto.at * sizeGib - usedGib) / rate : longestMs;
     state.nextLook = performance.now() + Math.min(longestMs, Math.max(shortestMs, dueIn / 2));
     if (plan.grow === undefined) return;
     const { toGib, resumed } = plan.grow;

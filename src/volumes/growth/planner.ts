@@ -1,6 +1,8 @@
 import type { AutoGrow } from '../options/growth-options.ts';
 import type { Growth } from './history.ts';
 
+/** A volume with less room does not wait until it is known how fast it fills: the usual step is better than none. */
+const nearlyFull = 0.95;
 const hourMs = 3600_000;
 const dayMs = 24 * hourMs;
 /** EC2 takes so many modifications of a volume in 24 hours (API reference of ModifyVolume). */
@@ -19,8 +21,8 @@ export interface GrowthView {
   readonly sizeGib: number;
   /** Of bytes or inodes, whichever is the larger part; inodes as that part of the size. */
   readonly usedGib: number;
-  /** How fast it has been filling lately, GiB a millisecond. */
-  readonly rate: number;
+  /** How fast it has been filling lately, GiB a millisecond; undefined while that is not known, as soon after a start of the daemon. */
+  readonly rate: number | undefined;
   readonly auto: AutoGrow;
   /** The largest size of its type. */
   readonly mostGib: number;
@@ -30,6 +32,8 @@ export interface GrowthView {
   /** How many GiB more this node may add today. */
   readonly nodeGib: number;
 }
+
+type Rated = GrowthView & { readonly rate: number };
 
 export interface GrowthPlan {
   /** Undefined where nothing is to be done now. */
@@ -46,8 +50,9 @@ export interface GrowthPlan {
  * Whether a volume grows now, and to what size. Each step carries it, at the rate at which it has been filling, until EC2 is
  * sure to take the next. A growth that was begun and has not arrived is gone on with, to the same size. Pure.
  */
-export function planGrowth(view: GrowthView): GrowthPlan {
-  const { now, sizeGib, usedGib, rate, auto, growths, blockedUntil } = view;
+export function planGrowth(given: GrowthView): GrowthPlan {
+  const { now, sizeGib, usedGib, rate = 0, auto, growths, blockedUntil } = given;
+  const view = { ...given, rate };
   const recent = growths.filter(({ at }) => at > now - dayMs);
   const fullAt = rate > 0 ? now + Math.max(0, sizeGib - usedGib) / rate : Number.POSITIVE_INFINITY;
   const left = Math.max(0, mostADay - recent.length);
@@ -61,6 +66,7 @@ export function planGrowth(view: GrowthView): GrowthPlan {
     return answer(undefined, near ? `it has ${sizeGib} GiB, and may not have more than ${limit}` : undefined);
   }
   const allowedAt = Math.max(blockedUntil, nextAllowed(recent, fullAt));
+  if (isDue && given.rate === undefined && usedGib < nearlyFull * sizeGib) return answer(undefined);
   if (isDue && allowedAt <= now) return answer(...step(view, recent, limit));
   const inTime = allowedAt <= now || (!isDue && fullAt >= allowedAt);
   return answer(undefined, inTime ? undefined : noneBefore(fullAt, allowedAt));
@@ -77,7 +83,7 @@ function onward(
 }
 
 /** The growth that is due and allowed, or why there is none. */
-function step(view: GrowthView, recent: readonly Growth[], limit: number): [GrowthPlan['grow'], string | undefined] {
+function step(view: Rated, recent: readonly Growth[], limit: number): [GrowthPlan['grow'], string | undefined] {
   const { sizeGib, nodeGib } = view;
   const toGib = Math.min(limit, wanted(view, recent), sizeGib + Math.floor(nodeGib));
   if (toGib > sizeGib) return [{ toGib, resumed: false }, toGib === limit ? undefined : tooLittle(view, toGib)];
@@ -85,7 +91,7 @@ function step(view: GrowthView, recent: readonly Growth[], limit: number): [Grow
 }
 
 /** The size that is due. */
-function wanted({ now, sizeGib, usedGib, rate, auto }: GrowthView, recent: readonly Growth[]): number {
+function wanted({ now, sizeGib, usedGib, rate, auto }: Rated, recent: readonly Growth[]): number {
   const least = 'part' in auto.by ? sizeGib * (1 + auto.by.part) : sizeGib + auto.by.gib;
   const after = [...recent.map(({ at }) => at), now];
   const slotAt = after.length < automatic ? now : (after[after.length - automatic] ?? now) + dayMs;
@@ -100,7 +106,7 @@ function nextAllowed(recent: readonly Growth[], fullAt: number): number {
   return fullAt < freeAt(automatic) ? freeAt(mostADay) : freeAt(automatic);
 }
 
-function tooLittle({ now, usedGib, rate, sizeGib }: GrowthView, toGib: number): string | undefined {
+function tooLittle({ now, usedGib, rate, sizeGib }: Rated, toGib: number): string | undefined {
   const fullAt = rate > 0 ? now + (toGib - usedGib) / rate : Number.POSITIVE_INFINITY;
   const nextAt = now + optimizeMs(sizeGib);
   return fullAt < nextAt ? noneBefore(fullAt, nextAt) : undefined;

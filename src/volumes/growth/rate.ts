@@ -22,11 +22,12 @@ export function withSample(samples: readonly Sample[], next: Sample): Sample[] {
 
 /**
  * How fast it has been filling lately, GiB a millisecond: the fastest of some windows. What an earlier daemon or node saw is
- * known from its last growth. Pure.
+ * known from its last growth. Undefined while it was looked at only once, and no growth is known. Pure.
  */
-export function fillRate(samples: readonly Sample[], last: Growth | undefined): number {
+export function fillRate(samples: readonly Sample[], last: Growth | undefined): number | undefined {
   const now = samples.at(-1);
   if (now === undefined) return 0;
+  if (samples.length < 2 && last === undefined) return undefined;
   const since = (then: Sample | undefined) =>
     then === undefined || now.at - then.at < leastMs ? 0 : (now.usedGib - then.usedGib) / (now.at - then.at);
   const windows = windowsMs.map((ms) => since(samples.find(({ at }) => at >= now.at - ms)));
