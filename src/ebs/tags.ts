@@ -52,6 +52,8 @@ export const tagKeys = {
   adopted: 'docker-volume-ebs:adopted',
   /** On a volume that `doctor --live` made for its checks, and deletes: the instance that did, and when (RFC 3339). */
   check: 'docker-volume-ebs:check',
+  /** On a volume without a name that a node has made for itself, and deletes: what for, which node and since when, as {@link scratchMark} writes it. */
+  scratch: 'docker-volume-ebs:scratch',
   /** On a snapshot that somebody here asked for: its name. Only we write it, so that it tells ours from copies of our tags. */
   snapshotName: 'docker-volume-ebs:snapshot-name',
   /** On such a snapshot: the encoded name of its volume (a key of its own: other tools copy a volume's tags). */
@@ -88,6 +90,28 @@ export function cleanMark({
   attachTime,
 }: Pick<Attachment, 'device' | 'attachTime'> & { readonly instanceId: string }): string {
   return `${instanceId} ${device} ${attachTime}`;
+}
+
+/** A scratch volume: a disk of the driver's own, which holds nothing that is not elsewhere. */
+export interface Scratch {
+  /** As "verify snap-0123". */
+  readonly purpose: string;
+  /** The node that made it. */
+  readonly instanceId: string;
+  /** RFC 3339. */
+  readonly since: string;
+}
+
+const scratchPattern = /^(\S.*) (i-[0-9a-f]+) (\d{4}-\d\d-\d\dT[\d:.]+Z)$/;
+
+/** The value of the scratch tag. */
+export const scratchMark = ({ purpose, instanceId, since }: Scratch): string => `${purpose} ${instanceId} ${since}`;
+
+/** What the scratch tag says; undefined where there is none, or what stands there is not ours: then it is nobody's to delete. */
+export function readScratch(value: string | undefined): Scratch | undefined {
+  const [, purpose, instanceId, since] = scratchPattern.exec(value ?? '') ?? [];
+  if (purpose === undefined || instanceId === undefined || since === undefined) return undefined;
+  return Number.isNaN(Date.parse(since)) ? undefined : { purpose, instanceId, since };
 }
 
 /** Keys with this prefix are ours; users may not set them. */
