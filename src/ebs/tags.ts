@@ -64,6 +64,8 @@ export const tagKeys = {
   snapshotRequest: 'docker-volume-ebs:snapshot-request',
   /** On such a snapshot: how consistent it is; see volumes/copies/snapshot-tags.ts. */
   consistency: 'docker-volume-ebs:snapshot-consistency',
+  /** On a snapshot of a schedule: the slots it stands for, as "hourly/2026-11-30T12 daily/2026-11-30". */
+  slots: 'docker-volume-ebs:snapshot-slots',
   /** On such a snapshot: type, iops and throughput of its volume, as "gp3 3000 125". */
   performance: 'docker-volume-ebs:performance',
   fsType: 'docker-volume-ebs:fs-type',

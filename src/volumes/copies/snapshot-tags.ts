@@ -10,8 +10,8 @@ import { decodeName, displayName, encodeName } from '../options/names.ts';
 export const consistencies = ['unmounted', 'frozen', 'crash'] as const;
 export type Consistency = (typeof consistencies)[number];
 
-/** Who has taken a snapshot, and what for: somebody by name, a removal, a rescue; another tool, as DLM or AWS Backup. */
-export type SnapshotKind = 'manual' | 'removal' | 'rescue' | 'foreign';
+/** Who has taken a snapshot, and what for: somebody by name, a schedule, a removal, a rescue; another tool, as DLM or AWS Backup. */
+export type SnapshotKind = 'manual' | 'scheduled' | 'removal' | 'rescue' | 'foreign';
 
 /** A snapshot of a volume of the cluster. */
 export interface VolumeSnapshot {
@@ -31,6 +31,8 @@ export interface VolumeSnapshot {
   readonly sizeGiB: number;
   /** Undefined where nobody has said. */
   readonly consistency: Consistency | undefined;
+  /** Of a schedule: the slots that it stands for, as "daily/2026-11-30". */
+  readonly slots: readonly string[];
   readonly tags: Tags;
 }
 
@@ -57,6 +59,8 @@ export interface Wanted {
   /** Unique: who repeats it means the same snapshot. */
   readonly request: string;
   readonly name: string;
+  /** Of a schedule: the slots that it stands for. */
+  readonly slots?: readonly string[];
 }
 
 /**
@@ -75,6 +79,7 @@ export function snapshotTags(cluster: string, volumeName: string, volume: EbsVol
     [tagKeys.snapshotRequest]: wanted.request,
     [tagKeys.performance]: [type, iops, throughput].filter((each) => each !== undefined).join(' '),
     [tagKeys.consistency]: 'crash' satisfies Consistency,
+    ...(wanted.slots === undefined ? {} : { [tagKeys.slots]: wanted.slots.join(' ') }),
   };
 }
 
@@ -98,13 +103,14 @@ export function readSnapshot(
     startedAt: snapshot.startedAt,
     sizeGiB: snapshot.sizeGib,
     consistency: consistencies.find((known) => known === tags[tagKeys.consistency]),
+    slots: kind === 'scheduled' ? (tags[tagKeys.slots] ?? '').split(' ') : [],
     tags,
   };
 }
 
 /** Other tools copy the tags of a volume to their snapshots: only what no volume ever carries tells that one is ours. */
 function kindOf(tags: Tags): SnapshotKind {
-  if (tags[tagKeys.snapshotRequest] !== undefined) return 'manual';
+  if (tags[tagKeys.snapshotRequest] !== undefined) return tags[tagKeys.slots] === undefined ? 'manual' : 'scheduled';
   if (tags[tagKeys.removalOf] !== undefined) return 'removal';
   return tags[tagKeys.rescued] === undefined ? 'foreign' : 'rescue';
 }
