@@ -32,10 +32,12 @@ describe.skipIf(requires('root', 'loop', 'aws').skip)('the trash, as docs/trash.
     await written('db', 'first');
     await written('web', 'pages', { onRemove: 'retain' });
     await written('tmp', 'gone', { onRemove: 'delete' });
+    await written('oops', 'still there');
     await box.ok(0, 'Create', { Name: 'blank' });
-    for (const Name of ['db', 'web', 'tmp', 'blank']) await box.ok(0, 'Remove', { Name });
+    for (const Name of ['db', 'web', 'tmp', 'blank', 'oops']) await box.ok(0, 'Remove', { Name });
+    // By the node that has only just taken its name off.
+    const oops = dvdi(box.node(0).socket).call('Ebs.Undelete', { name: 'oops' });
     expect(await box.volumes('tmp')).toEqual([]);
-    expect((await box.ok(1, 'List')).Volumes).toEqual([]);
 
     await written('db', 'second');
     const [first] = (await box.volumes('db')).filter(
@@ -44,20 +46,23 @@ describe.skipIf(requires('root', 'loop', 'aws').skip)('the trash, as docs/trash.
     const id = first?.VolumeId ?? '';
     const { stdout: listed } = await page.run('docker-volume-ebs trash ls', { env });
     expect(listed).toMatch(new RegExp(`\ndb +${id} .* 0\\.08\n`));
+    expect(listed).toMatch(/ is about to detach it/);
     expect(listed).toMatch(/\n2 in the trash; a month of them costs about 0\.16 USD/);
-    // Once the disks are given back, an undelete by a node that has seen nothing of all that.
-    await Promise.all([box.detached('web'), eventually(async () => (await box.volumes('blank')).length === 0)]);
-    const [web, db] = await Promise.all([
+    // By a node that has seen nothing of all that, while the disks are still at the other.
+    const [web, db, same] = await Promise.all([
       page.run('docker-volume-ebs undelete', { env, replace: { VOLUME: 'web' } }),
       dvdi(box.node(1).socket).call('Ebs.Undelete', { name: id, as: 'db-before' }),
+      oops,
+      eventually(async () => (await box.volumes('blank')).length === 0),
     ]);
     expect(web.stdout).toMatch(/^web is back: vol-\w+\.\n$/);
+    expect(same).toMatchObject({ status: 200, body: { name: 'oops' } });
     expect(db).toMatchObject({ status: 200, body: { volumeId: id, name: 'db-before' } });
     const contents = await Promise.all(
-      ['web', 'db-before', 'db'].map(async (name) => readFile(join(await mount(name, 1), 'kept'), 'utf8')),
+      ['web', 'db-before', 'db', 'oops'].map(async (name) => readFile(join(await mount(name, 1), 'kept'), 'utf8')),
     );
-    expect(contents).toEqual(['pages', 'first', 'second']);
-    expect(await readdir(join(box.node(1).root, 'volumes'))).toHaveLength(3);
+    expect(contents).toEqual(['pages', 'first', 'second', 'still there']);
+    expect(await readdir(join(box.node(1).root, 'volumes'))).toHaveLength(4);
     expect((await box.ok(1, 'Get', { Name: 'db-before' })).Volume.Status.volumeId).toBe(id);
   }, 180_000);
 });

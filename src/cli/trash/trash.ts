@@ -75,10 +75,7 @@ function noMore(invocation: Invocation, rest: readonly string[]): Invocation {
 
 function lines({ volumes }: Trash, command: string, yes: boolean): string[] {
   if (volumes.length === 0) return ['The trash is empty.'];
-  const rows = volumes.map(({ name, id, zone, sizeGiB, type, removed, expires, kept, monthlyCost }) => ({
-    cells: [name, id, zone, `${sizeGiB} GiB ${type}`, removed, expires, monthlyCost?.toFixed(2) ?? '-'],
-    below: command === 'ls' && kept !== undefined ? [`it stays: ${kept}`] : [],
-  }));
+  const rows = volumes.map((entry) => ({ cells: cellsOf(entry), below: command === 'ls' ? notesOn(entry) : [] }));
   const cost = volumes.reduce((sum, { monthlyCost = 0 }) => sum + monthlyCost, 0).toFixed(2);
   const end = {
     ls: `${volumes.length} in the trash; a month of them costs about ${cost} USD (list prices of us-east-1).`,
@@ -87,3 +84,20 @@ function lines({ volumes }: Trash, command: string, yes: boolean): string[] {
   }[command];
   return [...tableLines(columns, rows, terminalWidth()), ...(end === undefined ? [] : [end])];
 }
+
+const cellsOf = ({ name, id, zone, sizeGiB, type, removed, expires, monthlyCost }: TrashEntry): string[] => [
+  name,
+  id,
+  zone,
+  `${sizeGiB} GiB ${type}`,
+  removed,
+  expires,
+  monthlyCost?.toFixed(2) ?? '-',
+];
+
+const notesOn = ({ kept, leaves }: TrashEntry): string[] => [
+  ...(kept === undefined ? [] : [`it stays: ${kept}`]),
+  ...(leaves === undefined
+    ? []
+    : [`${leaves} is about to detach it, as it does 20 s after a removal; undelete need not wait`]),
+];

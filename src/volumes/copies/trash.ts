@@ -1,6 +1,6 @@
 import { tagKeys } from '../../ebs/tags.ts';
 import type { EbsVolume, Tags } from '../../ebs/types.ts';
-import { attachmentOf, isGone } from '../../ebs/volume-record.ts';
+import { attachmentOf, isGone, ownerText } from '../../ebs/volume-record.ts';
 import { DriverError, isCode } from '../../errors.ts';
 import { readOwner } from '../../fencing/records.ts';
 import { operation } from '../../log.ts';
@@ -32,6 +32,8 @@ export interface TrashMark {
   /** Since when its last owner had it: whoever has had it since has taken it out of the trash. `-` where nobody ever had it. */
   readonly owned: string;
 }
+
+const attached = 'it is attached';
 
 const since = (tags: Tags): string => readOwner(tags)?.attachTime ?? '-';
 
@@ -69,7 +71,8 @@ export function trashed(volume: EbsVolume): Trashed | undefined {
 export function whyKept(volume: EbsVolume): string | undefined {
   const found = trashed(volume);
   if (found === undefined) return 'it is not in the trash';
-  if (attachmentOf(volume) !== undefined) return 'it is attached';
+  const attachment = attachmentOf(volume);
+  if (attachment !== undefined) return `${attached} to ${ownerText(attachment)}`;
   if (found.mark.owned !== since(volume.tags)) return 'somebody has had it since it was removed';
   return undefined;
 }
@@ -104,7 +107,7 @@ export async function purge(node: Pick<Node, 'ec2' | 'log' | 'visibleMs'>, volum
   if (why !== undefined) throw notPurged(volume, why);
   const stillValid = () => performance.now() - looked < purgeMs(node);
   await ec2.deleteVolume(volumeId, { lane: 'list', stillValid }).catch((error: unknown) => {
-    if (isCode(error, 'EC2_VOLUME_IN_USE')) throw notPurged(volume, 'it is attached');
+    if (isCode(error, 'EC2_VOLUME_IN_USE')) throw notPurged(volume, attached);
     if (!isCode(error, 'EC2_NO_SUCH_VOLUME')) throw error;
   });
   log.info({ volumeId, name: volume.tags[tagKeys.displayName] }, 'deleted from the trash');
@@ -165,4 +168,5 @@ export function createTrash(
 }
 
 /** Taken out of the trash meanwhile. What is attached may only be on its way to be free. */
-const isSettled = (error: unknown): boolean => isCode(error, 'INVALID_REQUEST') && error.parts.why !== 'it is attached';
+const isSettled = (error: unknown): boolean =>
+  isCode(error, 'INVALID_REQUEST') && !error.parts.why.startsWith(attached);

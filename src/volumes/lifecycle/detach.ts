@@ -5,7 +5,7 @@ import { publish, stopwatch } from '../../events.ts';
 import type { BlockDevice, UserElsewhere } from '../../host/types.ts';
 import { over } from '../../log.ts';
 import type { Held } from '../state/held.ts';
-import { drop, mountpointOf, type Node, quarantine, waiting } from '../state/node.ts';
+import { drop, keep, mountpointOf, type Node, quarantine, waiting } from '../state/node.ts';
 import { isOurs, keyOf } from './attachment-key.ts';
 import { watchTags } from './watch-tags.ts';
 
@@ -40,6 +40,7 @@ export async function makeIdle(node: Node, held: Held): Promise<string | undefin
 export async function detachIdle(node: Node, held: Held): Promise<void> {
   const { volume, device, name } = held;
   if (held.instanceId !== node.instanceId) throw new Error(`the attachment of ${held.instanceId} is not ours to end`);
+  if (held.removing && !held.leaving) await keep(node, { ...held, leaving: true });
   await waiting(node, name, `EC2 to detach ${volume.id} (${device})`, async () => {
     await watchTags(node, held);
     await tagClean(node, held);

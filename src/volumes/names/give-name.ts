@@ -3,13 +3,16 @@ import { tagKeys } from '../../ebs/tags.ts';
 import type { EbsVolume } from '../../ebs/types.ts';
 import { isGone } from '../../ebs/volume-record.ts';
 import { DriverError, isCode } from '../../errors.ts';
+import { isOurs, keyOf } from '../lifecycle/attachment-key.ts';
 import { attachFree } from '../lifecycle/attempt.ts';
 import { confirmNameless } from '../lifecycle/confirm-name.ts';
+import { detachTimeoutMs } from '../lifecycle/detach.ts';
 import { release } from '../lifecycle/release.ts';
 import { displayName, encodeName } from '../options/names.ts';
 import { whatIsKnown } from '../state/duplicates.ts';
 import type { Held } from '../state/held.ts';
 import { keep, type Node, waiting } from '../state/node.ts';
+import { untilGivenBack } from './given-back.ts';
 
 /**
  * Reads lag by at most `visibleMs`. From the answer that the name is on the volume until nobody can have made another of this
@@ -30,7 +33,10 @@ const lookMs = 1000;
  */
 export async function giveName(node: Node, name: string, volume: EbsVolume): Promise<EbsVolume> {
   const lock = await lockNameless(node, name, volume);
-  const held = await keep(node, { ...lock, phase: 'detaching', giving: true });
+  const held = await keep(node, { ...lock, phase: 'detaching', giving: true }).catch((error: unknown) => {
+    node.scheduleRelease(name, node.visibleMs);
+    throw error;
+  });
   const failure = await waiting(node, name, `EC2 to give ${volume.id} the name`, () =>
     node.ec2.createTags(volume.id, { [tagKeys.name]: encodeName(name) }).catch((error: unknown) => error),
   );
@@ -54,24 +60,44 @@ export async function finishGiving(node: Node, name: string): Promise<void> {
 }
 
 async function lockNameless(node: Node, name: string, volume: EbsVolume): Promise<Held> {
-  const { id } = volume;
-  // What is left here of its removal ends first: under that attachment it was declared finished.
+  const kept = await keepLock(node, name, volume);
+  if (kept !== undefined) return kept;
+  // What is left here of its removal, or of that of another volume of the name, ends first.
   if (node.held.has(name)) await release(node, name);
-  const outcome = await attachFree(node, name, volume, undefined, false, { look: confirmNameless, giving: true }).catch(
-    (error: unknown) => {
+  const { id } = volume;
+  const until = performance.now() + node.visibleMs + detachTimeoutMs;
+  let refusal: DriverError | undefined;
+  do {
+    const outcome = await attachFree(node, name, volume, undefined, false, {
+      look: confirmNameless,
+      giving: true,
+    }).catch((error: unknown) => {
       throw isCode(error, 'EC2_NO_SUCH_VOLUME', 'NO_SUCH_VOLUME') ? gone(name, id) : error;
-    },
-  );
-  if ('held' in outcome) return outcome.held;
-  throw (
-    outcome.refusal ??
-    refused(
-      name,
-      id,
-      'somebody else has it, or has given it a name, at the same moment',
-      'Look at docker-volume-ebs ls',
-    )
-  );
+    });
+    if ('held' in outcome) return outcome.held;
+    ({ refusal } = outcome);
+    // EC2 takes a moment to attach again what it shows as free: one attempt waits for that.
+    if (refusal !== undefined) await untilGivenBack(node, name, outcome.volume, `give ${id} its name`);
+  } while (refusal !== undefined && performance.now() < until);
+  const why = 'somebody else has it, or has given it a name, at the same moment';
+  throw refusal ?? refused(name, id, why, 'Look at docker-volume-ebs ls');
+}
+
+/**
+ * The attachment under which this node has just taken the name off the volume. Nobody else has had the volume since, and
+ * nothing was mounted under it; so it goes on as the lock, unless its end has begun.
+ */
+async function keepLock(node: Node, name: string, volume: EbsVolume): Promise<Held | undefined> {
+  const held = node.held.get(name);
+  const locks = held?.removing && !held.leaving && held.phase === 'detaching' && held.attachTime !== undefined;
+  if (!locks || held.volume.id !== volume.id) return undefined;
+  const { volume: seen } = await confirmNameless(node, held, Promise.resolve(undefined));
+  const ours = seen?.attachments.find((each) => isOurs(keyOf(held), each));
+  if (seen === undefined || ours?.state !== 'attached') return undefined;
+  node.cancelRelease(name);
+  // That look may be from before the removal, and then shows the name and nothing of the trash.
+  const tags = { ...seen.tags, ...keptTags({ volume }) };
+  return { ...held, volume: { ...seen, attachments: [], tags }, removing: undefined };
 }
 
 /**
@@ -144,7 +170,7 @@ async function finish(node: Node, held: Held, named: EbsVolume): Promise<EbsVolu
 }
 
 /** The tags that say that it is kept, and where. */
-const keptTags = ({ volume }: Held) =>
+const keptTags = ({ volume }: Pick<Held, 'volume'>) =>
   Object.fromEntries(Object.entries(volume.tags).filter(([key]) => key === tagKeys.retained || key === tagKeys.trash));
 
 function refused(name: string, id: string, why: string, todo: string): DriverError {

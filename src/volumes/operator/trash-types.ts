@@ -16,6 +16,8 @@ export interface TrashEntry {
   readonly expires: string;
   /** The node that put it there. */
   readonly by: string;
+  /** The node that has it attached for its removal still, and gives it back by itself; undefined once it is free. */
+  readonly leaves: string | undefined;
   /** Why it stays beyond its time, as a clause; undefined where nothing keeps it. */
   readonly kept: string | undefined;
   /** Roughly what a month of it costs, in USD; undefined where no price of its type is known. */

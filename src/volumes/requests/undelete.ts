@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import { tagKeys } from '../../ebs/tags.ts';
 import type { EbsVolume } from '../../ebs/types.ts';
 import { isGone } from '../../ebs/volume-record.ts';
@@ -7,6 +8,8 @@ import { giveName } from '../names/give-name.ts';
 import { decodeName } from '../options/names.ts';
 import { heldAs } from '../state/held.ts';
 import { findVolume, type Node } from '../state/node.ts';
+
+const lookMs = 1000;
 
 /** What an undelete has brought back. */
 export interface Undeleted {
@@ -30,18 +33,21 @@ interface Kept {
  * @throws DriverError NO_SUCH_VOLUME, EC2_*.
  */
 export async function findKept(node: Node, which: string): Promise<Kept & Pick<Undeleted, 'others'>> {
-  const tagged = await node.ec2.findTagged(tagKeys.retained);
-  const kept = tagged.flatMap((volume) => asKept(volume) ?? []);
-  const matching = kept
-    .filter(({ volume, name }) => volume.id === which || name === which)
-    .sort((a, b) => (removedAt(a.volume) < removedAt(b.volume) ? 1 : -1));
-  const [last, ...others] = matching;
+  const isMeant = ({ volume, name }: Kept) => volume.id === which || name === which;
+  const look = async () => (await node.ec2.findTagged(tagKeys.retained)).flatMap((each) => asKept(each) ?? []);
+  let matching = (await look()).filter(isMeant);
+  // What this node has just removed is there, whatever EC2 lists.
+  while (matching.length === 0 && [...node.held.values()].some((held) => held.removing && isMeant(held))) {
+    await sleep(lookMs);
+    matching = (await look()).filter(isMeant);
+  }
+  const [last, ...others] = matching.sort((a, b) => (removedAt(a.volume) < removedAt(b.volume) ? 1 : -1));
   if (last !== undefined) return { ...last, others: others.map(({ volume }) => volume.id) };
   throw new DriverError('NO_SUCH_VOLUME', {
     volume: which,
     tried: 'undelete it',
     why: 'there is no such volume in the trash of this cluster',
-    todo: 'Look at docker-volume-ebs trash ls',
+    todo: `Look at docker-volume-ebs trash ls; what another node has removed may be listed ${node.visibleMs / 1000} s later`,
   });
 }
 

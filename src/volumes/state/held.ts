@@ -38,6 +38,8 @@ export interface Held {
    * volume that has the name.
    */
   readonly removing?: true | undefined;
+  /** True once the attachment of a removed volume is being ended: its clean tag may be written, and it locks nothing any more. */
+  readonly leaving?: true | undefined;
   /**
    * True while this node gives the name to a volume of the trash, under this attachment and without ever mounting it: until
    * that is done it is not the volume of the name. See names/give-name.ts.

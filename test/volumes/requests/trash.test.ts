@@ -126,7 +126,7 @@ describe('a purge', () => {
     await pass(60_000);
     const volume = ec2.volumes.get('vol-1')!;
     const attachment = ec2.addAttachment(volume, 'i-1', '/dev/sdz');
-    expect(await failure(purge(['vol-1']))).toMatchObject({ parts: { why: 'it is attached' } });
+    expect(await failure(purge(['vol-1']))).toMatchObject({ parts: { why: 'it is attached to i-1' } });
     ec2.endAttachment(volume, attachment);
     // Undeleted, used, and then somebody takes its name tag off.
     const owner = volume.tags[tagKeys.owner]!;
