@@ -45,6 +45,8 @@ export async function openInChromium(
     const port = await Promise.race([devtoolsPort(browser.stderr), exit.then(() => failed('Chromium ended'))]);
     const { send, event } = await connect(await pageSocket(port));
     await send('Page.enable');
+    // The window's own size counts the frame of a browser too.
+    await send('Emulation.setDeviceMetricsOverride', { width, height, deviceScaleFactor: 1, mobile: false });
     const loaded = event('Page.loadEventFired');
     await send('Page.navigate', { url });
     await loaded;

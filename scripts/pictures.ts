@@ -25,9 +25,9 @@ const sandbox = spawn(process.execPath, argv, { stdio: ['ignore', 'pipe', 'inher
 try {
   const printed = await instructionsOf(sandbox);
   const typed = await walkAsPrinted(printed);
-  await write('status.svg', terminalPicture(stepsOf(typed, 'status')));
-  await write('fence-explain.svg', terminalPicture(stepsOf(typed, 'explain')));
-  const page = await openInChromium(/of this machine: (\S+)/.exec(printed)?.[1] ?? '', { width: 1300, height: 800 });
+  await write('status.svg', terminalPicture(stepsOf(typed, ' status', ' ls')));
+  await write('fence-explain.svg', terminalPicture(stepsOf(typed, ' explain data')));
+  const page = await openInChromium(/of this machine: (\S+)/.exec(printed)?.[1] ?? '', { width: 1300, height: 880 });
   try {
     await page.until(`document.querySelector('.volume[data-mounted=true]') !== null`);
     const words = await page.evaluate<string>('document.body.innerText');

@@ -90,5 +90,9 @@ function chart(title: string, groups: readonly Group[]): string {
     ];
   });
   const heading = text(20, 32, title, { 'font-weight': 'bold', 'font-size': 16 });
-  return svg(labelWidth + barWidth + 220, 70 + groups.length * step, heading, ...drawn);
+  const description = groups
+    .map(({ label, bars }) => `${label}: ${bars.map(({ words }) => words).join(', ')}.`)
+    .join('\n');
+  const [width, height] = [labelWidth + barWidth + 220, 70 + groups.length * step];
+  return svg({ width, height, title, description }, heading, ...drawn);
 }

@@ -45,8 +45,12 @@ export function failoverPicture(output: string): string {
   if (demo.written !== demo.read) throw new Error('the demo read other bytes than it wrote');
   const [before, after] = [30, 590];
   return svg(
-    870,
-    400,
+    {
+      width: 870,
+      height: 400,
+      title: 'Who has the volume before and after an instance dies',
+      description: `Before: A and B run, and A has ${demo.volume} mounted. ${story(demo).join(' ')} After: A is stopped, and B has ${demo.volume} mounted, with the same bytes.`,
+    },
     text(before, 36, 'Before', { 'font-weight': 'bold', 'font-size': 17 }),
     ...instance(before, 54, `A runs`, demo.a, 'running'),
     ...disk(before + 14, 110, demo),
@@ -82,19 +86,23 @@ function disk(x: number, y: number, { volume, volumeId }: Demo): string[] {
   ];
 }
 
-function middle({ volume, stopSeconds, takeoverSeconds, calls }: Demo): string[] {
-  const lines = [
-    'A loses its power.',
-    `EC2 says "stopped" after ${stopSeconds} s:`,
-    'the proof that A writes no more.',
-    `A container on B asks for ${volume}.`,
-    'Its driver detaches it from A,',
-    'attaches, checks and mounts it:',
-    `${takeoverSeconds} s, ${calls} EC2 calls,`,
-    'nobody had to do anything.',
-  ];
+/** What happens in between, a line of the picture each. */
+const story = ({ volume, stopSeconds, takeoverSeconds, calls }: Demo): string[] => [
+  'A loses its power.',
+  `EC2 says "stopped" after ${stopSeconds} s:`,
+  'the proof that A writes no more.',
+  `A container on B asks for ${volume}.`,
+  'Its driver detaches it from A,',
+  'attaches, checks and mounts it:',
+  `${takeoverSeconds} s, ${calls} EC2 calls,`,
+  'nobody had to do anything.',
+];
+
+function middle(demo: Demo): string[] {
   return [
-    ...lines.map((line, index) => text(320, 100 + index * 22 + (index > 2 ? 14 : 0), line, { 'font-size': 13.5 })),
+    ...story(demo).map((line, index) =>
+      text(320, 100 + index * 22 + (index > 2 ? 14 : 0), line, { 'font-size': 13.5 }),
+    ),
     shape('path', { d: 'M320 300 H560', stroke: '#0969da', 'stroke-width': 3 }),
     shape('path', { d: 'M560 292 L576 300 L560 308 Z', fill: '#0969da' }),
   ];

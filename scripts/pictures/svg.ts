@@ -1,7 +1,22 @@
-/** What is drawn on: the size in pixels, and the elements. */
-export function svg(width: number, height: number, ...elements: readonly string[]): string {
-  const frame = `<rect x="0.5" y="0.5" width="${width - 1}" height="${height - 1}" rx="8" fill="#fff" stroke="#d0d7de"/>`;
-  return `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${width} ${height}" width="${width}" height="${height}" font-family="system-ui, sans-serif">
+/** What is drawn on. */
+export interface Sheet {
+  /** In pixels. */
+  readonly width: number;
+  readonly height: number;
+  /** What it is a picture of, and all that it shows, for those who cannot see it. */
+  readonly title: string;
+  readonly description: string;
+  readonly fill?: string;
+  readonly stroke?: string;
+}
+
+/** A picture: its sheet, which brings its own background so that a page may be light or dark, and what is drawn there. */
+export function svg(sheet: Sheet, ...elements: readonly string[]): string {
+  const { width, height, title, description, fill = '#fff', stroke = '#d0d7de' } = sheet;
+  const frame = shape('rect', { x: 0.5, y: 0.5, width: width - 1, height: height - 1, rx: 8, fill, stroke });
+  return `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${width} ${height}" width="${width}" height="${height}" role="img" aria-labelledby="title description" font-family="system-ui, sans-serif">
+<title id="title">${escaped(title)}</title>
+<desc id="description">${escaped(description)}</desc>
 ${[frame, ...elements].join('\n')}
 </svg>
 `;

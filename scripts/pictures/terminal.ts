@@ -1,5 +1,5 @@
 import { fitted } from '../../src/cli/output.ts';
-import { shape, svg, text } from './svg.ts';
+import { svg, text } from './svg.ts';
 
 /** A command as it was typed, and what it printed. */
 export interface Typed {
@@ -21,9 +21,14 @@ export function terminalPicture(typed: readonly Typed[]): string {
   const height = lines.length * lineHeight + 2 * margin;
   const font = { 'font-family': 'ui-monospace, SFMono-Regular, Menlo, monospace', 'font-size': 13 };
   return svg(
-    width,
-    height,
-    shape('rect', { width, height, rx: 8, fill: '#0d1117' }),
+    {
+      width,
+      height,
+      title: `A terminal: ${typed.map(({ command }) => command).join('; ')}`,
+      description: lines.join('\n'),
+      fill: '#0d1117',
+      stroke: '#3d444d',
+    },
     ...lines.map((line, index) =>
       text(margin, margin + 13 + index * lineHeight, line, {
         ...font,

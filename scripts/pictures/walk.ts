@@ -25,6 +25,6 @@ export async function walkAsPrinted(printed: string): Promise<Typed[]> {
   return steps.map((command, index) => ({ command, output: outputs[index] ?? '' }));
 }
 
-/** The steps whose command has these words. */
-export const stepsOf = (typed: readonly Typed[], words: string): Typed[] =>
-  typed.filter(({ command }) => command.includes(words));
+/** The steps whose command ends with one of these words. */
+export const stepsOf = (typed: readonly Typed[], ...words: readonly string[]): Typed[] =>
+  typed.filter(({ command }) => words.some((each) => command.endsWith(each)));

@@ -57,13 +57,13 @@ it.skipIf(skip)(
     expect(printed.text).toMatch(/^Starting an EC2 with 2 instances in /);
 
     const typed = await walkAsPrinted(printed.text);
-    expect(stepsOf(typed, 'explain').map(({ output }) => /^outcome +(.*)$/m.exec(output)?.[1])).toEqual([
+    expect(stepsOf(typed, ' explain data').map(({ output }) => /^outcome +(.*)$/m.exec(output)?.[1])).toEqual([
       'it would be refused',
       'it would be taken over',
     ]);
     expect(typed.at(-1)?.output).toBe('hello\n');
-    expect(await shownIn('status.svg'), 'npm run pictures').toEqual(asPicture(stepsOf(typed, 'status')));
-    expect(await shownIn('fence-explain.svg'), 'npm run pictures').toEqual(asPicture(stepsOf(typed, 'explain')));
+    expect(await shownIn('status.svg'), 'npm run pictures').toEqual(asPicture(stepsOf(typed, ' status', ' ls')));
+    expect(await shownIn('fence-explain.svg'), 'npm run pictures').toEqual(asPicture(stepsOf(typed, ' explain data')));
     const told = [
       'A has data',
       'A .* is stopped .*: its volumes can be taken over',

@@ -43,8 +43,13 @@ describe('what happens is told', () => {
       [cloud([volume()]), cloud([volume({ tags: formatted })]), ['data was blank, and is formatted now: ext4']],
       [
         cloud([volume(on('i-2'))]),
-        cloud([volume({ ...on('i-2'), tags: { Name: 'data', 'docker-volume-ebs:clean': 'x' } })]),
+        cloud([volume({ ...on('i-2'), tags: { Name: 'data', 'docker-volume-ebs:clean': 'i-2 /dev/xvdba 2026' } })]),
         ['B is done with data, and promises it by a tag'],
+      ],
+      [
+        cloud([volume(on('i-2'))]),
+        cloud([volume({ ...on('i-2'), tags: { Name: 'data', 'docker-volume-ebs:clean': 'i-1 /dev/xvdba 2025' } })]),
+        [],
       ],
       [cloud([volume(on('i-1'))]), cloud([volume(on('i-1', 'detaching'))]), ['data is being detached from A']],
       [
@@ -103,6 +108,7 @@ describe('what happens is told', () => {
     expect(whatItDoes(call({}), state)).toBe(
       'it is B that takes data from A: its call names volume, instance and device',
     );
+    expect(whatItDoes(call({ action: 'RebootInstances', caller: undefined }), state)).toMatch(/^A reboots: /);
     for (const usual of [
       { caller: 'i-1' },
       { caller: undefined },

@@ -47,6 +47,18 @@ it('each picture is shown on a page', () => {
   expect(pictures.length).toBeGreaterThan(0);
 });
 
+it('each drawn picture says in words what it shows', () => {
+  for (const file of globSync('docs/pictures/*.svg', { cwd: projectRoot })) {
+    const picture = textOf(file);
+    const [, title = '', description = ''] =
+      /^<svg [^>]*role="img"[^>]*>\n<title id="title">([^<]+)<\/title>\n<desc id="description">([^<]+)<\/desc>/.exec(
+        picture,
+      ) ?? [];
+    expect(title.length, file).toBeGreaterThan(10);
+    expect(description.length, file).toBeGreaterThan(100);
+  }
+});
+
 it('the page of the benchmarks and its charts are of the figures in docs/benchmarks.json', () => {
   const report = JSON.parse(textOf('docs/benchmarks.json'));
   expect(textOf('docs/benchmarks.md'), 'npm run docs').toBe(benchmarksPage(report, report.rows));

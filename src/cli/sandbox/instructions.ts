@@ -58,7 +58,8 @@ const walk = (a: string, b: string): string => `The way of a volume that outlive
 ${[
   described(`file="$(mount_on $${a})/hello"`, `mount it on ${a}; it is made the first time`),
   described('echo hello > "$file"; sync "$file"', 'what is not synced goes with the power'),
-  described(`on $${a} status; on $${a} ls`, `what ${a} has; what the whole cluster has`),
+  described(`on $${a} status`, `what ${a} has`),
+  described(`on $${a} ls`, 'what the whole cluster has'),
   described(`on $${b} fence explain data`, `what a mount on ${b} would do now, and why: ${a} runs, so it is refused`),
   described(`ec2 stop-instances --force --instance-ids $${a}`, `cut ${a}'s power; below it is said when it is stopped`),
   described(`on $${b} fence explain data`, 'now it would be taken over'),

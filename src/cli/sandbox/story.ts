@@ -26,8 +26,11 @@ export function whatHappened(before: CloudState, after: CloudState, docker: bool
   return [...power, ...volumes, ...deleted, ...(docker ? dockerSentence(before, after) : [])];
 }
 
-/** What a call means that is one node's doing against another; undefined for every other call. Pure. */
+/** What a call means that EC2's state does not show: a reboot, one node's doing against another; undefined for every other call. Pure. */
 export function whatItDoes({ action, volume, instance, caller, result }: CallRecord, state: CloudState) {
+  if (result === 'OK' && action === 'RebootInstances' && instance !== undefined) {
+    return `${letterOf(state, instance)} reboots: it mounts nothing that it had attached, and gives it back`;
+  }
   if (action !== 'DetachVolume' || result !== 'OK' || caller === undefined || caller === instance) return undefined;
   const record = state.volumes.find(({ id }) => id === volume);
   const owner = instance ?? record?.attachment?.instanceId;
@@ -69,8 +72,10 @@ function tagSentences(state: CloudState, volume: VolumeRecord, was: VolumeRecord
   const others = fresh.flatMap(([key, value]) => {
     if (key === tagKeys.formatted) return [`${name} was blank, and is formatted now: ${value.split(' ')[0]}`];
     if (key === tagKeys.paused) return ['takeovers are paused in this cluster'];
-    if (key === tagKeys.clean && volume.attachment !== undefined) {
-      return [`${letterOf(state, volume.attachment.instanceId)} is done with ${name}, and promises it by a tag`];
+    // A node that comes back promises it of an attachment which it has no longer: that is no news of the volume.
+    const [promises] = key === tagKeys.clean ? value.split(' ') : [];
+    if (promises !== undefined && promises === volume.attachment?.instanceId) {
+      return [`${letterOf(state, promises)} is done with ${name}, and promises it by a tag`];
     }
     return [];
   });

@@ -1,7 +1,8 @@
 /**
- * What a type costs: dollars for a month, by GiB, by IOPS and by MiB/s beyond what is free. AWS's list prices of us-east-1,
- * 2025 ("Amazon EBS pricing"); docs/grow.md has the same table. Other Regions cost up to twice that. The higher steps of io2
- * and requests to standard are left out.
+ * What a type costs: dollars for a month, by GiB, by IOPS and by MiB/s beyond what is free. From AWS's Price List API, us-east-1,
+ * as of early 2026 (usage types EBS:VolumeUsage.*, EBS:VolumeP-IOPS.*, EBS:VolumeP-Throughput.gp3, which is 40.96 for 1024 MiB/s);
+ * docs/grow.md has the same table. Other Regions cost up to twice that. The higher steps of io2 and requests to standard are
+ * left out.
  */
 export const prices: Readonly<
   Record<string, { gib: number; iops?: number; freeIops?: number; throughput?: number; freeThroughput?: number }>

@@ -1,4 +1,5 @@
 import type { SandboxNode } from '../../../sandbox/sandbox.ts';
+import type { NodeStatus } from '../../../volumes/types.ts';
 import { callDriver } from '../../dvdi-client.ts';
 import type { Look } from './view.ts';
 
@@ -32,19 +33,20 @@ export class Looks {
     for (const id of this.seen.keys()) if (!nodes.some(({ instanceId }) => instanceId === id)) this.seen.delete(id);
     for (const { instanceId, socket } of nodes) {
       // A driver that has not answered the last question is not asked another.
-      if (this.#asked.has(instanceId)) this.#note(instanceId, 'silent');
+      if (this.#asked.has(instanceId)) this.#note(instanceId, undefined);
       else void this.#ask(instanceId, socket);
     }
   }
 
   async #ask(instanceId: string, socket: string): Promise<void> {
     this.#asked.add(instanceId);
-    const look = await callDriver(socket, 'Ebs.Status').catch((): Look => 'silent');
+    const status = await callDriver(socket, 'Ebs.Status').catch(() => undefined);
     this.#asked.delete(instanceId);
-    this.#note(instanceId, look as unknown as Look);
+    this.#note(instanceId, status as NodeStatus | undefined);
   }
 
-  #note(instanceId: string, look: Look): void {
+  #note(instanceId: string, answer: NodeStatus | undefined): void {
+    const look: Look = { answers: answer !== undefined, status: answer ?? this.seen.get(instanceId)?.status };
     const same = JSON.stringify(this.seen.get(instanceId)) === JSON.stringify(look);
     this.seen.set(instanceId, look);
     if (!same) this.#changed();

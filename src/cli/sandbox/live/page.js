@@ -16,6 +16,7 @@ const powers = ['cut power', 'stop', 'hibernate', 'reboot', 'terminate', 'hang']
 const byId = (id) => document.getElementById(id);
 const names = new Map();
 const nameOf = (id) => names.get(id) ?? id;
+const inLetters = (text) => text.replaceAll(/\b(?:i|vol)-[0-9a-f]{17}\b/g, nameOf);
 
 /** An element with text alone: what comes from tags is never read as HTML. */
 function element(tag, attributes = {}, ...children) {
@@ -58,8 +59,9 @@ function renew(parent, wanted) {
   }
 }
 
-function volumeOf({ id, name, sizeGib, state, at, mounted }) {
-  const doing = { attached: mounted ? 'mounted' : 'attached', busy: 'detaching: in use' };
+function volumeOf({ id, name, sizeGib, state, at, mounted }, driver) {
+  const has = driver === 'silent' ? 'mounted when it last answered' : 'mounted';
+  const doing = { attached: mounted ? has : 'attached', busy: 'detaching: in use' };
   const what = at === undefined ? state : `${doing[at.state] ?? at.state}, ${at.device}`;
   const data = { class: 'volume', 'data-id': id, 'data-at': at?.state ?? '', 'data-mounted': mounted };
   return element('div', data, element('strong', {}, name), ` ${sizeGib} GiB`, element('small', { title: id }, what));
@@ -76,8 +78,8 @@ function instanceOf(instance, volumes) {
     { class: 'instance', 'data-id': id, 'data-state': state, 'data-driver': driver },
     element('h3', {}, `${name}: ${state}`),
     element('small', {}, `${id} in ${zone}${reason === '' ? '' : `, ${reason}`}${says[driver]}`),
-    element('div', { class: 'volumes' }, ...volumes.map(volumeOf)),
-    ...waits.map((text) => element('p', { class: 'waits' }, text)),
+    element('div', { class: 'volumes' }, ...volumes.map((each) => volumeOf(each, driver))),
+    ...waits.map((text) => element('p', { class: 'waits' }, inLetters(text))),
     element('div', { class: 'buttons' }, ...acts.map(act)),
   );
 }
@@ -137,10 +139,10 @@ function addCall({ time, action, caller, volume, instance, result }) {
   count += 1;
   byId('count').textContent = count;
   const about = [volume, instance].filter((id) => id !== undefined).map(nameOf);
-  const words = `${caller === undefined ? 'you' : nameOf(caller)} ${action} ${about.join(' ')}`;
+  const words = [caller === undefined ? 'you' : nameOf(caller), action, ...about].join(' ');
   const kind = /^(Describe|Get)/.test(action) ? '' : 'changes';
-  // A call with DryRun asks whether it may be made: this is the answer that it may.
-  const answers = { OK: ['', kind], DryRunOperation: [': it may', ''] };
+  // A call with DryRun asks only whether it may be made: this is the answer that it may.
+  const answers = { OK: ['', kind], DryRunOperation: [' (dry run: allowed)', ''] };
   const [answer, look] = answers[result] ?? [`: ${result}`, 'refused'];
   const item = element('li', { class: look }, clock(time), ` ${words}${answer}`);
   addFirst(byId('calls'), item);

@@ -3,8 +3,11 @@ import type { CloudState, InstanceRecord, VolumeRecord } from '../../../sandbox/
 import type { NodeStatus } from '../../../volumes/types.ts';
 import { dockerTarget, letterOf, volumeName } from '../names.ts';
 
-/** What a node's driver said of itself last; `silent` where it did not answer in time. */
-export type Look = NodeStatus | 'silent';
+/** What a node's driver said of itself last, if ever, and whether it has answered the last question in time. */
+export interface Look {
+  readonly answers: boolean;
+  readonly status: NodeStatus | undefined;
+}
 
 /** What the page shows. */
 export interface View {
@@ -29,7 +32,7 @@ interface VolumeView extends Pick<VolumeRecord, 'id' | 'sizeGib' | 'state'> {
   readonly name: string;
   /** The instance that it is attached to, how far that is, and as which device; absent while it is free. */
   readonly at?: { readonly instance: string; readonly state: string; readonly device: string };
-  /** Mounted there, by its driver's own account. */
+  /** Mounted there, by its driver's own account: the last, where it does not answer. */
   readonly mounted: boolean;
 }
 
@@ -62,8 +65,8 @@ function instanceView(
   target: string | undefined,
 ): InstanceView {
   const seen = power === 'running' ? look : undefined;
-  const volumes = seen === undefined || seen === 'silent' ? [] : seen.volumes;
-  const answers = seen === 'silent' ? 'silent' : 'answers';
+  const volumes = (seen?.answers && seen.status?.volumes) || [];
+  const answers = seen?.answers ? 'answers' : 'silent';
   return {
     id,
     zone,
@@ -79,7 +82,7 @@ function instanceView(
 function volumeView(volume: VolumeRecord, looks: ReadonlyMap<string, Look>): VolumeView {
   const { id, sizeGib, state, attachment } = volume;
   const look = attachment === undefined ? undefined : looks.get(attachment.instanceId);
-  const seen = look === undefined || look === 'silent' ? [] : look.volumes;
+  const seen = look?.status?.volumes ?? [];
   return {
     id,
     sizeGib,
