@@ -117,7 +117,7 @@ async function openNode(local: LocalState, identity: Identity, signal: AbortSign
   const risk = policyWarning(settings.fencePolicy);
   if (risk !== undefined) log.warn({ op: 'fence' }, risk);
   void warnOfWorker(local, signal);
-  const { visibleMs = visibilityMs } = world;
+  const { visibleMs = visibilityMs, haste = 1 } = world;
   const ec2 = world.openEc2(settings.cluster, identity.region, log);
   const devices = createDeviceNames(await journal.loadDevices());
   devices.take([...held.values()].map(({ device }) => device));
@@ -143,6 +143,7 @@ async function openNode(local: LocalState, identity: Identity, signal: AbortSign
       capacity: { type: undefined, limit: undefined },
     },
     visibleMs,
+    haste,
     scheduleRelease: (name, delayMs) => keeper.schedule(name, delayMs),
     cancelRelease: (name) => keeper.cancel(name),
     finishRemoval: (volumeId, snapshotId) => removals.finish(volumeId, snapshotId),

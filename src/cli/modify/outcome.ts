@@ -97,7 +97,7 @@ function modificationTexts(outcome: ModifyReport, asked: ModifyReport): string[]
   const grown = asked.filesystem?.filesystemBytes;
   const now = filesystem?.filesystemBytes;
   return [
-    ...(asked.sent || asked.changes.length === 0 ? [] : ['It was asked for already, and is not asked for twice.']),
+    ...(asked.sent ? [] : ['It was asked for already, and is not asked for twice.']),
     state === undefined ? '' : told[state],
     ...(filesystem?.refused === undefined
       ? grown === undefined || now === undefined || grown === now

@@ -1,4 +1,4 @@
-import type { EbsVolume, VolumeShape } from '../../ebs/types.ts';
+import type { EbsVolume } from '../../ebs/types.ts';
 import { DriverError, shellWord } from '../../errors.ts';
 import { readGib } from '../../sizes.ts';
 import { limitViolation, type VolumeType, volumeTypes } from '../options/limits.ts';
@@ -13,11 +13,11 @@ type Modifiable = (typeof modifiable)[number];
 const presetIops = 3000;
 
 /**
- * What ModifyVolume is to be told, in absolute values, and only what differs.
+ * What a volume is to be, in absolute values, also where it is so already.
  * @param asked texts by option; a size may be "+50", so much more than now.
  * @throws DriverError INVALID_OPTION for what is not taken, for a smaller size, and below the limits of the type.
  */
-export function readChange(
+export function readWanted(
   name: string,
   volume: EbsVolume,
   asked: Readonly<Partial<Record<Modifiable, string>>>,
@@ -29,9 +29,7 @@ export function readChange(
     ...(asked.throughput === undefined ? {} : { throughput: read(name, 'throughput', asked.throughput) }),
   };
   refuseBeyond(name, volume, wanted);
-  return Object.fromEntries(
-    Object.entries(wanted).filter(([key, value]) => volume[key as keyof VolumeShape] !== value),
-  );
+  return wanted;
 }
 
 function readSize(name: string, { id, sizeGib }: EbsVolume, text: string): number {

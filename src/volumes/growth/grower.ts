@@ -1,34 +1,34 @@
 import { tagKeys } from '../../ebs/tags.ts';
-import { isCode, toDriverError } from '../../errors.ts';
+import { toDriverError } from '../../errors.ts';
 import { publish } from '../../events.ts';
 import { fills } from '../../host/grow.ts';
 import type { FilesystemUsage } from '../../host/types.ts';
 import { operation, over } from '../../log.ts';
-import { readAutoGrow } from '../options/growth-options.ts';
+import { isReadOnly } from '../lifecycle/faults.ts';
+import { type AutoGrow, readAutoGrow } from '../options/growth-options.ts';
 import { mostGibOf } from '../options/limits.ts';
 import type { Held } from '../state/held.ts';
-import { keep, mountpointOf, type Node } from '../state/node.ts';
+import type { DiskSize } from '../state/local.ts';
+import { mountpointOf, type Node } from '../state/node.ts';
+import { createDayLimit, type DayLimit } from './day-limit.ts';
 import { forgetOthers, mayGrow } from './follower.ts';
-import { type Growth, growthsTag, readGrowths } from './history.ts';
-import { isUnderWay, modify } from './modify.ts';
-import { type GrowthPlan, planGrowth } from './planner.ts';
+import { type Growing, grow, newGrowing, waitAfter } from './growing.ts';
+import { readGrowths } from './history.ts';
+import { type GrowthPlan, type GrowthView, planGrowth } from './planner.ts';
 import { fillRate, type Sample, withSample } from './rate.ts';
 
 const gibibyte = 2 ** 30;
-const dayMs = 24 * 3600_000;
 const tickMs = 5000;
 /** A volume that fills is looked at more often than one that does not; each look is a process (df). */
 const [shortestMs, longestMs] = [1000, 30_000];
-/** EC2 is asked again about what it does, and about what it refused. */
-const [busyMs, deniedMs, refusedMs] = [20_000, 600_000, 6 * 3600_000];
 
-interface Watched {
+interface Watched extends Growing {
   samples: readonly Sample[];
+  /** The size of the disk that was known, and that of the filesystem, at the last look. */
+  seen: { readonly diskBytes: number; readonly bytes: number } | undefined;
+  /** Monotonic, as all times here: a clock that is set must not keep a volume from growing. */
   nextLook: number;
   looking: boolean;
-  blockedUntil: number;
-  /** Why the last try failed, as a clause. */
-  failure: string | undefined;
 }
 
 /**
@@ -37,67 +37,39 @@ interface Watched {
  */
 export function createGrower(node: Node): { start(): void; stop(): void } {
   const watched = new Map<string, Watched>();
+  const day = createDayLimit(node);
   let timer: NodeJS.Timeout | undefined;
 
-  const look = async (held: Held, state: Watched): Promise<void> => {
-    const { name, volume } = held;
-    const auto = readAutoGrow(volume.tags);
-    const size = node.sizes.get(name);
-    // Until its filesystem has all of its disk a larger disk helps nobody, and how full it is says too much.
-    if (auto === undefined || size === undefined || !fills(held.filesystemBytes, size.diskBytes)) return;
-    const usage = await node.host.filesystemUsage(mountpointOf(node.settings, name));
-    const now = Date.now();
-    const sizeGib = Math.floor(size.diskBytes / gibibyte);
-    const usedGib = usedOf(usage) * sizeGib;
-    const growths = readGrowths(volume.tags);
-    state.samples = withSample(state.samples, { at: now, usedGib });
-    const rate = fillRate(state.samples, growths.at(-1));
-    const nodeGib = node.settings.growPerDay - addedLately(node, now);
-    const { blockedUntil } = state;
-    const view = { now, sizeGib, usedGib, rate, auto, mostGib: mostGibOf(volume.type), growths, blockedUntil, nodeGib };
-    const plan = planGrowth(view);
-    note(node, held, { ...plan, warning: state.failure ?? plan.warning });
-    const dueIn = rate !== undefined && rate > 0 ? (auto.at * sizeGib - usedGib) / rate : longestMs;
-    state.nextLook = performance.now() + Math.min(longestMs, Math.max(shortestMs, dueIn / 2));
-    if (plan.grow === undefined) return;
-    const { toGib, resumed } = plan.grow;
-    const entry = resumed ? undefined : { at: now, fromGib: sizeGib, toGib, usedGib };
-    await node.queue.run(name, () => grow(node, name, toGib, entry, state));
-    state.failure = undefined;
-  };
   const attempt = async (held: Held, state: Watched): Promise<void> => {
     const { name } = held;
+    const about = { op: 'auto-grow', volume: name };
     state.looking = true;
+    state.nextLook = performance.now() + longestMs;
     try {
-      await operation.run({ op: 'auto-grow', volume: name }, () => look(held, state));
-      over(node.log, { op: 'auto-grow', volume: name });
+      await operation.run(about, () => look(node, held, state, day));
+      over(node.log, about);
     } catch (error) {
       const failure = toDriverError(error, 'let it grow').about(name);
-      state.blockedUntil = Date.now() + waitAfter(failure.code, failure.parts.why);
-      state.failure = failure.parts.why;
-      node.growths.set(name, { left: 0, fullAt: undefined, ...node.growths.get(name), warning: state.failure });
-      publish('growth', { outcome: 'denied' });
-      node.log.warn(
-        { op: 'auto-grow', volume: name, err: failure },
-        'it does not grow by itself; it will be tried again',
-      );
+      const why = failure.parts.why;
+      node.growths.set(name, { left: 0, fullAt: undefined, ...node.growths.get(name), warning: why });
+      node.log.warn({ ...about, err: failure }, 'it does not grow by itself; it will be tried again');
     } finally {
       state.looking = false;
     }
   };
   const lookAtAll = () => {
     const growing = [...node.held.values()].filter(
-      (held) => mayGrow(node, held) && tagKeys.autoGrow in held.volume.tags,
+      (held) => mayGrow(node, held) && tagKeys.autoGrow in held.volume.tags && !isReadOnly(node, held),
     );
     forgetOthers(watched, growing);
     forgetOthers(node.growths, growing);
     for (const held of growing) {
       const state = watched.get(held.name) ?? {
+        ...newGrowing(),
         samples: [],
+        seen: undefined,
         nextLook: 0,
         looking: false,
-        blockedUntil: 0,
-        failure: undefined,
       };
       watched.set(held.name, state);
       if (!state.looking && performance.now() >= state.nextLook) void attempt(held, state);
@@ -116,20 +88,103 @@ export function createGrower(node: Node): { start(): void; stop(): void } {
   };
 }
 
+/** Looks how full a volume is, and lets it grow where that is due. */
+async function look(node: Node, held: Held, state: Watched, day: DayLimit): Promise<void> {
+  const { name, volume } = held;
+  const auto = readAutoGrow(volume.tags);
+  const size = node.sizes.get(name);
+  if (size === undefined) return;
+  const kept = keptFrom(held, size, auto);
+  // Until its filesystem has all of its disk a larger disk helps nobody, and how full it is says too much.
+  if (auto === undefined || kept !== undefined || !fills(held.filesystemBytes, size.diskBytes)) {
+    if (kept !== undefined) note(node, held, { left: 0, fullAt: Number.POSITIVE_INFINITY, warning: kept });
+    return;
+  }
+  const usage = await usageOf(node, name, state, size.diskBytes);
+  if (usage === undefined) return;
+  const view = viewOf(node, held, state, { auto, diskBytes: size.diskBytes, used: usedOf(usage) }, day);
+  const plan = planGrowth(view);
+  if (plan.grow === undefined && view.blockedUntil <= view.now) state.failure = undefined;
+  note(node, held, { ...plan, warning: state.failure ?? plan.warning });
+  state.nextLook = performance.now() + pauseAfter(view, plan) / node.haste;
+  if (plan.grow === undefined) return;
+  const { toGib, begun } = plan.grow;
+  const second = Math.floor(view.now / 1000) * 1000;
+  const growth = begun ?? { at: second, fromGib: view.sizeGib, toGib, usedGib: view.usedGib };
+  day.take(volume.id, growth);
+  try {
+    await node.queue.run(name, () => grow(node, name, growth, state));
+    state.failure = undefined;
+  } catch (error) {
+    refused(node, held, state, error);
+  } finally {
+    if (!readGrowths(node.held.get(name)?.volume.tags ?? {}).some(({ at }) => at === growth.at))
+      day.giveBack(volume.id, growth);
+  }
+}
+
+/** Undefined where the filesystem has grown just now: how full it is and the size that is known here do not go together. */
+async function usageOf(
+  node: Node,
+  name: string,
+  state: Watched,
+  diskBytes: number,
+): Promise<FilesystemUsage | undefined> {
+  const usage = await node.host.filesystemUsage(mountpointOf(node.settings, name));
+  const { seen } = state;
+  state.seen = { diskBytes, bytes: usage.bytes.total };
+  return seen?.diskBytes === diskBytes && seen.bytes !== usage.bytes.total ? undefined : usage;
+}
+
+/** Why it cannot grow by itself whatever EC2 says, as a clause. */
+function keptFrom({ volume }: Held, { refused }: DiskSize, auto: AutoGrow | undefined): string | undefined {
+  if (auto === undefined) return `${volume.id} lacks the tag ${tagKeys.autoGrowMax}, without which it does not grow`;
+  return refused === undefined ? undefined : `its filesystem does not follow its disk (${refused})`;
+}
+
+function viewOf(
+  node: Node,
+  { volume }: Held,
+  state: Watched,
+  { auto, diskBytes, used }: { auto: AutoGrow; diskBytes: number; used: number },
+  day: DayLimit,
+): GrowthView {
+  const { haste } = node;
+  const now = Date.now() * haste;
+  const sizeGib = Math.floor(diskBytes / gibibyte);
+  const usedGib = used * sizeGib;
+  const growths = readGrowths(volume.tags);
+  state.samples = withSample(state.samples, { at: now, usedGib });
+  const onClock = (monotonic: number) => now + (monotonic - performance.now()) * haste;
+  return {
+    ...{ now, sizeGib, usedGib, auto, growths, rate: fillRate(state.samples, growths.at(-1)) },
+    mostGib: mostGibOf(volume.type),
+    blockedUntil: onClock(state.blockedUntil),
+    busyUntil: onClock(state.busyUntil),
+    nodeGib: day.left(now),
+  };
+}
+
+/** Milliseconds until the next look: soon where it will be due soon, not before EC2 may be asked where it is. */
+function pauseAfter({ now, sizeGib, usedGib, rate, auto, blockedUntil }: GrowthView, { grow }: GrowthPlan): number {
+  if (rate === undefined) return tickMs;
+  const missing = auto.at * sizeGib - usedGib;
+  const fills = rate > 0 ? missing / rate / 2 : longestMs;
+  const wait = missing > 0 ? fills : Math.max(blockedUntil - now, grow === undefined ? longestMs : 0);
+  return Math.min(longestMs, Math.max(shortestMs, wait));
+}
+
 /** The larger part that is used, 0 to 1: of bytes, as df has it, or of inodes. */
 function usedOf({ bytes, inodes }: FilesystemUsage): number {
   const ofBytes = bytes.used / Math.max(1, bytes.used + bytes.available);
   return Math.max(ofBytes, inodes.total === 0 ? 0 : inodes.used / inodes.total);
 }
 
-/** GiB by which the volumes held here have grown by themselves in 24 hours. */
-const addedLately = ({ held }: Node, now: number): number =>
-  [...held.values()]
-    .flatMap(({ volume }) => readGrowths(volume.tags))
-    .filter(({ at }) => at > now - dayMs)
-    .reduce((sum, { fromGib, toGib }) => sum + toGib - fromGib, 0);
-
-function note({ growths, log }: Node, { name, volume }: Held, { left, warning, fullAt }: GrowthPlan): void {
+function note(
+  { growths, log }: Node,
+  { name, volume }: Held,
+  { left, warning, fullAt }: Pick<GrowthPlan, 'left' | 'warning' | 'fullAt'>,
+): void {
   const before = growths.get(name)?.warning;
   growths.set(name, { left, warning, fullAt: Number.isFinite(fullAt) ? new Date(fullAt).toISOString() : undefined });
   if (warning !== undefined && before === undefined) {
@@ -137,34 +192,10 @@ function note({ growths, log }: Node, { name, volume }: Held, { left, warning, f
   }
 }
 
-/** How long EC2 is left alone after a refusal; it may say until when. */
-function waitAfter(code: string, why: string): number {
-  const until = Date.parse(/until (\d{4}-\d\d-\d\dT[\d:.]+Z)/i.exec(why)?.[1] ?? '');
-  if (code === 'EC2_MODIFIED_TOO_OFTEN') return Number.isNaN(until) ? refusedMs : Math.max(busyMs, until - Date.now());
-  return code === 'EC2_DENIED' || code === 'EC2_LIMIT' ? deniedMs : busyMs;
-}
-
-/** One growth. @param entry to be written before EC2 is asked; undefined for one that was written already. */
-async function grow(node: Node, name: string, toGib: number, entry: Growth | undefined, state: Watched): Promise<void> {
-  const held = node.held.get(name);
-  const seen = held?.phase === 'mounted' ? await node.ec2.describeVolume(held.volume.id) : undefined;
-  if (held === undefined || seen === undefined) return;
-  state.blockedUntil = Date.now() + busyMs;
-  const last = await node.ec2.describeModification(seen.id);
-  // Somebody else has enlarged it, or changes it now: the disk shows, or the end of that.
-  if (entry !== undefined && (seen.sizeGib > entry.fromGib || (last !== undefined && isUnderWay(last)))) return;
-  if (entry !== undefined) {
-    const tags = { [tagKeys.growth]: growthsTag(readGrowths(held.volume.tags), entry) };
-    await node.ec2.createTags(seen.id, tags);
-    await keep(node, { ...held, volume: { ...held.volume, tags: { ...held.volume.tags, ...tags } } });
-  }
-  try {
-    const { sent } = await modify(node, name, seen, { sizeGib: toGib });
-    if (!sent) return;
-    publish('growth', { outcome: 'asked' });
-    node.log.info({ volume: name, volumeId: seen.id, fromGib: seen.sizeGib, toGib }, 'it grows by itself');
-  } catch (error) {
-    // The change of another ends by itself.
-    if (!isCode(error, 'EC2_VOLUME_MODIFYING')) throw error;
-  }
+function refused(node: Node, { name }: Held, state: Growing, error: unknown): void {
+  const failure = toDriverError(error, 'let it grow').about(name);
+  state.blockedUntil = performance.now() + waitAfter(node, failure.code, failure.parts.why);
+  state.failure = failure.parts.why;
+  publish('growth', { outcome: 'denied' });
+  throw failure;
 }

@@ -1,6 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { EbsVolume, VolumeModification, VolumeShape } from '../../ebs/types.ts';
-import { visibilityMs } from '../../ebs/volume-record.ts';
 import { DriverError, isCode } from '../../errors.ts';
 import { type Node, waiting } from '../state/node.ts';
 
@@ -27,8 +26,18 @@ export async function modify(node: Node, name: string, volume: EbsVolume, change
   const last = await node.ec2.describeModification(volume.id);
   if (last !== undefined && isUnderWay(last) && leadsTo(last.target, change))
     return { modification: last, sent: false };
-  if (leadsTo(volume, change)) return { modification: last, sent: false };
-  return waiting(node, name, `EC2 to take a modification of ${volume.id}`, () => send(node, volume, change, last));
+  // The last is no longer of interest: EC2 may have made another of it since.
+  if (leadsTo(volume, change)) return { modification: undefined, sent: false };
+  return waiting(node, name, `EC2 to take a modification of ${volume.id}`, () =>
+    send(node, volume, differing(volume, change), last),
+  );
+}
+
+/** What of a change differs from what the volume is. */
+export function differing(volume: VolumeShape, change: Change): Change {
+  return Object.fromEntries(
+    Object.entries(change).filter(([key, value]) => volume[key as keyof VolumeShape] !== value),
+  );
 }
 
 /** True while EC2 works on it: the size may count already, and no other modification is taken. */
@@ -68,7 +77,7 @@ async function settle(
   last: VolumeModification | undefined,
   lost: DriverError,
 ): Promise<Modified> {
-  for (let waited = 0; waited <= visibilityMs; waited += lookMs) {
+  for (let waited = 0; waited <= node.visibleMs; waited += lookMs) {
     const now = await node.ec2.describeModification(id).catch(() => undefined);
     const isNew = now !== undefined && now.startedAt !== last?.startedAt;
     if (isNew && leadsTo(now.target, change)) return { modification: now, sent: true };

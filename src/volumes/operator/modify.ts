@@ -4,8 +4,8 @@ import { attachmentOf, ownerText } from '../../ebs/volume-record.ts';
 import { DriverError, shellWord } from '../../errors.ts';
 import { fills } from '../../host/grow.ts';
 import { nearest } from '../../spelling.ts';
-import { modifiable, notesOn, readChange } from '../growth/asked.ts';
-import { type Change, modify } from '../growth/modify.ts';
+import { modifiable, notesOn, readWanted } from '../growth/asked.ts';
+import { type Change, differing, modify } from '../growth/modify.ts';
 import { growthComplaint, growthOptions, growthOptionTags, optionOfTag } from '../options/growth-options.ts';
 import { readOption, whyBad } from '../options/options.ts';
 import { heldAs } from '../state/held.ts';
@@ -32,16 +32,17 @@ export async function modifyVolume(
 ): Promise<ModifyReport> {
   refuseUnknown(name, given);
   const volume = await described(node, name);
-  const change = readChange(name, volume, given);
+  const wanted = readWanted(name, volume, given);
+  const change = differing(volume, wanted);
   const tags = growthChanges(name, volume, change, given);
   const changes = changesOf(volume, change, tags);
-  const notes = notesOn(volume, change);
+  const notes = [...notesOn(volume, change), ...notesElsewhere(node, name, volume, tags)];
   if (dryRun) return { ...report(node, name, volume, undefined, change), changes, notes, sent: false };
   if (tags.length > 0) await writeTags(node, volume.id, tags);
   const { modification, sent } =
-    Object.keys(change).length === 0
+    Object.keys(wanted).length === 0
       ? { modification: undefined, sent: false }
-      : await modify(node, name, volume, change);
+      : await modify(node, name, volume, wanted);
   await noteRecord(node, name, { ...volume, tags: changed(volume.tags, tags) }, change);
   if (changes.length > 0) node.log.info({ volume: name, volumeId: volume.id, changes }, 'an operator has modified it');
   return { ...report(node, name, volume, modification, change), changes, notes, sent };
@@ -105,6 +106,15 @@ function growthChanges(
     if (complaint !== undefined) refuse(name, ...complaint);
   }
   return [...wanted].filter(([key, value]) => tags[key] !== value);
+}
+
+/** Who has it mounted reads its tags at an attach, and looks at them again only before it grows it. */
+function notesElsewhere(node: Node, name: string, volume: EbsVolume, tags: readonly TagChange[]): string[] {
+  const owner = attachmentOf(volume);
+  if (tags.length === 0 || owner === undefined || heldAs(node.held, name) !== undefined) return [];
+  return [
+    `${ownerText(owner)} has it: run the same there for how it grows by itself to count there before the next attach`,
+  ];
 }
 
 const isOff = (text: string): boolean => ['', 'off'].includes(text.trim().toLowerCase());

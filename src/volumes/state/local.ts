@@ -24,6 +24,8 @@ export interface World {
   lockInstance?(place: LockPlace, log: Logger): Promise<void>;
   /** Another value for Node's visibleMs: tests have an EC2 that shows at once what was done to it. */
   readonly visibleMs?: number;
+  /** Another value for Node's haste. */
+  readonly haste?: number;
   /** Watches for what EC2 announces to do to this instance; absent where nobody announces anything. */
   watchNotices?(listener: NoticeListener): { close(): void };
 }

@@ -64,6 +64,8 @@ export interface Node {
   };
   /** How long reads of EC2 may not show a change yet, in milliseconds: visibilityMs of ebs/volume-record.ts. */
   readonly visibleMs: number;
+  /** How many times as fast as elsewhere the hours pass in which volumes grow: 1, but in tests. */
+  readonly haste: number;
   /** Asks for a release of the volume after a while; see keeper.ts. */
   scheduleRelease(name: string, delayMs: number): void;
   cancelRelease(name: string): void;

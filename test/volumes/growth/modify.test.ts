@@ -40,7 +40,12 @@ describe('a modification', () => {
       'vol-1',
       { sizeGib: 50, iops: 4000 },
     ]);
-    expect(await modify({ size: '50', iops: '4000' })).toMatchObject({ sent: false });
+    expect(await modify({ size: '50', iops: '4000' })).toMatchObject({
+      sent: false,
+      done: false,
+      changes: [],
+      modification: { state: 'modifying' },
+    });
     await pass(1100);
     expect(await played(modificationOf(node, 'a'))).toMatchObject({
       done: true,
@@ -145,6 +150,17 @@ describe('a modification', () => {
     for (const key of [tagKeys.autoGrow, tagKeys.autoGrowBy, tagKeys.autoGrowMax])
       expect(volume.tags).not.toHaveProperty([key]);
     expect(node.ec2.count('modifyVolume')).toBe(0);
+  });
+
+  it('of how it grows by itself says where else that is to be told', async () => {
+    const { modify, mount, other, node } = await bed();
+    await mount('a', 'id');
+    const given = { autoGrow: '80%', autoGrowMax: '100' };
+    expect((await modify(given, other)).notes).toEqual([
+      expect.stringMatching(/^i-1 .*has it: run the same there for how it grows by itself to count there before/),
+    ]);
+    expect(await modify(given)).toMatchObject({ notes: [], changes: [] });
+    expect(node.held.get('a')?.volume.tags).toMatchObject({ [tagKeys.autoGrow]: '80%' });
   });
 });
 

@@ -21,6 +21,7 @@ const view = (change: Partial<GrowthView> = {}): GrowthView => ({
   mostGib: 65_536,
   growths: [],
   blockedUntil: 0,
+  busyUntil: 0,
   nodeGib: 1000,
   ...change,
 });
@@ -42,6 +43,14 @@ describe('the plan of a volume that grows by itself', () => {
     ['nothing while it is not known how fast it fills', { rate: undefined }, undefined],
     ['its step all the same, where it is nearly full', { rate: undefined, usedGib: 96 }, 120],
     ['what was begun, to the same size', { growths: [{ at: now, fromGib: 100, toGib: 130, usedGib: 80 }] }, 130],
+    [
+      'no more than the maximum, which is lower than what was begun',
+      { growths: [{ at: now, fromGib: 100, toGib: 130, usedGib: 80 }], auto: { at: 0.8, by: { gib: 9 }, maxGib: 120 } },
+      109,
+    ],
+    ['as if nothing had been, where a clock was wrong by years', { growths: grownAt(-9e4, -8e4, -7e4, -6e4) }, 120],
+    ['nothing where autoGrowMax is less than it has', { auto: { at: 0.8, by: { gib: 9 }, maxGib: 50 } }, undefined],
+    ['its step, by more than all of it', { auto: { at: 0.8, by: { part: 4 }, maxGib: 5000 } }, 500],
   ] as const)('is %s', (_what, change, toGib) => {
     expect(planGrowth(view(change)).grow?.toGib).toBe(toGib);
   });
@@ -54,8 +63,23 @@ describe('the plan of a volume that grows by itself', () => {
       /it will be full at 2026-03-01T03/,
     ],
     ['when the node has had its share', { nodeGib: 0 }, /DVE_GROW_PER_DAY/],
+    [
+      'while EC2 works for hours on another change',
+      { usedGib: 79, rate: 5 / hourMs, busyUntil: now + 5 * hourMs },
+      /it will be full at 2026-03-01T04.*EC2 may work on another change until 2026-03-01T05:00/,
+    ],
   ])('warns %s', (_when, change, words) => {
     expect(planGrowth(view(change)).warning).toMatch(words);
+  });
+
+  it.each([
+    ['EC2 works on another change, which ends in time', { rate: 1 / hourMs, busyUntil: now + 5 * hourMs }],
+    ['EC2 takes no change for some seconds', { blockedUntil: now + 20_000 }],
+    ['it fills so slowly that no date is that far', { rate: 1e-16 }],
+  ])('does not warn where %s', (_when, change) => {
+    const { warning, fullAt } = planGrowth(view({ usedGib: 81, ...change }));
+    expect(warning).toBeUndefined();
+    expect(fullAt === Number.POSITIVE_INFINITY || new Date(fullAt).toISOString() !== '').toBe(true);
   });
 
   const gibPerHour = fc.double({ min: 0, max: 0.3, noNaN: true });
@@ -114,12 +138,15 @@ describe('its history', () => {
     let tag = '';
     for (let n = 1; n <= 9; n += 1) {
       const growth = { at: now + n * 1000, fromGib: 60_000 + n, toGib: 60_001 + n, usedGib: 59_999.123 };
-      tag = growthsTag(readGrowths({ 'docker-volume-ebs:growth': tag }), growth);
+      tag = growthsTag([...readGrowths({ 'docker-volume-ebs:growth': tag }), growth]);
     }
     expect(tag.length).toBeLessThanOrEqual(256);
     expect(readGrowths({ 'docker-volume-ebs:growth': tag }).map(({ toGib }) => toGib - 60_001)).toEqual([6, 7, 8, 9]);
     expect(readGrowths({ 'docker-volume-ebs:growth': `x ${tag} 1:2 3:9:8:1 -1:2:3:4` })).toHaveLength(4);
     expect(readGrowths({})).toEqual([]);
+    const growth = { at: 1000, fromGib: 2, toGib: 3, usedGib: 1 };
+    expect(readGrowths({ 'docker-volume-ebs:growth': '1:2:3:1.00:what-a-newer-version-adds' })).toEqual([growth]);
+    expect(readGrowths({ 'docker-volume-ebs:growth': `${'9'.repeat(99)}:2:3:1 1:2:99999:1` })).toEqual([]);
   });
 });
 

@@ -70,7 +70,7 @@ export function play(story: Story): Told {
     const rate = fillRate(samples, growths.at(-1));
     const { auto } = story;
     const plan = planGrowth({
-      ...{ now, sizeGib, usedGib: used, rate, auto, growths, blockedUntil },
+      ...{ now, sizeGib, usedGib: used, rate, auto, growths, blockedUntil, busyUntil: 0 },
       mostGib: 65_536,
       nodeGib: 1_000_000,
     });
@@ -81,7 +81,7 @@ export function play(story: Story): Told {
     blockedUntil = now + 20_000;
     if (underWay) return;
     const entry: Growth = { at: now, fromGib: sizeGib, toGib: plan.grow.toGib, usedGib: used };
-    if (!plan.grow.resumed) tag = growthsTag(growths, entry);
+    if (plan.grow.begun === undefined) tag = growthsTag([...growths, entry]);
     modify(now, plan.grow.toGib);
   };
 
