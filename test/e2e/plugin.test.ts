@@ -155,6 +155,24 @@ describe.skipIf(skip)('the managed plugin in a real dockerd', () => {
     expect(await inside('-e', connects)).toMatchObject({ code: 7 });
   });
 
+  it('is asked by docker ebs, which says what to do where it cannot', async () => {
+    const config = join(box.dir, 'docker-config');
+    const env = { DOCKER_HOST: engine.host, DOCKER_CONFIG: config, DOCKER_EBS_EXEC_ROOT: `${directory()}/exec` };
+    const replace = { '/usr/local/lib/docker': config };
+    const asked = await page.run('install -D -m 755 docker-ebs', { env, replace, cwd: 'scripts' });
+    expect(asked.stdout).toContain(box.node(0).instanceId);
+    const ebs = (args: string, execRoot = env.DOCKER_EBS_EXEC_ROOT) => {
+      const variables = Object.entries({ ...env, DOCKER_EBS_EXEC_ROOT: execRoot }).map((each) => each.join('='));
+      return run('env', [...variables, 'docker', ...args.split(' ')]);
+    };
+    const says = (text: string) => ({ code: 1, stderr: expect.stringContaining(text) });
+    expect(await ebs('ebs --plugin ebs fence explain nowhere')).toMatchObject(says('nowhere'));
+    expect(await ebs(`-H ${engine.host} ebs --plugin=ebs:latest version`)).toMatchObject({ code: 0 });
+    expect(await ebs('ebs --plugin other status')).toMatchObject(says('there is no plugin other'));
+    expect(await ebs('ebs status', box.dir)).toMatchObject(says('DOCKER_EBS_EXEC_ROOT'));
+    expect((await ebs('--help')).stdout).toMatch(/ebs\* +Look after EBS volumes/);
+  });
+
   it('says what it is made of', async () => {
     const names =
       'for (const { name } of require("/usr/local/share/docker-volume-ebs/docker-volume-ebs.cdx.json").components)';

@@ -73,11 +73,13 @@ describe('a build', () => {
     }
   });
 
-  it('says its version, which stands in package.json alone', async () => {
+  it('says its version, which is that of package.json', async () => {
     const { version } = JSON.parse(await textOf('package.json'));
     const { stdout } = await run(process.execPath, [join(scratch, 'one/dist/docker-volume-ebs.mjs'), 'version']);
     expect(stdout).toBe(`${version}\n`);
     expect(JSON.parse(await textOf('package-lock.json')).version).toBe(version);
+    const metadata = await run(join(root, 'scripts/docker-ebs'), ['docker-cli-plugin-metadata']);
+    expect(JSON.parse(metadata.stdout)).toMatchObject({ SchemaVersion: '0.1.0', Version: version });
     const [newest] = /^## (.*)$/m.exec(await textOf('CHANGELOG.md'))?.slice(1) ?? [];
     expect(newest).toBe(version);
   });
