@@ -39,6 +39,14 @@ it.skipIf(skip)('a member comes back on another instance with every write that i
     .replaceAll('7102', String(first + 7));
   const shell = spawn('bash', ['-euo', 'pipefail', '-c', script], {
     cwd: place,
+    // A person's shell has no Node but the one that npm runs on, which may be older than the project's.
+    env: {
+      ...process.env,
+      PATH: process.env['PATH']
+        ?.split(':')
+        .filter((each) => !each.includes('node_modules'))
+        .join(':'),
+    },
     detached: true,
     stdio: ['ignore', 'pipe', 'pipe'],
   });
