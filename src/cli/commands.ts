@@ -27,6 +27,10 @@ export const commands: Readonly<Record<string, Command>> = {
     load: () => import('./status/status.ts'),
   },
   ls: { summary: "List the cluster's volumes and who has them", load: () => import('./ls/ls.ts') },
+  where: {
+    summary: 'Show the zone of a volume, and the constraint that keeps its containers there',
+    load: () => import('./where/where.ts'),
+  },
   drain: {
     summary: 'Release the volumes of this node that nobody uses, and take no new mounts',
     load: () => import('./drain/drain.ts'),

@@ -1,7 +1,9 @@
 import { execFile } from 'node:child_process';
+import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it, test } from 'vitest';
 import { clusterLines, duplicateTexts } from '../../src/cli/ls/view.ts';
+import { constraintsFor } from '../../src/cli/where/view.ts';
 import { DriverError } from '../../src/errors.ts';
 import type { ClusterVolume, ClusterVolumes, Operator } from '../../src/volumes/types.ts';
 import { fakeDriver } from '../dvdi/fake-driver.ts';
@@ -84,12 +86,15 @@ describe("the cluster's volumes for people", () => {
 });
 
 /** What ls prints with a daemon that tells this. */
-async function ls(volumes: Operator['volumes'], ...argv: string[]) {
+const ls = (volumes: Operator['volumes'], ...argv: string[]) => typed(volumes, 'ls', ...argv);
+
+/** What a command prints with a daemon that tells this. */
+async function typed(volumes: Operator['volumes'], ...argv: string[]) {
   const { operator } = fakeDriver();
   const { socketPath } = await serving(fakeDriver({ operator: { ...operator, volumes } }));
   const main = join(import.meta.dirname, '../../src/cli/main.ts');
   return new Promise<{ status: number; stdout: string; stderr: string }>((resolve) => {
-    execFile(process.execPath, [main, 'ls', ...argv, '--socket', socketPath], (error, stdout, stderr) => {
+    execFile(process.execPath, [main, ...argv, '--socket', socketPath], (error, stdout, stderr) => {
       resolve({ status: typeof error?.code === 'number' ? error.code : 0, stdout, stderr });
     });
   });
@@ -151,4 +156,33 @@ test('ls -q gives the names alone, once each; a name or a zone without a volume 
     status: 1,
     stderr: 'No volume of the cluster shop is in eu-west-1c, only in eu-west-1a, eu-west-1b.\n',
   });
+});
+
+test('where gives the zone of a volume, and what keeps containers there in the words of each scheduler', async () => {
+  const where = (...argv: string[]) => typed(async () => answer, 'where', ...argv);
+  const shown = await where('b');
+  expect([shown.status, shown.stderr]).toEqual([0, '']);
+  expect(shown.stdout).toMatch(/^b is in eu-west-1a \(vol-b, attached to i-2\)\. /);
+  expect(shown.stdout).toMatch(/ {2}--constraint node\.labels\.zone==eu-west-1a\n/);
+  expect(await where('a', '-q')).toEqual({ status: 0, stdout: 'eu-west-1a\n', stderr: '' });
+  const { name, volumeId, zone, constraints } = JSON.parse((await where('a', '--json')).stdout);
+  expect({ name, volumeId, zone }).toEqual({ name: 'a', volumeId: 'vol-a', zone: 'eu-west-1a' });
+  expect(constraints).toEqual(constraintsFor('eu-west-1a'));
+  expect(await where('other')).toMatchObject({ status: 1, stderr: expect.stringContaining('no volume "other"') });
+  expect(await where('c')).toMatchObject({
+    status: 1,
+    stdout: '',
+    stderr: expect.stringContaining('c: vol-c in eu-west-1b, vol-c2 in eu-west-1a.'),
+  });
+  expect(await where()).toMatchObject({ status: 2 });
+});
+
+test.each([
+  ['swarm', 'swarm.md'],
+  ['nomad', 'nomad.md'],
+  ['ecs', 'ecs.md'],
+  ['marathon', 'mesos.md'],
+] as const)('where gives the constraint of %s as the page %s has it', (scheduler, page) => {
+  const text = readFileSync(join(import.meta.dirname, '../../docs', page), 'utf8').replace(/^ +/gm, '');
+  expect(text).toContain(constraintsFor('us-east-1a')[scheduler].replace(/^ +/gm, ''));
 });
