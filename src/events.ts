@@ -44,6 +44,8 @@ export interface Events {
    * `asked` for a larger disk, or that was `denied`.
    */
   readonly growth: { readonly outcome: 'grown' | 'refused' | 'asked' | 'denied' };
+  /** A name means a volume made from a snapshot now, or means still what it meant, after an error of the catalogue. */
+  readonly rollback: { readonly outcome: Outcome; readonly seconds: number };
   /** A disk went from this machine without us, and its mount was taken away. */
   readonly ghost: { readonly volume: string };
 }

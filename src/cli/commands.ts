@@ -59,6 +59,10 @@ export const commands: Readonly<Record<string, Command>> = {
     summary: 'Take snapshots of volumes, and see which there are',
     load: () => import('./snapshot/snapshot.ts'),
   },
+  rollback: {
+    summary: 'Give a volume back the data of one of its snapshots; the data of now goes into the trash',
+    load: () => import('./rollback/rollback.ts'),
+  },
   rescue: {
     summary: 'Hold a volume without mounting it, to check or repair its filesystem',
     load: () => import('./rescue/rescue.ts'),

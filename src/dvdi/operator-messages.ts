@@ -14,6 +14,7 @@ export const HolderEnding = Type.Object({ name, holder: Type.String({ minLength:
 const snapshot = Type.String({ minLength: 1 });
 export const ListingSnapshots = Type.Object({ name: Type.Optional(name) });
 export const OfSnapshot = Type.Object({ name, snapshot });
+export const RollingBack = Type.Object({ name, snapshot, dryRun: Type.Optional(Type.Boolean()) });
 export const TakingSnapshot = Type.Object({
   name,
   snapshot: Type.Optional(snapshot),

@@ -1,5 +1,5 @@
 import { type Endpoint, endpoint } from './endpoint.ts';
-import { ListingSnapshots, OfSnapshot, OfVolume, TakingSnapshot } from './operator-messages.ts';
+import { ListingSnapshots, OfSnapshot, OfVolume, RollingBack, TakingSnapshot } from './operator-messages.ts';
 
 /** What `docker-volume-ebs snapshot` calls. */
 export const snapshotEndpoints: readonly Endpoint[] = [
@@ -33,6 +33,14 @@ export const snapshotEndpoints: readonly Endpoint[] = [
     'delete a snapshot of it',
     OfSnapshot,
     async (driver, { name, snapshot }) => (await driver()).operator.snapshots.remove(name, snapshot),
+    { long: true },
+  ),
+  endpoint(
+    '/Ebs.Rollback',
+    'roll it back',
+    RollingBack,
+    async (driver, { name, snapshot, dryRun = false }) =>
+      (await driver()).operator.snapshots.rollback(name, snapshot, { dryRun }),
     { long: true },
   ),
 ];

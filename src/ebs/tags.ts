@@ -40,6 +40,10 @@ export const tagKeys = {
   onRemove: 'docker-volume-ebs:on-remove',
   /** On a volume without a name: until when it is kept in the trash, and who put it there; see volumes/copies/trash.ts. */
   trash: 'docker-volume-ebs:trash',
+  /** On a volume of a name that is to mean another: `-` while that is made, then its id; see volumes/state/succession.ts. */
+  replacedBy: 'docker-volume-ebs:replaced-by',
+  /** On that other, as long as it counts for nothing: the volume whose name it is to have. */
+  replaces: 'docker-volume-ebs:replaces',
   /** The name of a volume that was removed but kept (onRemove = retain or trash). */
   retained: 'docker-volume-ebs:retained',
   /** On a volume without a name whose deletion waits for a snapshot: the node that removed it, and when. */

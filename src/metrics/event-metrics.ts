@@ -82,6 +82,13 @@ export function countEvents(registry: Registry, onError: (error: unknown) => voi
 
   const freezeTime = histogram('freeze_duration_seconds', 'How long writers stood still for a snapshot.', quick);
   on('freeze', ({ seconds }) => freezeTime.observe(seconds));
+  const rollbackTime = histogram(
+    'rollback_duration_seconds',
+    'How long rollbacks took until the name meant the volume made from the snapshot: ok, or the code of the error.',
+    slow,
+    ['outcome'],
+  );
+  on('rollback', ({ outcome, seconds }) => rollbackTime.observe({ outcome }, seconds));
   const takeoverTime = histogram(
     'takeover_duration_seconds',
     'How long it took until a volume that another instance had was free: let-go by its owner, fenced, or the code of the error.',

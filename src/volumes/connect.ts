@@ -11,6 +11,7 @@ import { adoptUnrecorded } from './lifecycle/adopt.ts';
 import { createKeeper } from './lifecycle/keeper.ts';
 import { learnLimit } from './lifecycle/room.ts';
 import { finishGiving } from './names/give-name.ts';
+import { deleteLeft, finishReplacing } from './names/replace.ts';
 import { createExpiry } from './requests/ttl.ts';
 import { createDeviceNames } from './state/devices.ts';
 import type { Held } from './state/held.ts';
@@ -189,19 +190,22 @@ async function openNode(local: LocalState, identity: Identity, signal: AbortSign
     .then((listed) => {
       trash.found(listed);
       expiry.found(listed);
+      return deleteLeft(node, listed);
     })
     .catch(() => undefined);
   return node;
 }
 
 /** Goes on with what was held, or begun, when the daemon ended. */
-function resume(node: Node, { name, removing, giving }: Held): void {
+function resume(node: Node, { name, removing, giving, replacing }: Held): void {
   // What has lost its name, or was being given one, is kept attached until every read shows that.
-  node.scheduleRelease(name, removing || giving ? node.visibleMs : 0);
-  if (!giving) return;
-  void operation
-    .run({ op: 'undelete', volume: name }, () => node.queue.run(name, () => finishGiving(node, name)))
-    .catch((error: unknown) => node.log.warn({ volume: name, err: error }, 'it was not given its name'));
+  node.scheduleRelease(name, removing || giving || replacing ? node.visibleMs : 0);
+  const goOn = (op: string, work: () => Promise<void>, failed: string) =>
+    void operation
+      .run({ op, volume: name }, () => node.queue.run(name, work))
+      .catch((error: unknown) => node.log.warn({ volume: name, err: error }, failed));
+  if (giving) goOn('undelete', () => finishGiving(node, name), 'it was not given its name');
+  if (replacing) goOn('rollback', () => finishReplacing(node, name), 'its rollback was not ended: its next mount does');
 }
 
 /** A volume's own policy may be stonith under preempt, too. */

@@ -9,6 +9,7 @@ export type { DrainedVolume, DrainReport } from './lifecycle/drain.ts';
 export type * from './operator/trash-types.ts';
 export type * from './operator/types.ts';
 export type { ListedVolume, VolumeInfo } from './requests/get.ts';
+export type { RolledBack } from './requests/rollback.ts';
 export type { Awaited } from './state/waits.ts';
 
 export interface CallerOptions {

@@ -135,6 +135,16 @@ function idleOperator(noted: Noted): Operator {
       remove: noted('snapshotRemove', (name: string, id: string) =>
         readSnapshot({ ...snapshot, id, description: name }),
       ),
+      rollback: noted('rollback', (name: string, id: string, { dryRun }: { readonly dryRun: boolean }) => ({
+        name,
+        volumeId: dryRun ? undefined : 'vol-2',
+        sizeGiB: 8,
+        snapshotId: id,
+        takenAt: draining.since,
+        consistency: 'frozen' as const,
+        former: 'vol-1',
+        expires: draining.since,
+      })),
     },
     fence: {
       explain: noted('explain', (name: string) => ({

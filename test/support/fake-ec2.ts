@@ -143,7 +143,8 @@ export class FakeEc2 extends FakeModifications implements Ec2 {
         tags: { ...spec.tags },
         listedFrom: Date.now() + this.listedAfterMs,
       });
-      const copied = this.contents.get(spec.sourceVolumeId ?? '');
+      const taken = this.snapshots.find(({ id }) => id === spec.snapshotId);
+      const copied = this.contents.get(spec.sourceVolumeId ?? taken?.volumeId ?? '');
       if (copied !== undefined) this.contents.set(volume.id, copied);
       this.#tokens.set(token, { spec: asked, volumeId: volume.id });
       later(this.createMs, () => {

@@ -42,6 +42,38 @@ export async function findSnapshot(node: Asked, volume: string, word: string, tr
 }
 
 /**
+ * The snapshot that a word means for whoever makes a volume from it: an id, `latest`, a name, or a time, which is the last
+ * one until then. @param volume whose it is; undefined where the word is an id of whatever volume.
+ * @returns undefined where there is none, and all there are of the volume. @throws DriverError EC2_*.
+ */
+export async function snapshotMeant(
+  node: Asked,
+  volume: string | undefined,
+  word: string,
+): Promise<{ readonly found: VolumeSnapshot | undefined; readonly all: readonly VolumeSnapshot[] }> {
+  const all = volume === undefined ? [] : await listSnapshots(node, volume);
+  if (/^snap-[0-9a-f]+$/.test(word)) {
+    const listed = all.find(({ id }) => id === word);
+    const known = listed === undefined ? await node.ec2.describeSnapshot(word) : undefined;
+    return { found: listed ?? (known && readSnapshot(known)), all };
+  }
+  const time = Date.parse(word);
+  const good = all.filter(({ state }) => state === 'completed');
+  const found =
+    word === 'latest'
+      ? good[0]
+      : (all.find(({ name }) => name === word) ??
+        (Number.isNaN(time) ? undefined : good.find(({ startedAt }) => Date.parse(startedAt) <= time)));
+  return { found, all };
+}
+
+/** As `Known: nightly (2026-11-30T12:00:00Z)`; what to do first where there is none. */
+export function knownText(all: readonly VolumeSnapshot[]): string {
+  const known = all.map(({ id, name, startedAt }) => `${name ?? id} (${startedAt})`).slice(0, 10);
+  return known.length === 0 ? 'Take one first' : `Known: ${known.join(', ')}`;
+}
+
+/**
  * Deletes a snapshot that this driver took; one that is gone already is deleted.
  * @throws DriverError INVALID_REQUEST for one that another tool took; EC2_* also where it is locked or in use.
  */

@@ -40,6 +40,15 @@ const since = (tags: Tags): string => readOwner(tags)?.attachTime ?? '-';
 /** The value of the trash tag. */
 export const trashTag = ({ expires, removed, by, owned }: TrashMark): string => [expires, removed, by, owned].join(' ');
 
+/** The trash tag of a volume that this node puts there. Times are milliseconds of the wall clock. */
+export const trashMark = ({ instanceId }: Pick<Node, 'instanceId'>, tags: Tags, removed: number, expires: number) =>
+  trashTag({
+    expires: new Date(expires).toISOString(),
+    removed: new Date(removed).toISOString(),
+    by: instanceId,
+    owned: since(tags),
+  });
+
 /** What the trash tag says; undefined where there is none, or one that this driver did not write. Pure. */
 export function readTrash(tags: Tags): TrashMark | undefined {
   const [expires = '', removed = '', by = '', owned = '', ...more] = tags[tagKeys.trash]?.split(' ') ?? [];
@@ -88,8 +97,7 @@ export async function putIntoTrash(node: Node, name: string, volume: EbsVolume):
   let due = expires;
   await takeName(node, name, volume, (locked: Locked) => {
     if (locked.unused) due = now;
-    const times = { expires: new Date(due).toISOString(), removed: new Date(now).toISOString() };
-    return { [tagKeys.trash]: trashTag({ ...times, by: node.instanceId, owned: since(locked.volume.tags) }) };
+    return { [tagKeys.trash]: trashMark(node, locked.volume.tags, now, due) };
   });
   node.trash.purgeLater(volume.id, due);
 }

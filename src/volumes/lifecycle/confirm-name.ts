@@ -4,7 +4,9 @@ import type { EbsVolume } from '../../ebs/types.ts';
 import { encodeName } from '../options/names.ts';
 import type { Held } from '../state/held.ts';
 import { type Node, waiting } from '../state/node.ts';
+import { isReplaced } from '../state/succession.ts';
 import { isOurs, keyOf } from './attachment-key.ts';
+import { settleSuccession } from './settle-succession.ts';
 import { watchOthers } from './watch-tags.ts';
 
 const lookMs = 1000;
@@ -20,7 +22,8 @@ export type Look = (
  * Looks by name again under an attachment of ours, before anything is mounted under it: while a node that wanted the
  * volume asked and attached, another may have taken its name off, and given it to another volume. Whoever takes a name off
  * attaches the volume for that, so that nobody does from here on. A look that does not show our attachment is older than
- * it, and is made again until nothing older can be shown.
+ * it, and is made again until nothing older can be shown. Where somebody has begun to give the name to another volume and
+ * is gone, that is ended first.
  * @param disk ends the looks early when it settles with what EC2 gave up.
  * @returns what has the name now; its tags are those under our attachment. @throws DriverError AMBIGUOUS_NAME, EC2_*.
  */
@@ -30,7 +33,8 @@ export const confirmName: Look = (node, held, disk) => {
     watchOthers(node, name);
     const { named } = await untilShown(node, held, disk, () => node.lookup.again(name, volume.id));
     node.tagLooks.set(name, { at: performance.now(), lost: undefined });
-    return { volume: named };
+    const isBegun = named?.id === volume.id && isReplaced(named);
+    return { volume: isBegun ? await settleSuccession(node, held) : named };
   });
 };
 

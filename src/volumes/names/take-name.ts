@@ -10,16 +10,26 @@ import { isUnused } from '../state/duplicates.ts';
 import type { Held } from '../state/held.ts';
 import { keep, type Node, waiting } from '../state/node.ts';
 
-/** The volume free of attachments; one of this instance is released. @throws DriverError ATTACHED_ELSEWHERE, IN_USE_HERE. */
-export async function detachedHere(node: Node, name: string, volume: EbsVolume): Promise<EbsVolume> {
+const removing = (volume: EbsVolume) => ({ tried: `remove ${volume.id}`, again: 'remove it again' });
+
+/**
+ * The volume free of attachments; one of this instance is released. @param what is done with it, for the refusal.
+ * @throws DriverError ATTACHED_ELSEWHERE, IN_USE_HERE.
+ */
+export async function detachedHere(
+  node: Node,
+  name: string,
+  volume: EbsVolume,
+  what: { readonly tried: string; readonly again: string } = removing(volume),
+): Promise<EbsVolume> {
   const attachment = attachmentOf(volume);
   if (attachment === undefined) return volume;
   if (attachment.instanceId === node.instanceId) return releaseLeftover(node, name, volume, attachment);
   throw new DriverError('ATTACHED_ELSEWHERE', {
     volume: name,
-    tried: `remove ${volume.id}`,
+    tried: what.tried,
     why: `it is attached to ${ownerText(attachment)} as ${attachment.device} (${attachment.state})`,
-    todo: `${firstStep(attachment)}, then remove it again`,
+    todo: `${firstStep(attachment)}, then ${what.again}`,
   });
 }
 

@@ -61,6 +61,8 @@ export function createOperator(
         onVolume('snapshot', 'take a snapshot of it', name, (now) => now.snapshots.take(name, snapshot, options)),
       remove: (name, snapshot) =>
         onVolume('snapshot', 'delete a snapshot of it', name, (now) => now.snapshots.remove(name, snapshot)),
+      rollback: (name, snapshot, how) =>
+        onVolume('rollback', 'roll it back', name, (now) => now.snapshots.rollback(name, snapshot, how)),
     },
     fence: {
       explain: (name) => run('fence', 'explain what would happen to it', ({ fence }) => fence.explain(name)),

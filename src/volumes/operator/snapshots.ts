@@ -4,6 +4,7 @@ import { DriverError } from '../../errors.ts';
 import { listSnapshots, removeSnapshot } from '../copies/find.ts';
 import type { VolumeSnapshot } from '../copies/snapshot-tags.ts';
 import { readyFor, type Taken, takeSnapshot, volumeNow } from '../copies/take.ts';
+import { type RolledBack, rollback } from '../requests/rollback.ts';
 import { heldAs } from '../state/held.ts';
 import type { Node } from '../state/node.ts';
 
@@ -20,6 +21,11 @@ export interface SnapshotOperator {
   take(name: string, snapshot: string | undefined, options: { readonly crash: boolean }): Promise<Taken>;
   /** One that this driver took, by its id or name. */
   remove(name: string, snapshot: string): Promise<VolumeSnapshot>;
+  /**
+   * Makes a name mean a new volume made from a snapshot: its id, its name, `latest`, or a time; what had the name goes into the
+   * trash. IN_USE_HERE, ATTACHED_ELSEWHERE while it is mounted. `dryRun` only tells.
+   */
+  rollback(name: string, snapshot: string, how: { readonly dryRun: boolean }): Promise<RolledBack>;
 }
 
 /** What a snapshot may be called: it stands in tags, and in command lines unquoted. */
@@ -47,6 +53,7 @@ export function createSnapshotOperator(node: Node): SnapshotOperator {
       return takeSnapshot(node, name, wanted, crash ? 'crash' : 'consistent');
     },
     remove: (name, snapshot) => removeSnapshot(node, name, snapshot),
+    rollback: (name, snapshot, how) => node.queue.run(name, () => rollback(node, name, snapshot, how)),
   };
 }
 

@@ -2,7 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { tagKeys } from '../../ebs/tags.ts';
 import type { EbsSnapshot, EbsVolume, Tags } from '../../ebs/types.ts';
 import { DriverError, isCode } from '../../errors.ts';
-import { listSnapshots } from '../copies/find.ts';
+import { knownText, snapshotMeant } from '../copies/find.ts';
 import { carriedTags, readSnapshot, snapshotTags, type VolumeSnapshot } from '../copies/snapshot-tags.ts';
 import { BadValue } from '../options/bad-value.ts';
 import { encodeName } from '../options/names.ts';
@@ -115,36 +115,22 @@ export async function haveServed({ ec2, log }: Node, name: string, { own }: Sour
 
 /** The snapshot that the option means: an id, `latest`, a time, or a name. */
 async function chosen(node: Node, name: string, from: string | undefined, which: string): Promise<VolumeSnapshot> {
-  if (/^snap-[0-9a-f]+$/.test(which)) {
-    const found = await node.ec2.describeSnapshot(which);
-    if (found === undefined) return refuseOptions(name, `there is no snapshot ${which} in this account`, 'Correct it');
-    return complete(name, readSnapshot(found));
-  }
-  if (from === undefined) {
+  const isId = /^snap-[0-9a-f]+$/.test(which);
+  if (from === undefined && !isId) {
     return refuseOptions(
       name,
       `fromSnapshot=${which} does not say of which volume`,
       'Give from, too, or a snapshot id',
     );
   }
-  const all = await listSnapshots(node, from);
-  const time = Date.parse(which);
-  const good = all.filter(({ state }) => state === 'completed');
-  const found =
-    which === 'latest'
-      ? good[0]
-      : (all.find((each) => each.name === which) ??
-        (Number.isNaN(time) ? undefined : good.find(({ startedAt }) => Date.parse(startedAt) <= time)));
+  const { found, all } = await snapshotMeant(node, isId ? undefined : from, which);
   if (found !== undefined) return complete(name, found);
-  const known = all.map(({ id, name: own, startedAt }) => `${own ?? id} (${startedAt})`).slice(0, 10);
-  return refuseOptions(
-    name,
-    `${from} has no such snapshot: ${which}`,
-    known.length === 0 ? 'Take one first' : `Known: ${known.join(', ')}`,
-  );
+  if (isId) return refuseOptions(name, `there is no snapshot ${which} in this account`, 'Correct it');
+  return refuseOptions(name, `${from} has no such snapshot: ${which}`, knownText(all));
 }
 
-function complete(name: string, snapshot: VolumeSnapshot): VolumeSnapshot {
+/** @throws DriverError EC2_REJECTED for one that has failed, STILL_WORKING for one that is not complete yet. */
+export function complete(name: string, snapshot: VolumeSnapshot): VolumeSnapshot {
   if (snapshot.state === 'completed') return snapshot;
   if (snapshot.state === 'error') throw failed(name, snapshot);
   throw notYet(name, snapshot.id);

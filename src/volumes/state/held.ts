@@ -45,6 +45,8 @@ export interface Held {
    * that is done it is not the volume of the name. See names/give-name.ts.
    */
   readonly giving?: true | undefined;
+  /** True while this node makes its name mean another volume, under this attachment; see names/replace.ts. */
+  readonly replacing?: true | undefined;
 }
 
 /** The record of the volume that has a name; one whose name is being taken off, or given, is none. */

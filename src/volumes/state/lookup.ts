@@ -7,6 +7,7 @@ import { decodeName, displayName, encodeName } from '../options/names.ts';
 import { ambiguous } from './duplicates.ts';
 import { hasLostTags, identityTags, lastingTags, tagsLost } from './lost-tags.ts';
 import type { NameMemory } from './memory.ts';
+import { bearers } from './succession.ts';
 import { type Answer, createView, type Seen } from './view.ts';
 
 /** How often a name is looked for that EC2 does not show yet. */
@@ -29,7 +30,7 @@ export interface Lookup {
    * behind, or removed by another node, and only a repeated CreateVolume tells.
    */
   shown(name: string): Promise<EbsVolume | undefined>;
-  /** All volumes of a name that EC2 shows, but for those that are gone. @throws DriverError EC2_* */
+  /** All volumes of a name that EC2 shows, but for those that are gone or do not count yet. @throws DriverError EC2_* */
   named(name: string, options?: CallOptions): Promise<EbsVolume[]>;
   /**
    * The volume of a name for a caller who only shows it: callers at the same time share a read, and where EC2 is slow or cannot be
@@ -38,10 +39,10 @@ export interface Lookup {
   look(name: string): Promise<Seen<EbsVolume> | undefined>;
   /**
    * A look for whoever has attached the volume that had the name: that volume as EC2 shows it now, by its id where its
-   * name does not show it, and what has the name.
+   * name does not show it, what has the name, and all that EC2 lists of it, what does not count yet too.
    * @throws DriverError as {@link find} does.
    */
-  again(name: string, volumeId: string): Promise<{ seen: EbsVolume | undefined; named: EbsVolume | undefined }>;
+  again(name: string, volumeId: string): Promise<Again>;
   /**
    * Volumes of the cluster that show a name to people, and have lost the tag by which it is looked up. A name alone proves
    * nothing of volumes that are not of the cluster. @throws DriverError EC2_*
@@ -51,6 +52,12 @@ export interface Lookup {
   all(): Promise<EbsVolume[]>;
   /** All volumes of the cluster that have not been removed, read and remembered as {@link look} does. */
   list(): Promise<Seen<EbsVolume[]>>;
+}
+
+interface Again {
+  readonly seen: EbsVolume | undefined;
+  readonly named: EbsVolume | undefined;
+  readonly listed: readonly EbsVolume[];
 }
 
 /** What {@link createLookup} goes by unless it is told. */
@@ -80,26 +87,28 @@ export function createLookup(
     else memory.ended(name, known);
     return undefined;
   };
-  const named = async (name: string, options: CallOptions = {}): Promise<EbsVolume[]> => {
-    const listed = await ec2.findVolumes(encodeName(name), options);
+  const listed = async (name: string, options: CallOptions): Promise<EbsVolume[]> => {
+    const all = await ec2.findVolumes(encodeName(name), options);
     memory.forgetOld();
-    memory.shown(name, listed);
-    return listed.filter((volume) => !memory.isGone(volume));
+    memory.shown(name, all);
+    return all.filter((volume) => !memory.isGone(volume));
   };
-  const read = async (name: string, options: CallOptions, trust = true): Promise<EbsVolume | undefined> => {
+  const readAs = async (name: string, options: CallOptions, trust = true) => {
     const began = now();
-    const found = await named(name, options);
+    const found = await listed(name, options);
     const volume =
-      onlyOne(name, found) ?? (await notListed(name, options)) ?? (trust ? memory.unshown(name) : undefined);
+      onlyOne(name, bearers(found)) ?? (await notListed(name, options)) ?? (trust ? memory.unshown(name) : undefined);
     // What was learnt during the read is younger.
     if ((memory.known(name)?.at ?? 0) <= began) memory.learn(name, volume, options.lane === 'list');
-    return volume;
+    return { volume, found };
   };
+  const read = async (name: string, options: CallOptions, trust = true): Promise<EbsVolume | undefined> =>
+    (await readAs(name, options, trust)).volume;
   const view = createView((name: string) => read(name, { lane: 'list' }), memory.known, now);
   const readAll = async (options: CallOptions): Promise<EbsVolume[]> => {
     const listed = await ec2.listVolumes(options);
     memory.forgetOld();
-    for (const [name, [volume, ...others]] of Map.groupBy(listed, nameOf)) {
+    for (const [name, [volume, ...others]] of Map.groupBy(bearers(listed), nameOf)) {
       const clear = name !== undefined && volume !== undefined && others.length === 0 && !memory.isGone(volume);
       if (clear) memory.listed(name, volume);
     }
@@ -121,7 +130,7 @@ export function createLookup(
   const corrected = (listed: readonly EbsVolume[]): EbsVolume[] => {
     const ids = new Set(listed.map(({ id }) => id));
     const unseen = memory.allMade().filter(({ id }) => !ids.has(id));
-    return [...listed, ...unseen].filter((volume) => !memory.isGone(volume));
+    return bearers([...listed, ...unseen].filter((volume) => !memory.isGone(volume)));
   };
 
   return {
@@ -134,11 +143,11 @@ export function createLookup(
       }
     },
     shown: (name) => read(name, {}, false),
-    named,
+    named: async (name, options = {}) => bearers(await listed(name, options)),
     look: (name) => view.look(name),
     async again(name, volumeId) {
-      const named = await read(name, {});
-      return { named, seen: named?.id === volumeId ? named : await ec2.describeVolume(volumeId) };
+      const { volume: named, found } = await readAs(name, {});
+      return { named, listed: found, seen: named?.id === volumeId ? named : await ec2.describeVolume(volumeId) };
     },
     async nameless(name) {
       const shown = await ec2.findDisplayed(displayName(name));

@@ -13,6 +13,8 @@ const passing: readonly string[] = [
   tagKeys.paused,
   tagKeys.retained,
   tagKeys.trash,
+  tagKeys.replacedBy,
+  tagKeys.replaces,
 ];
 
 /** What our tags must say of the volume of a name, besides what is known of them. */
