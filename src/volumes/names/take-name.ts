@@ -80,8 +80,11 @@ function withoutClaim(volume: EbsVolume): EbsVolume {
   return { ...volume, attachments: [], tags: epoch === '1' || epoch === undefined ? tags : volume.tags };
 }
 
-/** Our attachment of the volume. Undefined for one whose data is lost: nobody can attach it. */
-async function lockHere(node: Node, name: string, volume: EbsVolume): Promise<Held | undefined> {
+/**
+ * Our attachment of the volume, by which it is certain that it has the name. Undefined for one whose data is lost: nobody can
+ * attach it. @throws DriverError as {@link takeName}.
+ */
+export async function lockHere(node: Node, name: string, volume: EbsVolume): Promise<Held | undefined> {
   const held = node.held.get(name);
   if (held?.volume.id === volume.id) return held;
   if (held !== undefined) await release(node, name);

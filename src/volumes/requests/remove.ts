@@ -7,9 +7,10 @@ import { adoptMounted } from '../lifecycle/adopt.ts';
 import { idle, release } from '../lifecycle/release.ts';
 import { refuseRescued } from '../lifecycle/rescue.ts';
 import { heldUnrecorded, type StillHeld, stillHeld } from '../lifecycle/still-held.ts';
-import { detachedHere, takeName } from '../names/take-name.ts';
+import { detachedHere, lockHere, takeName } from '../names/take-name.ts';
 import { type OnRemove, removals } from '../options/options.ts';
 import { type Node, waiting } from '../state/node.ts';
+import { isReplaced } from '../state/succession.ts';
 
 /**
  * Removes a volume as its option onRemove says, or the node's setting. One that EC2 says is not there is success.
@@ -47,7 +48,11 @@ const removeAs: Readonly<Record<OnRemove, (node: Node, name: string, volume: Ebs
   trash: putIntoTrash,
   retain: takeName,
   snapshot: deleteAfterSnapshot,
-  delete: async (node, name, volume) => deleteVolume(node, name, await detachedHere(node, name, volume)),
+  delete: async (node, name, volume) => {
+    // Deleted before a rollback of it has ended, it would leave the other volume with the name.
+    if (isReplaced(volume) && (await lockHere(node, name, volume)) !== undefined) await release(node, name);
+    return deleteVolume(node, name, await detachedHere(node, name, volume));
+  },
 };
 
 /** What a removal does to a volume: its own option before the node's setting. A tag that says something else keeps the data. */
