@@ -30,6 +30,12 @@ variable "fence_policy" {
   }
 }
 
+variable "grow_volumes" {
+  description = "Whether instances may make volumes larger, for resize, modify and autoGrow (docs/grow.md)."
+  type        = bool
+  default     = false
+}
+
 variable "plugin" {
   description = "The plugin in your registry, as registry.example.com/ebs:0.1.0-amd64."
   type        = string
@@ -76,6 +82,13 @@ resource "aws_iam_role_policy" "volumes" {
   name   = "docker-volume-ebs"
   role   = aws_iam_role.instance.id
   policy = replace(templatefile("${local.policies}/${var.fence_policy}.json", { CLUSTER = var.cluster }), "arn:aws:", local.arn)
+}
+
+resource "aws_iam_role_policy" "grow" {
+  count  = var.grow_volumes ? 1 : 0
+  name   = "docker-volume-ebs-grow"
+  role   = aws_iam_role.instance.id
+  policy = replace(templatefile("${local.policies}/grow.json", { CLUSTER = var.cluster }), "arn:aws:", local.arn)
 }
 
 resource "aws_iam_role_policy" "key" {

@@ -69,8 +69,6 @@ function dryRun(client: EC2Client, permission: Permission, options: SendOptions)
       return client.send(commands.deleteVolume(permission.volumeId, true), options);
     case 'CreateSnapshot':
       return client.send(commands.createSnapshot(permission.volumeId, '', permission.tags, true), options);
-    case 'DeleteSnapshot':
-      return client.send(commands.deleteSnapshot(permission.snapshotId, true), options);
     case 'StopInstances':
       return client.send(commands.stopInstance(permission.instanceId, { dryRun: true }), options);
   }

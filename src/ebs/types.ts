@@ -160,7 +160,6 @@ export type Permission =
   | { readonly action: 'CreateTags' | 'DeleteTags'; readonly resourceId: string; readonly key: string }
   | { readonly action: 'DeleteVolume'; readonly volumeId: string }
   | { readonly action: 'ModifyVolume'; readonly volumeId: string; readonly change: Partial<VolumeShape> }
-  | { readonly action: 'DeleteSnapshot'; readonly snapshotId: string }
   | { readonly action: 'CreateSnapshot'; readonly volumeId: string; readonly tags: Tags }
   | {
       readonly action:

@@ -2,6 +2,7 @@ import { deviceNames } from '../ebs/device-names.ts';
 import { tagKeys, tagPrefix } from '../ebs/tags.ts';
 import type { AttachmentKey, EbsVolume, Ec2, Permission } from '../ebs/types.ts';
 import { isGone } from '../ebs/volume-record.ts';
+import { isCode } from '../errors.ts';
 import type { FencePolicy } from './types.ts';
 
 /** A call that the settings need, and what does not work without it, as a clause. */
@@ -48,6 +49,8 @@ interface Subjects {
   readonly any: EbsVolume | undefined;
   /** A volume in this node's zone that nobody has. */
   readonly free: EbsVolume | undefined;
+  /** A volume that is to grow by itself. */
+  readonly grows: EbsVolume | undefined;
   /** An attachment of this node. */
   readonly here: AttachmentKey | undefined;
   /** A device name that no volume of the cluster has here. */
@@ -76,6 +79,7 @@ export function questionsOf(context: PermissionContext, volumes: readonly EbsVol
     create,
     ...moving(context, subjects),
     ...removing(context, subjects),
+    ...growing(subjects),
     ...(policy === 'stonith' ? [{ ...stop, tag }] : []),
   ];
   const unasked = (subject: unknown, calls: string, when: string) =>
@@ -98,8 +102,10 @@ function subjectsOf({ instanceId, zone }: PermissionContext, volumes: readonly E
   );
   const settled = attached.find((each) => each.settled);
   const taken = new Set(attached.map(({ device }) => device));
+  const isGrowing = ({ tags }: EbsVolume) => tags[tagKeys.autoGrow] !== undefined;
   return {
     any: near[0] ?? present[0],
+    grows: near.find(isGrowing) ?? present.find(isGrowing),
     free: near.find(({ state, attachments }) => state === 'available' && attachments.length === 0),
     here: settled && { volumeId: settled.volumeId, instanceId, device: settled.device },
     device: deviceNames.find((name) => !taken.has(name)) ?? '',
@@ -153,6 +159,16 @@ function removing({ onRemove, cluster }: PermissionContext, { any, free }: Subje
   ];
 }
 
+/** `resize` and `modify` say themselves what they lack; a volume that grows by itself would say it when it is nearly full. */
+function growing({ grows }: Subjects): Need[] {
+  if (grows === undefined) return [];
+  const without = 'no volume grows by itself, as the option autoGrow of some asks (iam/grow.json)';
+  return [
+    need({ action: 'DescribeVolumesModifications' }, without),
+    need({ action: 'ModifyVolume', volumeId: grows.id, change: { sizeGib: grows.sizeGib + 1 } }, without),
+  ];
+}
+
 const need = (permission: Permission, without: string): Need => ({ permission, without });
 
 const smallest = (zone: string, tags: Readonly<Record<string, string>>) => ({
@@ -178,20 +194,31 @@ const lane = { lane: 'list' } as const;
 export async function askFor(ec2: Asked, needs: readonly Need[]): Promise<PermissionFindings> {
   const missing: Missing[] = [];
   const unknown: string[] = [];
-  for (const [index, need] of needs.entries()) {
+  for (const need of needs) {
+    const { why, doubt, failed } = await answerTo(ec2, need);
     const { action } = need.permission;
-    try {
-      const why = await ec2.denied(need.permission, lane);
-      const reason = why === undefined ? undefined : await notJudged(ec2, need);
-      if (reason !== undefined) unknown.push(`${action}: ${reason}`);
-      else if (why !== undefined) missing.push({ action, why, without: need.without });
-    } catch (error) {
-      unknown.push(`${action}: ${error instanceof Error ? error.message : String(error)}`);
-      if (index === 0) break;
-    }
+    if (doubt !== undefined) unknown.push(`${action}: ${doubt}`);
+    else if (why !== undefined) missing.push({ action, why, without: need.without });
+    if (failed === true && need === needs[0]) break;
   }
   return { missing, unknown };
 }
+
+/** Why it is denied; or why EC2's answer says nothing, and whether that was a failure. */
+async function answerTo(ec2: Asked, need: Need): Promise<{ why?: string; doubt?: string; failed?: boolean }> {
+  try {
+    const why = await ec2.denied(need.permission, lane);
+    const doubt = why === undefined ? undefined : await notJudged(ec2, need);
+    return { ...(why === undefined ? {} : { why }), ...(doubt === undefined ? {} : { doubt }) };
+  } catch (error) {
+    if (provesRight(need.permission, error)) return {};
+    return { doubt: error instanceof Error ? error.message : String(error), failed: true };
+  }
+}
+
+/** EC2 is at work on that volume, which it tells only those who may change it. */
+const provesRight = ({ action }: Permission, error: unknown): boolean =>
+  action === 'ModifyVolume' && isCode(error, 'EC2_VOLUME_MODIFYING', 'EC2_MODIFIED_TOO_OFTEN');
 
 /** Why a denial proves nothing; undefined when it does. */
 async function notJudged(ec2: Asked, { permission, tag }: Need): Promise<string | undefined> {

@@ -1,7 +1,7 @@
 import { expect, it, test } from 'vitest';
+import { tagKeys } from '../../src/ebs/tags.ts';
 import { ec2Error } from '../support/fake-ec2.ts';
 import { fakeCluster } from '../support/fake-facts.ts';
-
 import { type Case, finding, noImds, rejecting } from './findings.ts';
 
 test.each<Case>([
@@ -136,6 +136,19 @@ it('names each call that the role may not make, with what it is needed for', asy
       'without CreateTags no node can say that it is finished with a volume. EC2: not authorized',
       'without AttachVolume no volume can be mounted. EC2: not authorized',
     ],
+  });
+});
+
+it('names the calls that grow volumes where one is to grow by itself, and there alone', async () => {
+  const ec2 = fakeCluster();
+  for (const action of ['ModifyVolume', 'DescribeVolumesModifications'] as const)
+    ec2.denials.set(action, 'not authorized');
+  expect(await finding('permissions', { ec2 })).toMatchObject({ level: 'ok' });
+  for (const volume of ec2.volumes.values()) volume.tags[tagKeys.autoGrow] = '80%';
+  expect(await finding('permissions', { ec2 })).toMatchObject({
+    level: 'fail',
+    found: 'this role may not call ec2:DescribeVolumesModifications, ec2:ModifyVolume',
+    todo: expect.stringContaining('that for volumes that grow'),
   });
 });
 

@@ -47,7 +47,6 @@ describe('asking for a permission', () => {
       { action: 'CreateSnapshot', volumeId: 'vol-1', tags: { a: '1' } },
       { VolumeId: 'vol-1', 'TagSpecification.1.ResourceType': 'snapshot', 'TagSpecification.1.Tag.1.Key': 'a' },
     ],
-    [{ action: 'DeleteSnapshot', snapshotId: 'snap-1' }, { SnapshotId: 'snap-1' }],
     [
       { action: 'ModifyVolume', volumeId: 'vol-1', change: { sizeGib: 9 } },
       { VolumeId: 'vol-1', Size: '9' },

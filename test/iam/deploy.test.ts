@@ -32,13 +32,14 @@ describe('the CloudFormation template', () => {
   const key = 'arn:aws:kms:us-east-1:123456789012:key/1';
 
   /** What stays of the template with these parameters, as CloudFormation works its functions out. */
-  function made(FencePolicy: string, KmsKeyArn = '') {
+  function made(FencePolicy: string, { KmsKeyArn = '', GrowVolumes = 'no' } = {}) {
     const parameters: Record<string, string> = {
       'AWS::Partition': 'aws',
       ...{
         Cluster: 'blue',
         FencePolicy,
         KmsKeyArn,
+        GrowVolumes,
         Plugin: 'r/ebs:1-amd64',
         ImageId: 'ami-1',
         InstanceType: 'm6i.large',
@@ -77,8 +78,16 @@ describe('the CloudFormation template', () => {
 
   it('lets it use a key, if there is one', () => {
     expect(made('never').KeyPolicy).toBeUndefined();
-    const { PolicyDocument } = made('never', key).KeyPolicy.Properties;
+    const { PolicyDocument } = made('never', { KmsKeyArn: key }).KeyPolicy.Properties;
     expect(PolicyDocument).toEqual(applied('kms', { KMS_KEY_ARN: key }));
+  });
+
+  it('lets it grow volumes, if that is wanted', () => {
+    expect(template.Parameters.GrowVolumes.AllowedValues).toEqual(['no', 'yes']);
+    expect(made('never').GrowPolicy).toBeUndefined();
+    const { PolicyDocument, RoleName } = made('never', { GrowVolumes: 'yes' }).GrowPolicy.Properties;
+    expect(PolicyDocument).toEqual(applied('grow', { CLUSTER: 'blue' }));
+    expect(RoleName).toBe('Role');
   });
 
   it('makes instances that have the role and the tag, keep the role to themselves, and install the driver', () => {
@@ -103,12 +112,15 @@ describe('the Terraform module', () => {
     const reads = [...module.matchAll(/templatefile\("\$\{local\.policies\}\/([^"]+)", \{ (\w+) = /g)];
     expect(reads.map(([, file, placeholder]) => [file, placeholder])).toEqual([
       [`\${var.fence_policy}.json`, 'CLUSTER'],
+      ['grow.json', 'CLUSTER'],
       ['kms.json', 'KMS_KEY_ARN'],
     ]);
     expect(module).toContain(`policies = "\${path.module}/../../iam"`);
     const names = /contains\(\[([^\]]*)\], var\.fence_policy\)/.exec(module)?.[1];
     expect(JSON.parse(`[${names}]`)).toEqual(fencePolicies);
-    for (const name of fencePolicies) expect(textOf(`iam/${name}.json`)).not.toMatch(/[$%]\{(?!CLUSTER\})/);
+    for (const name of [...fencePolicies, 'grow'])
+      expect(textOf(`iam/${name}.json`)).not.toMatch(/[$%]\{(?!CLUSTER\})/);
+    expect(module).toMatch(/"aws_iam_role_policy" "grow" \{\n +count += var\.grow_volumes \? 1 : 0\n/);
     expect(textOf('iam/kms.json')).not.toMatch(/[$%]\{(?!KMS_KEY_ARN\})/);
   });
 

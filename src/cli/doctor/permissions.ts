@@ -45,7 +45,7 @@ function missingFinding(missing: readonly Denied[]): Finding {
     level: 'fail',
     found: `this role may not call ${actions}`,
     details: missing.map(({ action, without, why }) => `without ${action} ${without}. EC2: ${why}`),
-    todo: 'Allow them in the IAM policy of the role; docs/iam.md has the policy for each fence policy',
+    todo: 'Allow them in the IAM policy of the role; docs/iam.md has the policy for each fence policy, and that for volumes that grow',
   };
 }
 

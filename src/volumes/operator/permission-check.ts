@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
 import { uptime } from 'node:os';
+import { tagKeys } from '../../ebs/tags.ts';
 import { askFor, type Missing, questionsOf } from '../../fencing/permissions.ts';
 import { operation, over } from '../../log.ts';
 import type { Allowance } from '../state/journal.ts';
@@ -23,7 +24,7 @@ export interface PermissionCheck {
 }
 
 /**
- * Checks the permissions of this node some minutes after its start, in up to twelve EC2 calls. Once nothing is missing it is
+ * Checks the permissions of this node some minutes after its start, in up to fourteen EC2 calls. Once nothing is missing it is
  * not asked again that day, whatever restarts. What is missing becomes an error in the log.
  */
 export function createPermissionCheck(node: Node): PermissionCheck {
@@ -33,8 +34,11 @@ export function createPermissionCheck(node: Node): PermissionCheck {
   let running: Promise<readonly Missing[] | undefined> | undefined;
   let found: { readonly missing: readonly Missing[]; readonly at: number } | undefined;
 
+  const growing = `${asked} grow`;
+  const growsHere = () => [...node.held.values()].some(({ volume }) => tagKeys.autoGrow in volume.tags);
+  const isAsked = (text: string) => text === growing || (text === asked && !growsHere());
   const holds = (allowed: Allowance | undefined) =>
-    allowed?.bootId === host.bootId && allowed.asked === asked && uptime() - (allowed.uptime ?? 0) < daySeconds;
+    allowed?.bootId === host.bootId && isAsked(allowed.asked) && uptime() - (allowed.uptime ?? 0) < daySeconds;
   const ask = async (): Promise<readonly Missing[] | undefined> => {
     if (found !== undefined && performance.now() - found.at < missingMs) return found.missing;
     if (holds(await journal.loadAllowance())) return [];
@@ -60,7 +64,9 @@ export function createPermissionCheck(node: Node): PermissionCheck {
       found = { missing: [], at: performance.now() };
       return [];
     }
-    await journal.saveAllowance({ bootId: host.bootId, asked, uptime: uptime() }).catch(() => undefined);
+    const grows = listed.some(({ tags }) => tagKeys.autoGrow in tags);
+    const allowance = { bootId: host.bootId, asked: grows ? growing : asked, uptime: uptime() };
+    await journal.saveAllowance(allowance).catch(() => undefined);
     return [];
   };
   const missing = (): Promise<readonly Missing[] | undefined> => {

@@ -54,6 +54,36 @@ describe('the permissions of the role', () => {
     expect(ec2.count('denied')).toBeGreaterThan(0);
   });
 
+  it('to grow volumes are asked for where one is to grow by itself, and it runs on without them', async () => {
+    const { ec2, fence, elsewhere, lines, journal, driver } = await bench();
+    await elsewhere();
+    addAskable(ec2);
+    await played(fence.explain('a'));
+    expect(journal.allowance?.asked).not.toMatch(/grow/);
+    await played(driver.create('grows', { autoGrow: '80%', autoGrowMax: '100' }));
+    await played(driver.mount('grows', 'id'));
+    ec2.calls.length = 0;
+    ec2.denials.set('ModifyVolume', 'You are not authorized to perform this operation.');
+    expect((await played(fence.explain('a'))).denied).toEqual([
+      'ModifyVolume: You are not authorized to perform this operation. (so that no volume grows by itself, as the option autoGrow of some asks (iam/grow.json))',
+    ]);
+    expect(lines.filter(({ level }) => level === 50)).toMatchObject([{ action: 'ModifyVolume' }]);
+    const grows = [...ec2.volumes.values()].at(-1);
+    const asked = ec2.calls.flatMap(({ method, args }) => (method === 'denied' ? args : []));
+    expect(asked.slice(-2)).toEqual([
+      { action: 'DescribeVolumesModifications' },
+      { action: 'ModifyVolume', volumeId: grows?.id, change: { sizeGib: 17 } },
+    ]);
+    ec2.denials.clear();
+    journal.allowance = undefined;
+    await pass(4 * 60_000);
+    expect((await played(fence.explain('a'))).denied).toEqual([]);
+    expect(journal.allowance).toMatchObject({ asked: expect.stringMatching(/ grow$/) });
+    ec2.calls.length = 0;
+    await played(fence.explain('a'));
+    expect(ec2.count('denied')).toBe(0);
+  });
+
   it('are asked for a volume that is still there', async () => {
     const { ec2, fence, elsewhere } = await bench();
     ec2.addVolume({ state: 'deleting', tags: { [tagKeys.cluster]: 'default' } });
