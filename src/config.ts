@@ -1,5 +1,5 @@
 import { DriverError } from './errors.ts';
-import { readFlags } from './flags.ts';
+import { type Flag, readFlags } from './flags.ts';
 import {
   absolutePath,
   duration,
@@ -212,16 +212,24 @@ export const flagOf = (name: SettingName): string => name.replace(/[A-Z]/g, (let
  * variable, and naming the flag or variable, its value and what it takes.
  */
 export function loadSettings(argv: readonly string[], env: NodeJS.ProcessEnv, command = 'serve'): Settings {
+  return readSettings(readFlags(argv, { command, flags: settingFlags }).values, env);
+}
+
+/** The flags of all settings, by their names. */
+export const settingFlags: Readonly<Record<string, Flag>> = Object.fromEntries(
+  names.map((name) => {
+    const { kind }: { readonly kind: Kind<unknown> } = settingsTable[name];
+    const offers = kind === absolutePath ? 'path' : kind.choices;
+    return [flagOf(name), { type: 'string', ...(offers && { offers }) }];
+  }),
+);
+
+/** As {@link loadSettings}, of flags that were read with {@link settingFlags}. @throws DriverError INVALID_OPTION */
+export function readSettings(flags: Readonly<Record<string, unknown>>, env: NodeJS.ProcessEnv): Settings {
   refuseUnknown(env);
-  const flags = flagsOf(argv, command);
   const settings: Partial<Record<SettingName, unknown>> = {};
   for (const name of names) settings[name] = readSetting(name, flags[flagOf(name)], env);
   return settings as Settings;
-}
-
-function flagsOf(argv: readonly string[], command: string): Readonly<Record<string, unknown>> {
-  const options = Object.fromEntries(names.map((name) => [flagOf(name), { type: 'string' as const }]));
-  return readFlags(argv, options, { command }).values;
 }
 
 const variables = new Set<string>(Object.values(settingsTable).map(({ env }) => env));

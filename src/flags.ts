@@ -6,18 +6,34 @@ export class UsageError extends Error {
   readonly code = 'INVALID_OPTION';
 }
 
-type Options = Readonly<Record<string, { readonly type: 'string' | 'boolean'; readonly short?: string }>>;
+/** What a shell offers: names of volumes, names in the trash, paths, names of commands; or these words. */
+export type Offer = 'volume' | 'removed' | 'path' | 'command' | readonly string[];
+
+export interface Flag {
+  readonly type: 'string' | 'boolean';
+  readonly short?: string;
+  /** For its value. */
+  readonly offers?: Offer;
+}
+
+export type Flags = Readonly<Record<string, Flag>>;
 
 /** What the flags of a command line say, by their names. */
-export type Values<O extends Options> = {
-  readonly [K in keyof O]?: O[K]['type'] extends 'string' ? string : boolean;
+export type Values<F extends Flags> = {
+  readonly [K in keyof F]?: F[K]['type'] extends 'string' ? string : boolean;
 };
 
-interface Reading {
-  /** The command, as "fence"; its help is named in every complaint. */
+/** What a command line takes: all else is refused, and shells complete it. */
+export interface Grammar<F extends Flags = Flags> {
+  /** As "fence"; its help is named in every complaint. */
   readonly command: string;
-  /** What its words are, as "VOLUME"; absent where it takes none. */
+  readonly flags: F;
+  /** What its words are, as "VOLUME", or "VOLUME…" for any number; absent where it takes none. */
   readonly words?: string;
+  /** For its first word, or each of any number. */
+  readonly offers?: Offer;
+  /** The words of which one comes first, and what is offered after each, once or any number of times. */
+  readonly verbs?: Readonly<Record<string, Offer>>;
 }
 
 /**
@@ -25,14 +41,13 @@ interface Reading {
  * @throws UsageError for a flag that there is not, with the nearest; for a value that lacks or is too many; for a word where none
  * is taken.
  */
-export function readFlags<const O extends Options>(
+export function readFlags<const F extends Flags>(
   argv: readonly string[],
-  options: O,
-  { command, words: taken }: Reading,
-): { readonly values: Values<O>; readonly words: readonly string[] } {
+  { command, flags, words: taken }: Grammar<F>,
+): { readonly values: Values<F>; readonly words: readonly string[] } {
   const { values, positionals, tokens } = parseArgs({
     args: [...argv],
-    options: options as Record<string, { type: 'string' | 'boolean'; short?: string }>,
+    options: flags as Record<string, { type: 'string' | 'boolean'; short?: string }>,
     strict: false,
     allowPositionals: true,
     tokens: true,
@@ -42,19 +57,33 @@ export function readFlags<const O extends Options>(
   };
   for (const token of tokens) {
     if (token.kind !== 'option') continue;
-    const problem = problemOf(token, options, command);
+    const problem = problemOf(token, flags, command);
     if (problem !== undefined) complain(problem);
   }
   if (taken === undefined && positionals.length > 0) complain(`${command} takes no argument ${quoted(positionals[0])}`);
-  return { values: values as Values<O>, words: positionals };
+  return { values: values as Values<F>, words: positionals };
+}
+
+/** The command that comes first where a command has several, and the words after it. @throws UsageError with the nearest one. */
+export function verbOf<V extends string>(
+  [given = '', ...rest]: readonly string[],
+  { command, verbs }: { readonly command: string; readonly verbs: Readonly<Record<V, Offer>> },
+): { readonly verb: V; readonly rest: readonly string[] } {
+  const all = Object.keys(verbs) as V[];
+  const verb = all.find((each) => each === given);
+  if (verb !== undefined) return { verb, rest };
+  const near = given === '' ? undefined : nearest(given, all);
+  const problem = given === '' ? `${command} needs a command` : `${command} has no command ${quoted(given)}`;
+  const hint = near === undefined ? `: it has ${all.join(', ')}` : `, but ${near}`;
+  throw new UsageError(`${problem}${hint}. See docker-volume-ebs ${command} --help.`);
 }
 
 type Token = Extract<NonNullable<ReturnType<typeof parseArgs>['tokens']>[number], { kind: 'option' }>;
 
-function problemOf({ name, rawName, value, inlineValue }: Token, options: Options, command: string) {
-  const option = Object.hasOwn(options, name) ? options[name] : undefined;
+function problemOf({ name, rawName, value, inlineValue }: Token, flags: Flags, command: string) {
+  const option = Object.hasOwn(flags, name) ? flags[name] : undefined;
   if (option === undefined) {
-    const near = nearest(name, [...Object.keys(options), 'help']);
+    const near = nearest(name, [...Object.keys(flags), 'help']);
     return `${command} has no option ${rawName}${near === undefined ? '' : `, but --${near}`}`;
   }
   if (option.type === 'boolean') return inlineValue ? `${rawName} takes no value` : undefined;

@@ -2,7 +2,12 @@
 import { gibTaken, readGib } from './sizes.ts';
 
 /** How a setting's text is read: each kind checks its text and says what it takes. */
-export type Kind<T> = { readonly takes: string; readonly read: (text: string) => T | undefined };
+export type Kind<T> = {
+  readonly takes: string;
+  /** All that it takes, where these are few. */
+  readonly choices?: readonly string[];
+  readonly read: (text: string) => T | undefined;
+};
 
 export const text: Kind<string> = { takes: 'text', read: (value) => value };
 export const absolutePath: Kind<string> = {
@@ -13,9 +18,14 @@ const truths = new Map([
   ['true', true],
   ['false', false],
 ]);
-export const flag: Kind<boolean> = { takes: 'true or false', read: (value) => truths.get(value.toLowerCase()) };
+export const flag: Kind<boolean> = {
+  takes: 'true or false',
+  choices: [...truths.keys()],
+  read: (value) => truths.get(value.toLowerCase()),
+};
 export const oneOf = <const T extends string>(...values: readonly T[]): Kind<T> => ({
   takes: values.join(', '),
+  choices: values,
   read: (value) => values.find((known) => known === value),
 });
 export const someOf = <const T extends string>(...values: readonly T[]): Kind<readonly T[]> => ({

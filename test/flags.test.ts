@@ -1,9 +1,9 @@
 import { expect, test } from 'vitest';
 import { readFlags } from '../src/flags.ts';
 
-const options = { timeout: { type: 'string' }, cancel: { type: 'boolean' }, json: { type: 'boolean' } } as const;
+const flags = { timeout: { type: 'string' }, cancel: { type: 'boolean' }, json: { type: 'boolean' } } as const;
 const read = (argv: readonly string[], words?: string) =>
-  readFlags(argv, options, { command: 'drain', ...(words === undefined ? {} : { words }) });
+  readFlags(argv, { command: 'drain', flags, ...(words === undefined ? {} : { words }) });
 
 test('flags and words are read wherever they stand, and what follows -- is a word', () => {
   expect(read(['a', '--timeout=5', '--json', '--', '--cancel'], 'NAME')).toEqual({

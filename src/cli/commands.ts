@@ -1,26 +1,9 @@
+import type { Grammar } from '../flags.ts';
 import { nearest } from '../spelling.ts';
-
-/** What a command's own file exports. */
-export interface CommandModule {
-  /** Does it; gives the exit status. */
-  readonly run: (argv: readonly string[]) => Promise<number>;
-  /** What its `--help` prints. */
-  readonly usage: () => string;
-}
-
-export interface Command {
-  /** Absent where no person types it. */
-  readonly summary?: string;
-  /** Loads what only this command needs. */
-  readonly load: () => Promise<CommandModule>;
-  /** It shows the program itself: a wrong variable is not in the way. */
-  readonly needsNoSettings?: true;
-  /** Its command line is that of another program, in which `-h` may be a value: it reads `--help` itself. */
-  readonly readsHelpItself?: true;
-}
+import type { Command, CommandTable } from './command.ts';
 
 /** Every command, in the order in which help shows them. */
-export const commands: Readonly<Record<string, Command>> = {
+export const commands: CommandTable = {
   serve: { summary: 'Run the volume driver daemon', load: () => import('./serve/serve.ts') },
   status: {
     summary: 'Show the volumes of this node, what holds them and what they wait for',
@@ -99,23 +82,48 @@ export const commands: Readonly<Record<string, Command>> = {
   demo: { summary: 'Show the driver at work in a sandbox', load: () => import('./demo/demo.ts') },
   install: {
     summary: 'Install this executable as a systemd service, or upgrade the one that is there',
-    load: () => import('./install/install.ts'),
+    load: async () => {
+      const module = await import('./install/install.ts');
+      return { ...module, run: (argv) => module.run(argv, manual) };
+    },
   },
   uninstall: {
     summary: 'Remove the systemd service, its units and this executable',
     load: () => import('./install/uninstall.ts'),
   },
+  completion: {
+    summary: 'Print the script by which a shell completes this command line',
+    load: () => import('./completion/completion.ts'),
+    needsNoSettings: true,
+  },
+  man: {
+    summary: 'Print the man page',
+    load: async () => {
+      const module = await import('./man/man.ts');
+      return { ...module, run: (argv) => module.run(argv, manual) };
+    },
+    needsNoSettings: true,
+  },
+  complete: {
+    load: async () => {
+      const { complete } = await import('./completion/completion.ts');
+      return { run: (argv) => complete(argv, commands), usage: overview, grammar: helpGrammar };
+    },
+  },
   'disk-worker': {
-    load: async () => ({ run: (await import('../host/disk-work.ts')).serveDiskWork, usage: overview }),
+    load: async () => {
+      const { serveDiskWork } = await import('../host/disk-work.ts');
+      return { run: serveDiskWork, usage: overview, grammar: helpGrammar };
+    },
   },
   help: {
     summary: 'Show this text, or that of a command',
-    load: async () => ({ run: help, usage: overview }),
+    load: async () => ({ run: help, usage: overview, grammar: helpGrammar }),
     needsNoSettings: true,
   },
   version: {
     summary: 'Show the version',
-    load: async () => ({ run: version, usage: () => 'Usage: docker-volume-ebs version\n\nPrints the version.\n' }),
+    load: () => import('./version/version.ts'),
     needsNoSettings: true,
   },
 };
@@ -132,8 +140,11 @@ export function commandOf(name: string): Command {
     name === ''
       ? 'no command given'
       : `unknown command ${JSON.stringify(name)}${near === undefined ? '' : `, but ${near}`}`;
-  throw Object.assign(new Error(`${problem}. See docker-volume-ebs help.`), { code: 'INVALID_OPTION' });
+  throw usageError(problem);
 }
+
+const usageError = (problem: string): Error =>
+  Object.assign(new Error(`${problem}. See docker-volume-ebs help.`), { code: 'INVALID_OPTION' });
 
 function overview(): string {
   const typed = Object.entries(commands).filter(([, { summary }]) => summary !== undefined);
@@ -141,15 +152,15 @@ function overview(): string {
   return `Usage: docker-volume-ebs COMMAND [OPTIONS]\n\n${lines.join('\n')}\n\nA command says more with --help.\n`;
 }
 
-async function help([name = 'help']: readonly string[]): Promise<number> {
+const helpGrammar: Grammar = { command: 'help', flags: {}, words: 'COMMAND', offers: 'command' };
+
+const manual = async (): Promise<string> => (await import('./man/page.ts')).manPage(commands);
+
+async function help(argv: readonly string[]): Promise<number> {
+  const [name = 'help', ...more] = (await import('../flags.ts')).readFlags(argv, helpGrammar).words;
+  if (more.length > 0) throw usageError(`help takes no argument ${JSON.stringify(more[0])}`);
   const { usage } = await commandOf(name).load();
   if (process.stdout.isTTY) (await import('./help-text.ts')).printHelp(usage());
   else process.stdout.write(usage());
-  return 0;
-}
-
-async function version(): Promise<number> {
-  const { default: about } = await import('../../package.json', { with: { type: 'json' } });
-  process.stdout.write(`${about.version}\n`);
   return 0;
 }

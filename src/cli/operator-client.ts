@@ -1,5 +1,5 @@
-import { loadSettings } from '../config.ts';
-import { readFlags, UsageError } from '../flags.ts';
+import { readSettings } from '../config.ts';
+import { type Flags, type Grammar, readFlags, UsageError } from '../flags.ts';
 import { callDriver } from './dvdi-client.ts';
 import { nodeVariables } from './node-variables.ts';
 import { whileAlive } from './pulse.ts';
@@ -18,25 +18,22 @@ export interface Invocation {
   readonly words: readonly string[];
 }
 
-type Options = Parameters<typeof readFlags>[1];
+/** The flags of every command that asks the daemon. */
+export const daemonFlags = {
+  json: { type: 'boolean' },
+  socket: { type: 'string', offers: 'path' },
+} as const satisfies Flags;
 
 /**
- * Reads a command line that also takes --socket and --json. Where neither a flag nor the environment says the socket, it is that
- * of the installed service or plugin.
- * @param about the command, and what its words are, as "VOLUME"; without these it takes none.
+ * Reads a command line that takes {@link daemonFlags}. Where neither a flag nor the environment says the socket, it is that of the
+ * installed service or plugin.
  * @throws UsageError for a command line that is wrong; DriverError INVALID_OPTION for a socket that is no absolute path.
  */
-export function readInvocation(
-  argv: readonly string[],
-  options: Options,
-  about: { readonly command: string; readonly words?: string },
-): Invocation {
-  const all: Options = { ...options, socket: { type: 'string' }, json: { type: 'boolean' } };
-  const { values, words } = readFlags(argv, all, about);
-  const flags = typeof values['socket'] === 'string' ? ['--socket', values['socket']] : [];
+export function readInvocation(argv: readonly string[], grammar: Grammar): Invocation {
+  const { values, words } = readFlags(argv, grammar);
   // Of the daemon's settings only these concern us: a mistake in another must not be in the way.
   const { DVE_SOCKET, DVE_ROOT } = nodeVariables(process.env).env;
-  const { socket, root } = loadSettings(flags, { DVE_SOCKET, DVE_ROOT }, about.command);
+  const { socket, root } = readSettings({ socket: values['socket'] }, { DVE_SOCKET, DVE_ROOT });
   return { socket, root, values, words };
 }
 

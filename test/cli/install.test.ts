@@ -14,6 +14,13 @@ const service = 'etc/systemd/system/docker-volume-ebs.service';
 const socket = 'etc/systemd/system/docker-volume-ebs.socket';
 const env = 'etc/docker-volume-ebs/env';
 
+const pages = [
+  'man/man8/docker-volume-ebs.8',
+  'bash-completion/completions/docker-volume-ebs',
+  'zsh/site-functions/_docker-volume-ebs',
+  'fish/vendor_completions.d/docker-volume-ebs.fish',
+];
+
 /** The root directory of an image, and a program to install there. */
 async function image() {
   const dir = await mkdtemp(join(tmpdir(), 'install-'));
@@ -23,7 +30,14 @@ async function image() {
   await mkdir(root);
   await writeFile(program, 'version 1');
   const plan = (words: string[] = [], options: Partial<Installation> = {}) =>
-    planInstall(program, { prefix: undefined, root, dvdcli: false, given: readGiven(words), ...options });
+    planInstall(program, {
+      prefix: undefined,
+      root,
+      dvdcli: false,
+      given: readGiven(words),
+      manual: '.TH',
+      ...options,
+    });
   return {
     root,
     program,
@@ -48,6 +62,7 @@ test('the first time makes all of it, the second nothing, a new program replaces
   const links = ['multi-user.target.wants/docker-volume-ebs.service', 'sockets.target.wants/docker-volume-ebs.socket'];
   expect(await install()).toEqual([
     'copy this program to /usr/local/bin/docker-volume-ebs',
+    ...pages.map((page) => `write /usr/local/share/${page}`),
     `write /${env}`,
     `write /${service}`,
     `write /${socket}`,

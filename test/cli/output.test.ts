@@ -20,11 +20,16 @@ test('what is printed fits a terminal, below where its line begins; elsewhere it
   expect(fitted(command, 80)).toBe(command);
 });
 
-test.each(Object.keys(commands))('help of %s can be read at 80 places, whole', async (name) => {
+test.each(Object.keys(commands))('help of %s can be read at 80 and at 60 places, whole', async (name) => {
   const usage = (await commands[name]?.load())?.usage() ?? '';
-  const narrow = reflowed(usage, 80);
-  expect(longest(narrow)).toBeLessThanOrEqual(80);
-  expect(words(narrow)).toEqual(words(usage));
+  for (const width of [80, 60]) {
+    const narrow = reflowed(usage, width);
+    // A word that is longer than a line stays whole: it is to be copied.
+    const tooLong = narrow.split('\n').filter((line) => line.length > width && line.trim().includes(' '));
+    expect(tooLong).toEqual([]);
+    expect(words(narrow)).toEqual(words(usage));
+  }
+  expect(longest(reflowed(usage, 80))).toBeLessThanOrEqual(80);
   if (longest(usage) <= 200) expect(reflowed(usage, 200)).toBe(usage);
 });
 

@@ -254,6 +254,10 @@ describe.skipIf(skip)('installed as docs/install.md says, where systemd is proce
       './etc/systemd/system/multi-user.target.wants/docker-volume-ebs.service',
       './etc/systemd/system/sockets.target.wants/docker-volume-ebs.socket',
       './usr/local/bin/docker-volume-ebs',
+      './usr/local/share/bash-completion/completions/docker-volume-ebs',
+      './usr/local/share/fish/vendor_completions.d/docker-volume-ebs.fish',
+      './usr/local/share/man/man8/docker-volume-ebs.8',
+      './usr/local/share/zsh/site-functions/_docker-volume-ebs',
     ]);
     expect(await machine.ok('systemctl list-units --all --plain --no-legend "docker-volume-ebs*"')).toBe('');
     const half = '/etc/systemd/system/docker-volume-ebs.service';

@@ -50,6 +50,9 @@ const known = {
   promtool: program('promtool', 'prometheus'),
   'redis-server': program('redis-server', 'redis-server'),
   chromium: program('chromium', 'chromium'),
+  fish: program('fish', 'fish'),
+  mandoc: program('mandoc', 'mandoc'),
+  zsh: program('zsh', 'zsh'),
   'redis-cli': program('redis-cli', 'redis-tools'),
 } as const satisfies Readonly<Record<string, Requirement>>;
 

@@ -1,13 +1,13 @@
-import { loadSettings } from '../../config.ts';
+import { readSettings } from '../../config.ts';
 import { openEc2Client } from '../../ebs/client.ts';
 import { openEc2 } from '../../ebs/ec2.ts';
 import { openSurvey, type Survey } from '../../ebs/survey.ts';
 import type { Ec2 } from '../../ebs/types.ts';
 import { attachmentOf } from '../../ebs/volume-record.ts';
-import { readFlags, UsageError } from '../../flags.ts';
+import { type Grammar, readFlags, UsageError } from '../../flags.ts';
 import { readIdentity } from '../../host/identity.ts';
 import { nodeVariables } from '../node-variables.ts';
-import { print, printJson } from '../output.ts';
+import { print, printAsIs, printJson, terminalWidth } from '../output.ts';
 import { directoryInside, understandRexRay } from '../serve/rexray-settings.ts';
 import { adoptVolume, giveBack } from './apply.ts';
 import type { Region } from './judge.ts';
@@ -23,33 +23,37 @@ tag says. Only tags are written; disks and attachments stay as they are. Needs n
   docker-volume-ebs adopt             Show the volumes of the region that have a Name tag and are not in the cluster
   docker-volume-ebs adopt VOLUME…     Show what adopting these would do. VOLUME is a name or an id (vol-…)
 
-  --apply            Do it
-  --all              Every volume that may be adopted as it is
-  --zone ZONE        Of this availability zone only
-  --as NAME          Adopt the one VOLUME under another name
-  --undo             Give these volumes back: take every tag of the driver off them
-  --cluster NAME     The cluster (DVE_CLUSTER) [default]
-  --subdirectory DIR The directory of the volume that containers get (DVE_SUBDIRECTORY) [data]
-  --json             Print JSON
-  --help             Show this text
+  --apply             Do it
+  --all               Every volume that may be adopted as it is
+  --zone ZONE         Of this availability zone only
+  --as NAME           Adopt the one VOLUME under another name
+  --undo              Give these volumes back: take every tag of the driver off them
+  --cluster NAME      The cluster (DVE_CLUSTER) [default]
+  --subdirectory DIR  The directory of the volume that containers get (DVE_SUBDIRECTORY) [data]
+  --json              Print JSON
+  --help              Show this text
 
 Exit status: 0 when everything was or can be done, 1 when something is refused or has failed, 2 for a wrong command line.
 `;
 
-const options = {
-  apply: { type: 'boolean' },
-  all: { type: 'boolean' },
-  undo: { type: 'boolean' },
-  json: { type: 'boolean' },
-  zone: { type: 'string' },
-  as: { type: 'string' },
-  cluster: { type: 'string' },
-  subdirectory: { type: 'string' },
-} as const;
+export const grammar = {
+  command: 'adopt',
+  flags: {
+    apply: { type: 'boolean' },
+    all: { type: 'boolean' },
+    undo: { type: 'boolean' },
+    json: { type: 'boolean' },
+    zone: { type: 'string' },
+    as: { type: 'string' },
+    cluster: { type: 'string' },
+    subdirectory: { type: 'string' },
+  },
+  words: 'VOLUME…',
+} as const satisfies Grammar;
 
 /** Shows or adopts volumes of others; gives the exit status. @throws DriverError EC2_* when EC2 cannot be asked. */
 export async function run(argv: readonly string[]): Promise<number> {
-  const { values: given, words } = readFlags(argv, options, { command: 'adopt', words: 'VOLUME' });
+  const { values: given, words } = readFlags(argv, grammar);
   const values: Flags = { apply: false, all: false, undo: false, json: false, ...given };
   checkUsage(values, words);
   const { env } = nodeVariables(process.env);
@@ -65,7 +69,7 @@ export async function run(argv: readonly string[]): Promise<number> {
   if (words.length === 0 && !all) {
     const candidates = candidatesOf(region, wishes);
     if (json) printJson(candidates.map(candidateJson));
-    else print(inventoryText(candidates, cluster));
+    else printAsIs(inventoryText(candidates, cluster, terminalWidth()));
     return 0;
   }
   const steps = values.undo ? planGivingBack(region, words) : planAdoption(region, wishes);
@@ -93,9 +97,7 @@ function checkUsage({ apply, all, undo, as, ...named }: Flags, words: readonly s
 /** Of the daemon's settings only these concern us: a mistake in another must not be in the way. */
 function settingsOf({ cluster, subdirectory }: Flags) {
   const { DVE_CLUSTER, DVE_SUBDIRECTORY } = process.env;
-  const given = { cluster, subdirectory };
-  const flags = Object.entries(given).flatMap(([name, value]) => (value === undefined ? [] : [`--${name}=${value}`]));
-  const settings = loadSettings(flags, { DVE_CLUSTER, DVE_SUBDIRECTORY }, 'adopt');
+  const settings = readSettings({ cluster, subdirectory }, { DVE_CLUSTER, DVE_SUBDIRECTORY });
   const inside = directoryInside(settings.subdirectory);
   if (inside !== undefined) return { cluster: settings.cluster, subdirectory: inside };
   throw new UsageError(`the subdirectory ${JSON.stringify(settings.subdirectory)} is not inside the volume.`);

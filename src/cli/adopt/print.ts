@@ -1,21 +1,21 @@
-import { tableLines, visible } from '../table.ts';
+import { type Column, tableLines, visible, wrapped } from '../table.ts';
 import type { Candidate } from './judge.ts';
 import type { Step } from './plan.ts';
 
-const columns = [
+const columns: readonly Column[] = [
   { title: 'VOLUME' },
-  { title: 'NAME' },
-  { title: 'ZONE' },
-  { title: 'GIB' },
-  { title: 'STATE' },
+  { title: 'NAME', least: 12 },
+  { title: 'ZONE', rank: 2 },
+  { title: 'GIB', rank: 3 },
+  { title: 'STATE', rank: 1 },
   { title: 'OWNER' },
   { title: 'MAY BE ADOPTED' },
 ];
 
 const verdicts = { free: 'yes', 'by-id': 'by its id', rename: 'with --as', never: 'no' } as const;
 
-/** The volumes that do not belong to the cluster, with what there is to say about each. */
-export function inventoryText(candidates: readonly Candidate[], cluster: string): string {
+/** The volumes that do not belong to the cluster, with what there is to say about each. @param width of the terminal; undefined where nothing needs to fit. */
+export function inventoryText(candidates: readonly Candidate[], cluster: string, width: number | undefined): string {
   if (candidates.length === 0) return 'The region has no volume with a Name tag that is not in the cluster already.\n';
   const rows = candidates.map(({ volume, name, owner, verdict, remarks }) => ({
     cells: [
@@ -31,7 +31,7 @@ export function inventoryText(candidates: readonly Candidate[], cluster: string)
   }));
   const free = candidates.filter(({ verdict }) => verdict === 'free').length;
   const summary = `${free} of ${candidates.length} may be adopted into the cluster ${JSON.stringify(cluster)} as they are.`;
-  return `${tableLines(columns, rows, undefined).join('\n')}\n\n${summary}\n`;
+  return `${tableLines(columns, rows, width).join('\n')}\n\n${wrapped(summary, width).join('\n')}\n`;
 }
 
 /** What is done in one step, or would be. @param failure why it was not, where it was tried */

@@ -3,42 +3,63 @@ import { mkdtemp, open, readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { DescribeInstancesCommand, EC2Client, StopInstancesCommand } from '@aws-sdk/client-ec2';
-import { readFlags } from '../../flags.ts';
+import { type Grammar, readFlags } from '../../flags.ts';
 import { type Sandbox, type SandboxNode, startSandbox } from '../../sandbox/sandbox.ts';
 import { callDriver } from '../dvdi-client.ts';
+import { print, printJson } from '../output.ts';
 
 const volume = 'demo';
 const fileName = 'payload.bin';
 const fileBytes = 8 * 1024 * 1024;
 
 /** What `--help` prints. */
-export const usage = () => `Usage: docker-volume-ebs demo
+export const usage = () => `Usage: docker-volume-ebs demo [OPTIONS]
 
 Shows the driver at work on this machine, in an embedded EC2 with two instances: an EBS volume is created, attached,
 formatted, mounted and written on one; that instance loses power; the other takes the volume over and reads the same
 bytes. Needs root and loop devices, no AWS account. Takes about half a minute and leaves nothing behind.
+
+  --json  Print the steps as JSON, once all are done
+  --help  Show this text
 `;
+
+export const grammar = { command: 'demo', flags: { json: { type: 'boolean' } } } as const satisfies Grammar;
 
 /** Runs the demonstration. Gives 0 if every byte survived, 1 otherwise. */
 export async function run(argv: readonly string[]): Promise<number> {
-  readFlags(argv, {}, { command: 'demo' });
+  const { json } = readFlags(argv, grammar).values;
+  const say: Say = json ? () => undefined : print;
   const dir = await mkdtemp('/var/tmp/docker-volume-ebs-demo-');
-  print('Starting an embedded EC2 with two instances (60 ms round trips, attach and detach 2 s)…\n');
+  say('Starting an embedded EC2 with two instances (60 ms round trips, attach and detach 2 s)…\n');
   const sandbox = await startSandbox({ dir, nodes: 2, zones: 1, timing: 'bench' });
   try {
-    return await play(sandbox);
+    const { steps, same } = await play(sandbox, say);
+    if (json) printJson({ steps, same });
+    return same ? 0 : 1;
   } finally {
     await sandbox.close();
     await rm(dir, { recursive: true, force: true });
   }
 }
 
-async function play(sandbox: Sandbox): Promise<number> {
+type Say = (text: string) => void;
+
+interface Step {
+  readonly what: string;
+  readonly seconds: number;
+  /** How often each action of EC2 was called meanwhile. */
+  readonly calls: Readonly<Record<string, number>>;
+  /** Empty where there is none to tell. */
+  readonly result: string;
+}
+
+async function play(sandbox: Sandbox, say: Say): Promise<{ steps: readonly Step[]; same: boolean }> {
   const [a, b] = sandbox.nodes();
   if (a === undefined || b === undefined) throw new Error('the sandbox started without its two instances');
   await quiet(sandbox);
-  const step = stepper(sandbox);
-  print(`A is ${a.instanceId}, B is ${b.instanceId}\n\n`);
+  const steps: Step[] = [];
+  const step = stepper(sandbox, steps, say);
+  say(`A is ${a.instanceId}, B is ${b.instanceId}\n\n`);
 
   await step(`create volume "${volume}", 1 GiB`, async () => {
     await callDriver(a.socket, 'VolumeDriver.Create', { Name: volume, Opts: { size: '1' } });
@@ -56,8 +77,8 @@ async function play(sandbox: Sandbox): Promise<number> {
   });
 
   const same = read === written;
-  print(same ? '\nThe same bytes on B as were written on A.\n' : `\nDATA DIFFERS: wrote ${written}, read ${read}\n`);
-  return same ? 0 : 1;
+  say(same ? '\nThe same bytes on B as were written on A.\n' : `\nDATA DIFFERS: wrote ${written}, read ${read}\n`);
+  return { steps, same };
 }
 
 /** At its start each daemon asks EC2 once what it has: those calls belong to no step. */
@@ -69,18 +90,23 @@ async function quiet(sandbox: Sandbox): Promise<void> {
 }
 
 /** Runs a step and prints a line: what, how long, which EC2 calls the sandbox counted meanwhile, the result. */
-function stepper(sandbox: Sandbox): (what: string, work: () => Promise<string>) => Promise<string> {
+function stepper(
+  sandbox: Sandbox,
+  steps: Step[],
+  say: Say,
+): (what: string, work: () => Promise<string>) => Promise<string> {
   return async (what, work) => {
     const before = sandbox.calls();
     const start = performance.now();
     const result = await work();
     const seconds = ((performance.now() - start) / 1000).toFixed(2);
-    const calls = Object.entries(sandbox.calls())
+    const counts = Object.entries(sandbox.calls())
       .map(([action, count]) => [action, count - (before[action] ?? 0)] as const)
-      .filter(([, count]) => count > 0)
-      .map(([action, count]) => (count === 1 ? action : `${action} ×${count}`));
-    print(`${what.padEnd(36)}${seconds.padStart(6)} s   ${calls.join(', ') || 'no EC2 call'}\n`);
-    if (result !== '') print(`    ${result}\n`);
+      .filter(([, count]) => count > 0);
+    const calls = counts.map(([action, count]) => (count === 1 ? action : `${action} ×${count}`));
+    steps.push({ what, seconds: Number(seconds), calls: Object.fromEntries(counts), result });
+    say(`${what.padEnd(36)}${seconds.padStart(6)} s   ${calls.join(', ') || 'no EC2 call'}\n`);
+    if (result !== '') say(`    ${result}\n`);
     return result;
   };
 }
@@ -126,8 +152,4 @@ async function powerCut(sandbox: Sandbox, { instanceId }: SandboxNode): Promise<
     if (Reservations?.[0]?.Instances?.[0]?.State?.Name === 'stopped') return `${instanceId} is stopped`;
     await sleep(500);
   }
-}
-
-function print(text: string): void {
-  process.stdout.write(text);
 }

@@ -1,6 +1,9 @@
-import { loadSettings, settingsHelp } from '../../config.ts';
+import { readSettings, settingFlags, settingsHelp } from '../../config.ts';
 import { DriverError } from '../../errors.ts';
+import { type Grammar, readFlags } from '../../flags.ts';
 import { nodeVariables } from '../node-variables.ts';
+import { printAsIs, terminalWidth } from '../output.ts';
+import { wrapped } from '../table.ts';
 import { type Level, type Result, runChecks } from './check.ts';
 import { checks } from './checks.ts';
 import { plan, runLive } from './live/live.ts';
@@ -28,20 +31,21 @@ Settings are read as serve reads them. Where the environment has none of the var
 ${settingsHelp()}
 `;
 
+export const grammar = {
+  command: 'doctor',
+  flags: { json: { type: 'boolean' }, live: { type: 'boolean' }, yes: { type: 'boolean' }, ...settingFlags },
+} as const satisfies Grammar;
+
 const deadlineMs = 10_000;
 
 /** Examines this node; gives the exit status. @throws DriverError INVALID_OPTION for a setting that is wrong. */
 export async function run(argv: readonly string[]): Promise<number> {
   const { env, variables } = nodeVariables(process.env);
-  const said = (word: string) => argv.includes(word);
-  const settings = loadSettings(
-    argv.filter((word) => !['--json', '--live', '--yes'].includes(word)),
-    env,
-    'doctor',
-  );
+  const { json = false, live, yes = false, ...flags } = readFlags(argv, grammar).values;
+  const settings = readSettings(flags, env);
   // The AWS SDK reads this process's own.
   Object.assign(process.env, env);
-  if (said('--live')) return runLive({ settings, env, json: said('--json'), yes: said('--yes') });
+  if (live) return runLive({ settings, env, json: json === true, yes: yes === true });
   let throttled = false;
   const onThrottled = () => {
     throttled = true;
@@ -55,7 +59,7 @@ export async function run(argv: readonly string[]): Promise<number> {
     signal,
   );
   clearTimeout(timer);
-  process.stdout.write(said('--json') ? asJson(results) : asText(results));
+  printAsIs(json ? asJson(results) : asText(results, terminalWidth()));
   return hasFailed(results) ? 1 : 0;
 }
 
@@ -77,15 +81,20 @@ function asJson(results: readonly Result[]): string {
 
 const words: Readonly<Record<Level, string>> = { ok: 'ok', warn: 'warn', fail: 'FAIL', unknown: 'unknown' };
 
-function asText(results: readonly Result[]): string {
-  const width = Math.max(...results.map(({ title }) => title.length));
-  const indent = ' '.repeat(9 + width + 2);
-  const lines = results.flatMap(({ title, level, found, details = [], todo }) => [
-    `${words[level].padEnd(9)}${title.padEnd(width)}  ${found}`,
-    ...details.map((detail) => `${indent}- ${detail}`),
-    ...(todo === undefined ? [] : [`${indent}To do: ${todo}`]),
-  ]);
-  return `${lines.join('\n')}\n${summary(results)}\n`;
+/** The results as lines for people. @param width of the terminal; undefined where nothing needs to fit. Pure. */
+export function asText(results: readonly Result[], width: number | undefined): string {
+  const titles = Math.max(...results.map(({ title }) => title.length));
+  const indent = ' '.repeat(9 + titles + 2);
+  const lines = results.flatMap(({ title, level, found, details = [], todo }) => {
+    const [first = '', ...more] = wrapped(found, width, indent);
+    const below = [...details.map((detail) => `- ${detail}`), ...(todo === undefined ? [] : [`To do: ${todo}`])];
+    return [
+      `${words[level].padEnd(9)}${title.padEnd(titles)}  ${first.slice(indent.length)}`,
+      ...more,
+      ...below.flatMap((text) => wrapped(text, width, indent)),
+    ];
+  });
+  return `${[...lines, ...wrapped(summary(results), width)].join('\n')}\n`;
 }
 
 function summary(results: readonly Result[]): string {

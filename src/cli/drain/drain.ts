@@ -1,6 +1,16 @@
 import { setTimeout as sleep } from 'node:timers/promises';
+import type { Grammar } from '../../flags.ts';
 import type { DrainedVolume, DrainReport } from '../../volumes/types.ts';
-import { callDaemon, type Invocation, print, printJson, readInvocation, secondsOf } from '../operator-client.ts';
+import {
+  callDaemon,
+  daemonFlags,
+  type Invocation,
+  print,
+  printJson,
+  readInvocation,
+  secondsOf,
+  tell,
+} from '../operator-client.ts';
 
 /** What `--help` prints. */
 export const usage = () => `Usage: docker-volume-ebs drain [OPTIONS]
@@ -24,21 +34,23 @@ The daemon does the same at SIGUSR2, and by itself at a notice of EC2 that this 
 stopped or retired (DVE_NOTICES).
 `;
 
+export const grammar = {
+  command: 'drain',
+  flags: {
+    reason: { type: 'string' },
+    timeout: { type: 'string' },
+    status: { type: 'boolean' },
+    cancel: { type: 'boolean' },
+    ...daemonFlags,
+  },
+} as const satisfies Grammar;
+
 const pollMs = 250;
 const longestTimeout = 86_400;
 
 /** Drains this node through its daemon; gives the exit status. */
 export async function run(argv: readonly string[]): Promise<number> {
-  const invocation = readInvocation(
-    argv,
-    {
-      reason: { type: 'string' },
-      timeout: { type: 'string' },
-      status: { type: 'boolean' },
-      cancel: { type: 'boolean' },
-    },
-    { command: 'drain' },
-  );
+  const invocation = readInvocation(argv, grammar);
   const { values } = invocation;
   if (values['cancel']) return cancel(invocation);
   if (values['status']) return show(invocation, await callDaemon<DrainReport>(invocation, 'DrainStatus'));
@@ -68,7 +80,7 @@ async function outcome(invocation: Invocation, timeoutMs: number): Promise<Drain
       const line = `waiting for ${volume.name}: ${useOf(volume)}\n`;
       if (volume.state !== 'in-use' || told.has(line)) continue;
       told.add(line);
-      process.stderr.write(line);
+      tell(line);
     }
     await sleep(Math.min(pollMs, Math.max(0, deadline - performance.now())));
   }

@@ -1,4 +1,4 @@
-import { UsageError } from '../../flags.ts';
+import { type Grammar, UsageError } from '../../flags.ts';
 import { secondsOf } from '../operator-client.ts';
 import { readOptions } from './options.ts';
 
@@ -26,6 +26,21 @@ const flags: Readonly<Record<string, readonly Command[]>> = {
   explicitcreate: ['mount'],
   wait: commands,
 };
+
+/** For shells: what dvdcli takes is checked below, as the original of the name takes it. */
+export const grammar = {
+  command: 'dvdcli',
+  flags: {
+    volumedriver: { type: 'string' },
+    volumename: { type: 'string', offers: 'volume' },
+    volumeopts: { type: 'string' },
+    explicitcreate: { type: 'boolean' },
+    wait: { type: 'string' },
+  },
+  words: 'COMMAND',
+  verbs: Object.fromEntries(commands.map((command) => [command, []])),
+} as const satisfies Grammar;
+
 /**
  * Mesos waits 10 minutes for an unmount and never asks again, and ends a mount after 2: each is tried nearly as long.
  * In seconds; 30 for the others.

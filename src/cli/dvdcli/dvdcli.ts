@@ -3,6 +3,8 @@ import { type CommandLine, readCommandLine } from './command-line.ts';
 import { dockersPlaces } from './discovery.ts';
 import { type Answer, Plugin } from './plugin.ts';
 
+export { grammar } from './command-line.ts';
+
 /** What `--help` prints. */
 export const usage = () => `Usage: dvdcli COMMAND --volumedriver=NAME --volumename=NAME [FLAGS]
        docker-volume-ebs dvdcli COMMAND …

@@ -1,5 +1,14 @@
+import { type Grammar, verbOf } from '../../flags.ts';
 import type { Explanation, FenceHistory } from '../../volumes/types.ts';
-import { callDaemon, type Invocation, print, printJson, readInvocation, UsageError } from '../operator-client.ts';
+import {
+  callDaemon,
+  daemonFlags,
+  type Invocation,
+  print,
+  printJson,
+  readInvocation,
+  UsageError,
+} from '../operator-client.ts';
 import { historyLines, summaryOf } from './words.ts';
 
 /** What `--help` prints. */
@@ -26,7 +35,22 @@ Fencing is what lets a volume move from an instance that has failed: when, is fo
 Exit status: 0 when it was done or told, 1 when the daemon refused or cannot be asked, 2 for a wrong command line.
 `;
 
-const commands: Readonly<Record<string, (invocation: Invocation, rest: readonly string[]) => Promise<void>>> = {
+export const grammar = {
+  command: 'fence',
+  flags: {
+    limit: { type: 'string' },
+    victim: { type: 'string' },
+    reason: { type: 'string' },
+    'even-if-running': { type: 'boolean' },
+    ...daemonFlags,
+  },
+  words: 'COMMAND',
+  verbs: { explain: 'volume', history: [], confirm: 'volume', pause: [], resume: [] },
+} as const satisfies Grammar;
+
+const commands: Readonly<
+  Record<keyof typeof grammar.verbs, (invocation: Invocation, rest: readonly string[]) => Promise<void>>
+> = {
   explain,
   history,
   confirm,
@@ -36,23 +60,9 @@ const commands: Readonly<Record<string, (invocation: Invocation, rest: readonly 
 
 /** Shows and steers fencing through this node's daemon; gives the exit status. */
 export async function run(argv: readonly string[]): Promise<number> {
-  const invocation = readInvocation(
-    argv,
-    {
-      limit: { type: 'string' },
-      victim: { type: 'string' },
-      reason: { type: 'string' },
-      'even-if-running': { type: 'boolean' },
-    },
-    { command: 'fence', words: 'COMMAND' },
-  );
-  const [name = '', ...rest] = invocation.words;
-  const command = Object.hasOwn(commands, name) ? commands[name] : undefined;
-  if (command === undefined) {
-    const problem = name === '' ? 'fence needs a command' : `fence has no command ${JSON.stringify(name)}`;
-    throw new UsageError(`${problem}. See docker-volume-ebs fence --help.`);
-  }
-  await command(invocation, rest);
+  const invocation = readInvocation(argv, grammar);
+  const { verb, rest } = verbOf(invocation.words, grammar);
+  await commands[verb](invocation, rest);
   return 0;
 }
 

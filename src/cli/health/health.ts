@@ -1,5 +1,6 @@
 import { request } from 'node:http';
-import { print, printJson, readInvocation } from '../operator-client.ts';
+import type { Grammar } from '../../flags.ts';
+import { daemonFlags, print, printJson, readInvocation } from '../operator-client.ts';
 import { silentDaemon } from '../silent-daemon.ts';
 
 /** What `--help` prints. */
@@ -14,6 +15,8 @@ Exit status: 0 when it can, 1 when it cannot or does not answer, 2 for a wrong c
   --socket PATH  The daemon's socket (DVE_SOCKET) [/run/docker/plugins/ebs.sock]
   --help         Show this text
 `;
+
+export const grammar = { command: 'health', flags: daemonFlags } as const satisfies Grammar;
 
 /** The daemon answers within 2 s, whatever its disk does. */
 const timeoutMs = 5_000;
@@ -30,7 +33,7 @@ export interface HealthAnswer {
 
 /** Tells whether the daemon of this node is in health; gives the exit status. */
 export async function run(argv: readonly string[]): Promise<number> {
-  const { socket, root, values } = readInvocation(argv, {}, { command: 'health' });
+  const { socket, root, values } = readInvocation(argv, grammar);
   const answer = await askHealth(socket, root);
   if (values['json']) printJson(answer);
   else print(answer.status === 'ok' ? `ok${drained(answer)}\n` : `${answer.problems.join('\n')}\n`);

@@ -42,6 +42,12 @@ export async function fileChange(path: string, text: string, mode: number): Prom
   };
 }
 
+/** As {@link fileChange}, of a text that is read where it is installed and not before. */
+export async function pageChange(path: string, text: string): Promise<Change | undefined> {
+  const change = await fileChange(path, text, 0o644);
+  return change && { what: change.what, path, make: change.make };
+}
+
 /** A file that is a copy of another, executable. Undefined where it is so already. */
 export async function copyChange(from: string, path: string): Promise<Change | undefined> {
   const there = await lstat(path).catch(() => undefined);

@@ -1,11 +1,12 @@
 import { dirname, join } from 'node:path';
 import { isSea } from 'node:sea';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { readFlags } from '../../flags.ts';
+import { type Grammar, readFlags } from '../../flags.ts';
+import { scripts, shells } from '../completion/scripts.ts';
 import { callDriver } from '../dvdi-client.ts';
 import { askHealth, type HealthAnswer } from '../health/health.ts';
-import { print } from '../output.ts';
-import { type Change, copyChange, fileChange, isThere, linkChange, textOf } from './changes.ts';
+import { print, printJson } from '../output.ts';
+import { type Change, copyChange, fileChange, isThere, linkChange, pageChange, textOf } from './changes.ts';
 import { newEnvFile, readGiven, settingsIn, withoutSecrets, withSettings } from './env-file.ts';
 import { refuseHeld } from './held.ts';
 import { dvdcliLinks, envFile, type Places, placesIn, serviceName, socketName, unitPath } from './places.ts';
@@ -18,14 +19,29 @@ export const usage = () => `Usage: docker-volume-ebs install [OPTIONS] [NAME=val
 Installs this executable as a service of systemd that listens from early boot on, and starts it. Run by a newer one it
 upgrades: containers and their mounts go on, and calls wait the second that the restart takes. Again, it changes nothing.
 
+With it come a man page and what completes its command line in bash, zsh and fish, below PREFIX/share.
+
 Settings (DVE_SIZE=20, AWS_REGION=eu-west-1, REX-Ray's too) are written to ${envFile}; what is set there stays.
 
   --prefix DIR  The executable goes to DIR/bin [where it is installed, else /usr/local]
   --dvdcli      Also link dvdcli to it, where no other is, for Mesos: ${dvdcliLinks.join(', ')}
   --root DIR    Install into the root directory of an image; nothing is started
   --dry-run     Print what would be changed, and change nothing
+  --json        Print what was changed, and the health that was found, as JSON
   --help        Show this text
 `;
+
+export const grammar = {
+  command: 'install',
+  flags: {
+    prefix: { type: 'string', offers: 'path' },
+    root: { type: 'string', offers: 'path' },
+    dvdcli: { type: 'boolean' },
+    'dry-run': { type: 'boolean' },
+    json: { type: 'boolean' },
+  },
+  words: 'NAME=value',
+} as const satisfies Grammar;
 
 /** How long a start may take; a daemon that has not answered then will not. */
 const answerMs = 20_000;
@@ -40,6 +56,8 @@ export interface Installation {
   readonly root: string;
   readonly dvdcli: boolean;
   readonly given: ReadonlyMap<string, string>;
+  /** The man page. */
+  readonly manual: string;
 }
 
 /** What is to be changed, and what the daemon will be then. */
@@ -53,28 +71,20 @@ interface Plan {
   readonly notes: readonly string[];
 }
 
-/** Installs the running executable; gives the exit status. @throws DriverError, UsageError. */
-export async function run(argv: readonly string[]): Promise<number> {
-  const { values, words } = readFlags(
-    argv,
-    {
-      prefix: { type: 'string' },
-      root: { type: 'string' },
-      dvdcli: { type: 'boolean' },
-      'dry-run': { type: 'boolean' },
-    },
-    { command: 'install', words: 'NAME=value' },
-  );
-  const { prefix, root = '', dvdcli = false } = values;
+/** Installs the running executable; gives the exit status. @param manual gives the man page. @throws DriverError, UsageError. */
+export async function run(argv: readonly string[], manual: () => Promise<string>): Promise<number> {
+  const { values, words } = readFlags(argv, grammar);
+  const { prefix, root = '', dvdcli = false, json = false, 'dry-run': dryRun = false } = values;
   const executable = ownExecutable();
-  if (root === '' && !values['dry-run']) requireRootAndSystemd('install');
-  const plan = await planInstall(executable, { prefix, root, dvdcli, given: readGiven(words) });
-  if (values['dry-run']) {
-    printPlan(plan);
-    return 0;
-  }
-  if (root === '') await installHere(plan);
-  else await make(plan);
+  if (root === '' && !dryRun) requireRootAndSystemd('install');
+  const given = readGiven(words);
+  const plan = await planInstall(executable, { prefix, root, dvdcli, given, manual: await manual() });
+  const say = json ? () => undefined : print;
+  if (dryRun) say(planText(plan));
+  else if (root !== '') await make(plan, say);
+  const health = dryRun || root !== '' ? undefined : await installHere(plan, say);
+  if (json)
+    printJson({ dryRun, changes: plan.changes.map(({ what, path }) => ({ what, path })), notes: plan.notes, health });
   return 0;
 }
 
@@ -89,7 +99,10 @@ function ownExecutable(): string {
 }
 
 /** Compares a root directory with what it should be once `executable` is installed there. Changes nothing. */
-export async function planInstall(executable: string, { prefix, root, dvdcli, given }: Installation): Promise<Plan> {
+export async function planInstall(
+  executable: string,
+  { prefix, root, dvdcli, given, manual }: Installation,
+): Promise<Plan> {
   const unit = (await textOf(placesIn(root, '/').service)) ?? '';
   const installed = programOf(unit);
   const at = prefix ?? (installed === undefined ? '/usr/local' : dirname(dirname(installed)));
@@ -108,6 +121,8 @@ export async function planInstall(executable: string, { prefix, root, dvdcli, gi
   const changes = [
     await copyChange(executable, places.program),
     ...links,
+    await pageChange(places.manual, manual),
+    ...(await Promise.all(shells.map((shell) => pageChange(places.completions[shell], scripts[shell])))),
     await fileChange(places.env, env, 0o600),
     await fileChange(places.service, serviceUnit(facts), 0o644),
     await fileChange(places.socket, socketUnit(facts), 0o644),
@@ -143,27 +158,32 @@ async function dvdcliChange(link: string, program: string, installed = program):
   return `${link} is another program: left alone`;
 }
 
-function printPlan({ changes, notes }: Plan): void {
-  for (const { what, text } of changes)
-    print(`would ${what}\n${text === undefined ? '' : withoutSecrets(text).replaceAll(/^/gm, '    ')}`);
-  for (const note of notes) print(`${note}\n`);
-  if (changes.length === 0) print('Nothing would be changed.\n');
+function planText({ changes, notes }: Plan): string {
+  const lines = changes.map(({ what, text }) => `would ${what}\n${indented(text)}`);
+  if (changes.length === 0) lines.push('Nothing would be changed.\n');
+  return [...lines, ...notes.map((note) => `${note}\n`)].join('');
 }
 
-async function make({ changes, notes }: Plan): Promise<void> {
+const indented = (text: string | undefined) =>
+  text === undefined ? '' : withoutSecrets(text).replaceAll(/^/gm, '    ');
+
+type Say = (text: string) => void;
+
+async function make({ changes, notes }: Plan, say: Say): Promise<void> {
   for (const change of changes) {
     await change.make();
-    print(`${change.what}\n`);
+    say(`${change.what}\n`);
   }
-  for (const note of notes) print(`${note}\n`);
-  if (changes.length === 0) print('Nothing to change.\n');
+  for (const note of notes) say(`${note}\n`);
+  if (changes.length === 0) say('Nothing to change.\n');
 }
 
-async function installHere(plan: Plan): Promise<void> {
+/** @returns the health that was found. */
+async function installHere(plan: Plan, say: Say): Promise<HealthAnswer> {
   const { places, socket, dataRoot: root } = plan;
   const listening = await isActive(socketName);
   if (!listening) await refuseTaken(socket);
-  await make(plan);
+  await make(plan, say);
   // Not whether something was changed just now: an install before may have been killed here.
   const behind = await isBehind(serviceName, places.program, places.env, places.service, places.socket);
   // By its old unit, which systemd has until it reloads: that one knows the old path.
@@ -173,7 +193,9 @@ async function installHere(plan: Plan): Promise<void> {
   await systemctl('start', socketName);
   await systemctl(behind ? 'restart' : 'start', serviceName);
   await untilAnswers(socket);
-  print(`The daemon answers at ${socket}.\n${healthText(await healthFound(socket, root))}`);
+  const health = await healthFound(socket, root);
+  say(`The daemon answers at ${socket}.\n${healthText(health)}`);
+  return health;
 }
 
 /** The health of the node once it has met EC2, or what it is after a while. */

@@ -1,11 +1,16 @@
 import { join } from 'node:path';
 import { DriverError } from '../../errors.ts';
+import type { Shell } from '../completion/scripts.ts';
 
 /** What an installation consists of, as paths below the root directory that is installed into. */
 export interface Places {
   /** "" for this machine. */
   readonly root: string;
   readonly program: string;
+  /** The man page. */
+  readonly manual: string;
+  /** What completes its command line, where each shell looks for it. */
+  readonly completions: Readonly<Record<Shell, string>>;
   readonly env: string;
   readonly service: string;
   readonly socket: string;
@@ -22,14 +27,22 @@ export const dvdcliLinks = ['/usr/bin/dvdcli', '/usr/local/bin/dvdcli'];
 
 const units = '/etc/systemd/system';
 
+/** @param prefix where the executable goes: its bin has it, its share the man page and the completions. */
 export function placesIn(root: string, prefix: string): Places {
   const want = (target: string, unit: string) => ({
     link: join(root, units, `${target}.wants`, unit),
     to: join(units, unit),
   });
+  const share = (path: string) => join(root, prefix, 'share', path);
   return {
     root,
     program: join(root, prefix, 'bin', programName),
+    manual: share(`man/man8/${programName}.8`),
+    completions: {
+      bash: share(`bash-completion/completions/${programName}`),
+      zsh: share(`zsh/site-functions/_${programName}`),
+      fish: share(`fish/vendor_completions.d/${programName}.fish`),
+    },
     env: join(root, envFile),
     service: join(root, units, serviceName),
     socket: join(root, units, socketName),

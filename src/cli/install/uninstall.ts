@@ -3,9 +3,9 @@ import { dirname, join } from 'node:path';
 import { parseEnv } from 'node:util';
 import { loadSettings } from '../../config.ts';
 import { DriverError } from '../../errors.ts';
-import { readFlags } from '../../flags.ts';
+import { type Grammar, readFlags } from '../../flags.ts';
 import { parseMountinfo } from '../../host/mountinfo.ts';
-import { print } from '../output.ts';
+import { print, printJson } from '../output.ts';
 import { type Change, mountpointsRemoval, removalChange, textOf } from './changes.ts';
 import { refuseHeld } from './held.ts';
 import { dvdcliLinks, envFile, type Places, placesIn, serviceName, socketName } from './places.ts';
@@ -22,36 +22,43 @@ and the journal in DVE_ROOT stay: an install later goes on with them. Refused wh
   --force     Also while volumes are held: they stay attached and mounted, and nobody looks after them
   --root DIR  Uninstall from the root directory of an image
   --dry-run   Print what would be removed, and change nothing
+  --json      Print what was removed, as JSON
   --help      Show this text
 `;
 
+export const grammar = {
+  command: 'uninstall',
+  flags: {
+    purge: { type: 'boolean' },
+    force: { type: 'boolean' },
+    root: { type: 'string', offers: 'path' },
+    'dry-run': { type: 'boolean' },
+    json: { type: 'boolean' },
+  },
+} as const satisfies Grammar;
+
+type Say = (text: string) => void;
+
 /** Removes what install has made; gives the exit status. @throws DriverError */
 export async function run(argv: readonly string[]): Promise<number> {
-  const { values } = readFlags(
-    argv,
-    {
-      purge: { type: 'boolean' },
-      force: { type: 'boolean' },
-      root: { type: 'string' },
-      'dry-run': { type: 'boolean' },
-    },
-    { command: 'uninstall' },
-  );
-  const { root = '', purge = false } = values;
+  const { values } = readFlags(argv, grammar);
+  const { root = '', purge = false, json = false, 'dry-run': dryRun = false } = values;
+  const say: Say = json ? () => undefined : print;
   const places = placesIn(root, '/');
   const data = join(root, await dataDirectory(places));
   const installed = await removals(places);
   const made = purge ? await purges(places, data) : [];
   if (!values.force) await refuseHeld(data, 'uninstall', ', or give --force to leave them attached as they are');
   if (purge) await refuseMounted(data);
-  if (values['dry-run']) {
-    for (const { what } of [...installed, ...made]) print(`would ${what}\n`);
+  if (dryRun) {
+    for (const { what } of [...installed, ...made]) say(`would ${what}\n`);
   } else if (installed.length + made.length > 0) {
-    await remove(places, installed);
-    await make(made);
+    await remove(places, installed, say);
+    await make(made, say);
     if (purge) await removeEmpty(dirname(places.env), data);
   }
-  if (installed.length + made.length === 0) print('Nothing is installed here.\n');
+  if (installed.length + made.length === 0) say('Nothing is installed here.\n');
+  if (json) printJson({ dryRun, changes: [...installed, ...made].map(({ what, path }) => ({ what, path })) });
   return 0;
 }
 
@@ -69,11 +76,18 @@ async function removals({ root, service, socket, wants }: Places): Promise<Chang
   const paths = [
     ...wants.map(({ link }) => link),
     socket,
-    ...(program === undefined ? [] : [...links.filter((_, n) => ours[n]), join(root, program)]),
+    ...(program === undefined
+      ? []
+      : [...links.filter((_, n) => ours[n]), ...pagesOf(root, program), join(root, program)]),
     // Last: where it ends before, the next try still finds the executable by it.
     service,
   ];
   return present(paths);
+}
+
+function pagesOf(root: string, program: string): string[] {
+  const { manual, completions } = placesIn(root, dirname(dirname(program)));
+  return [manual, ...Object.values(completions)];
 }
 
 const target = (link: string): Promise<string | undefined> => readlink(link).catch(() => undefined);
@@ -89,7 +103,7 @@ async function present(paths: readonly string[]): Promise<Change[]> {
   return (await Promise.all(paths.map(removalChange))).filter((change) => change !== undefined);
 }
 
-async function remove({ root, service, socket }: Places, changes: readonly Change[]): Promise<void> {
+async function remove({ root, service, socket }: Places, changes: readonly Change[], say: Say): Promise<void> {
   if (root === '') {
     requireRootAndSystemd('uninstall');
     const isChanged = (unit: string) => changes.some(({ path }) => path === unit);
@@ -97,14 +111,14 @@ async function remove({ root, service, socket }: Places, changes: readonly Chang
     if (isChanged(service)) await systemctl('stop', serviceName);
     if (isChanged(socket)) await systemctl('stop', socketName);
   }
-  await make(changes);
+  await make(changes, say);
   if (root === '') await systemctl('daemon-reload');
 }
 
-async function make(changes: readonly Change[]): Promise<void> {
+async function make(changes: readonly Change[], say: Say): Promise<void> {
   for (const change of changes) {
     await change.make();
-    print(`${change.what}\n`);
+    say(`${change.what}\n`);
   }
 }
 

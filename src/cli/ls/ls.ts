@@ -1,7 +1,9 @@
 import { styleText } from 'node:util';
+import type { Grammar } from '../../flags.ts';
 import type { ClusterVolume, ClusterVolumes } from '../../volumes/types.ts';
 import {
   callDaemon,
+  daemonFlags,
   type Invocation,
   printAsIs,
   printJson,
@@ -30,17 +32,21 @@ Exit status: 0 when they were told, 1 when there is no volume of a name or in a 
 cannot be asked, 2 for a wrong command line. Where EC2 does not answer, its last answer is shown, with its age on standard error.
 `;
 
+export const grammar = {
+  command: 'ls',
+  flags: {
+    zone: { type: 'string' },
+    free: { type: 'boolean' },
+    quiet: { type: 'boolean', short: 'q' },
+    ...daemonFlags,
+  },
+  words: 'NAME…',
+  offers: 'volume',
+} as const satisfies Grammar;
+
 /** Lists the cluster's volumes through this node's daemon; gives the exit status. */
 export async function run(argv: readonly string[]): Promise<number> {
-  const invocation = readInvocation(
-    argv,
-    {
-      zone: { type: 'string' },
-      free: { type: 'boolean' },
-      quiet: { type: 'boolean', short: 'q' },
-    },
-    { command: 'ls', words: 'NAME' },
-  );
+  const invocation = readInvocation(argv, grammar);
   const { values, words: names } = invocation;
   const answer = await callDaemon<ClusterVolumes>(invocation, 'Volumes');
   const wanted = ({ name, zone, owner }: ClusterVolume) =>

@@ -1,3 +1,4 @@
+import type { Flag, Grammar } from '../../flags.ts';
 import { readInvocation, secondsOf, UsageError } from '../operator-client.ts';
 import { carryOut, sharedFlags, sharedUsage } from './outcome.ts';
 
@@ -30,14 +31,20 @@ const settable = {
   'auto-grow-max': 'autoGrowMax',
 } as const;
 
+export const grammar: Grammar = {
+  command: 'modify',
+  flags: {
+    ...Object.fromEntries(Object.keys(settable).map((flag): [string, Flag] => [flag, { type: 'string' }])),
+    type: { type: 'string', offers: ['gp3', 'gp2', 'io1', 'io2', 'st1', 'sc1'] },
+    ...sharedFlags,
+  },
+  words: 'VOLUME',
+  offers: 'volume',
+};
+
 /** Modifies a volume through this node's daemon; gives the exit status. */
 export async function run(argv: readonly string[]): Promise<number> {
-  const flags = Object.keys(settable).map((flag) => [flag, { type: 'string' as const }]);
-  const invocation = readInvocation(
-    argv,
-    { ...Object.fromEntries(flags), ...sharedFlags },
-    { command: 'modify', words: 'VOLUME' },
-  );
+  const invocation = readInvocation(argv, grammar);
   const { values, words } = invocation;
   const [name, ...more] = words;
   if (name === undefined || more.length > 0)

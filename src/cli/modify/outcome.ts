@@ -1,7 +1,8 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { shellWord } from '../../errors.ts';
+import type { Flags } from '../../flags.ts';
 import type { ModifyReport } from '../../volumes/types.ts';
-import { callDaemon, type Invocation, print, printJson } from '../operator-client.ts';
+import { callDaemon, daemonFlags, type Invocation, print, printJson, tell } from '../operator-client.ts';
 import { openProgress } from '../progress.ts';
 import { sizeText } from '../table.ts';
 import { billText } from './bill.ts';
@@ -13,7 +14,8 @@ export const sharedFlags = {
   'dry-run': { type: 'boolean' },
   'no-wait': { type: 'boolean' },
   timeout: { type: 'string' },
-} as const;
+  ...daemonFlags,
+} as const satisfies Flags;
 
 /** What both say of these flags. */
 export const sharedUsage = `  --dry-run          Only tell what EC2 would be asked, and what it does to the bill
@@ -34,7 +36,7 @@ export async function carryOut(
   const dryRun = invocation.values['dry-run'] === true;
   const asked = await callDaemon<ModifyReport>(invocation, 'Modify', { name, options, dryRun });
   const waits = !dryRun && invocation.values['no-wait'] !== true && asked.modification !== undefined && !asked.done;
-  if (!invocation.values['json'] && waits) process.stderr.write(`${changesText(asked, dryRun)}\n`);
+  if (!invocation.values['json'] && waits) tell(`${changesText(asked, dryRun)}\n`);
   const last = waits ? await untilDone(invocation, name, timeoutMs) : asked;
   const outcome: ModifyReport = { ...asked, ...last, before: asked.before, changes: asked.changes, notes: asked.notes };
   if (invocation.values['json']) printJson({ ...outcome, sent: asked.sent });

@@ -1,6 +1,7 @@
 import { shellWord } from '../../errors.ts';
+import type { Grammar } from '../../flags.ts';
 import type { RescueReport } from '../../volumes/types.ts';
-import { callDaemon, print, printJson, readInvocation, UsageError } from '../operator-client.ts';
+import { callDaemon, daemonFlags, print, printJson, readInvocation, UsageError } from '../operator-client.ts';
 
 /** What `--help` prints. */
 export const usage = () => `Usage: docker-volume-ebs rescue VOLUME [OPTIONS]
@@ -21,13 +22,16 @@ Only a volume that no container uses, here or on another node, can be rescued.
 Exit status: 0 when it is done, 1 when it cannot be, 2 for a wrong command line.
 `;
 
+export const grammar = {
+  command: 'rescue',
+  flags: { end: { type: 'boolean' }, 'no-snapshot': { type: 'boolean' }, ...daemonFlags },
+  words: 'VOLUME',
+  offers: 'volume',
+} as const satisfies Grammar;
+
 /** Holds a volume here for a person, or gives it back; gives the exit status. */
 export async function run(argv: readonly string[]): Promise<number> {
-  const invocation = readInvocation(
-    argv,
-    { end: { type: 'boolean' }, 'no-snapshot': { type: 'boolean' } },
-    { command: 'rescue', words: 'VOLUME' },
-  );
+  const invocation = readInvocation(argv, grammar);
   const { values, words } = invocation;
   const [name, ...more] = words;
   if (name === undefined || more.length > 0) throw new UsageError('rescue takes the name of one volume.');

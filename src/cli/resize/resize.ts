@@ -1,3 +1,4 @@
+import type { Grammar } from '../../flags.ts';
 import { carryOut, sharedFlags, sharedUsage } from '../modify/outcome.ts';
 import { readInvocation, secondsOf, UsageError } from '../operator-client.ts';
 
@@ -15,9 +16,16 @@ ${sharedUsage}
 Exit status: 0 when it is done (or taken, with --no-wait), 1 when it is not, 2 for a wrong command line.
 `;
 
+export const grammar = {
+  command: 'resize',
+  flags: sharedFlags,
+  words: 'VOLUME SIZE',
+  offers: 'volume',
+} as const satisfies Grammar;
+
 /** Makes a volume larger through this node's daemon; gives the exit status. */
 export async function run(argv: readonly string[]): Promise<number> {
-  const invocation = readInvocation(argv, sharedFlags, { command: 'resize', words: 'VOLUME SIZE' });
+  const invocation = readInvocation(argv, grammar);
   const [name, size, ...more] = invocation.words;
   if (name === undefined || size === undefined || more.length > 0)
     throw new UsageError('resize takes a VOLUME and a SIZE. See docker-volume-ebs resize --help.');

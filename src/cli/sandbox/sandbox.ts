@@ -1,4 +1,4 @@
-import { parseArgs } from 'node:util';
+import { type Grammar, readFlags, UsageError } from '../../flags.ts';
 import { modificationRules } from '../../sandbox/account.ts';
 import { type Sandbox, type SandboxOptions, startSandbox } from '../../sandbox/sandbox.ts';
 import { timingNames } from '../../sandbox/timing.ts';
@@ -20,7 +20,7 @@ Ctrl-C ends it; its volumes are kept for the next start.
   --zones Z        Availability zones, 1 to 6 [1]
   --timing MODEL   How long EC2 takes: none (no added delay), bench (fixed), aws (spread, with token buckets) [none]
   --token-scope S  Where a ClientToken of CreateVolume counts: region or zone; AWS does not say which [region]
-  --modifications R  How often a volume is modified: four-a-day, or six-hours apart (before 2026) [four-a-day]
+  --modifications R  How often a volume is modified: four-a-day, or six-hours, once in six hours as before 2026 [four-a-day]
   --encrypted      The account encrypts every new volume (EBS encryption by default)
   --no-docker      Do not serve the first instance's driver at ${dockerSocket}
   --page           Serve a live page on 127.0.0.1 that shows what happens, with buttons for power, mounts and faults; on a
@@ -56,22 +56,34 @@ interface Flags {
   readonly page: boolean;
 }
 
-/** Runs the sandbox until SIGINT, SIGTERM or SIGHUP. Gives the exit status: 2 for a wrong command line, 1 when it cannot start. */
+export const grammar = {
+  command: 'sandbox',
+  flags: {
+    dir: { type: 'string', offers: 'path' },
+    nodes: { type: 'string' },
+    zones: { type: 'string' },
+    timing: { type: 'string', offers: timingNames },
+    'token-scope': { type: 'string', offers: tokenScopes },
+    modifications: { type: 'string', offers: modificationRules },
+    encrypted: { type: 'boolean' },
+    'no-docker': { type: 'boolean' },
+    page: { type: 'boolean' },
+    'no-page': { type: 'boolean' },
+    json: { type: 'boolean' },
+  },
+} as const satisfies Grammar;
+
+/** Runs the sandbox until SIGINT, SIGTERM or SIGHUP. Gives the exit status. @throws UsageError; Error when it cannot start. */
 export async function run(argv: readonly string[]): Promise<number> {
-  let flags: Flags;
-  try {
-    flags = readFlags(argv);
-  } catch (error) {
-    process.stderr.write(`${messageOf(error)}\nSee npm run sandbox -- --help\n`);
-    return 2;
-  }
+  const flags = flagsOf(argv);
   const ended = untilSignal();
   try {
     await show(flags, ended);
     return 0;
   } catch (error) {
-    process.stderr.write(`cannot run the sandbox: ${messageOf(error)}\n`);
-    return 1;
+    throw new Error(`cannot run the sandbox: ${error instanceof Error ? error.message : String(error)}`, {
+      cause: error,
+    });
   }
 }
 
@@ -95,43 +107,26 @@ async function show({ options, json, page }: Flags, ended: Promise<void>): Promi
   }
 }
 
-const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));
-
-/** @throws Error naming the flag and what it takes */
-function readFlags(argv: readonly string[]): Flags {
-  const { values } = parseArgs({
-    args: [...argv],
-    options: {
-      dir: { type: 'string', default: '/var/lib/docker-volume-ebs-sandbox' },
-      nodes: { type: 'string', default: '2' },
-      zones: { type: 'string', default: '1' },
-      timing: { type: 'string', default: 'none' },
-      'token-scope': { type: 'string', default: 'region' },
-      modifications: { type: 'string', default: 'four-a-day' },
-      encrypted: { type: 'boolean', default: false },
-      'no-docker': { type: 'boolean', default: false },
-      json: { type: 'boolean', default: false },
-      page: { type: 'boolean' },
-      'no-page': { type: 'boolean', default: false },
-    },
-  });
+/** @throws UsageError naming the flag and what it takes */
+function flagsOf(argv: readonly string[]): Flags {
+  const { values } = readFlags(argv, grammar);
   const options = {
-    dir: values.dir,
-    nodes: numberFlag('nodes', values.nodes, 20),
-    zones: numberFlag('zones', values.zones, 6),
-    timing: amongFlag('timing', values.timing, timingNames),
+    dir: values.dir ?? '/var/lib/docker-volume-ebs-sandbox',
+    nodes: numberFlag('nodes', values.nodes ?? '2', 20),
+    zones: numberFlag('zones', values.zones ?? '1', 6),
+    timing: amongFlag('timing', values.timing ?? 'none', timingNames),
     account: {
-      tokenScope: amongFlag('token-scope', values['token-scope'], tokenScopes),
-      encryptedByDefault: values.encrypted,
-      modificationRule: amongFlag('modifications', values.modifications, modificationRules),
+      tokenScope: amongFlag('token-scope', values['token-scope'] ?? 'region', tokenScopes),
+      encryptedByDefault: values.encrypted === true,
+      modificationRule: amongFlag('modifications', values.modifications ?? 'four-a-day', modificationRules),
     },
     hibernation: true,
     nodeEnv: driverSettings(process.env),
     dockerSocket: values['no-docker'] ? undefined : dockerSocket,
     log: (line: string) => process.stderr.write(`${line}\n`),
   };
-  const page = values.page ?? (process.stdout.isTTY && !values.json && !values['no-page']);
-  return { options, json: values.json, page };
+  const { json = false, page = process.stdout.isTTY && !json && !values['no-page'] } = values;
+  return { options, json, page };
 }
 
 const driverSettings = (env: NodeJS.ProcessEnv): Record<string, string> =>
@@ -145,13 +140,17 @@ const driverSettings = (env: NodeJS.ProcessEnv): Record<string, string> =>
 function numberFlag(name: string, value: string, max: number): number {
   const number = /^\d+$/.test(value) ? Number(value) : 0;
   if (number >= 1 && number <= max) return number;
-  throw new Error(`--${name} takes a number from 1 to ${max}, not ${JSON.stringify(value)}`);
+  throw new UsageError(
+    `--${name} takes a number from 1 to ${max}, not ${JSON.stringify(value)}. See docker-volume-ebs sandbox --help.`,
+  );
 }
 
 function amongFlag<const T extends string>(name: string, value: string, known: readonly T[]): T {
   const found = known.find((each) => each === value);
   if (found !== undefined) return found;
-  throw new Error(`--${name} takes ${known.join(', ')}, not ${JSON.stringify(value)}`);
+  throw new UsageError(
+    `--${name} takes ${known.join(', ')}, not ${JSON.stringify(value)}. See docker-volume-ebs sandbox --help.`,
+  );
 }
 
 function untilSignal(): Promise<void> {

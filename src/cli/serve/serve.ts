@@ -1,10 +1,13 @@
 import { setFlagsFromString } from 'node:v8';
-import { loadSettings, settingsHelp } from '../../config.ts';
+import { loadSettings, settingFlags, settingsHelp } from '../../config.ts';
 import { runDaemon } from '../../daemon.ts';
 import { openSchedulers } from '../../fencing/schedulers.ts';
+import type { Grammar } from '../../flags.ts';
 import { createLogger } from '../../log.ts';
 import { checkDefaults } from '../../volumes/options/defaults.ts';
 import { understandRexRay } from './rexray-settings.ts';
+
+export const grammar: Grammar = { command: 'serve', flags: settingFlags };
 
 /**
  * Runs the daemon until it is told to stop; gives the exit status.

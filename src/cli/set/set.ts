@@ -1,5 +1,6 @@
+import type { Flag, Grammar } from '../../flags.ts';
 import type { OptionsSet } from '../../volumes/types.ts';
-import { callDaemon, print, printJson, readInvocation, UsageError } from '../operator-client.ts';
+import { callDaemon, daemonFlags, print, printJson, readInvocation, UsageError } from '../operator-client.ts';
 
 export const usage = () => `Usage: docker-volume-ebs set VOLUME [OPTIONS]
 
@@ -31,14 +32,20 @@ const settable = {
   'mkfs-options': 'mkfsOptions',
 } as const;
 
+export const grammar: Grammar = {
+  command: 'set',
+  flags: {
+    ...Object.fromEntries(Object.keys(settable).map((flag): [string, Flag] => [flag, { type: 'string' }])),
+    'dry-run': { type: 'boolean' },
+    ...daemonFlags,
+  },
+  words: 'VOLUME',
+  offers: 'volume',
+};
+
 /** Sets options of a volume through this node's daemon; gives the exit status. */
 export async function run(argv: readonly string[]): Promise<number> {
-  const flags = Object.keys(settable).map((flag) => [flag, { type: 'string' as const }]);
-  const invocation = readInvocation(
-    argv,
-    { ...Object.fromEntries(flags), 'dry-run': { type: 'boolean' } },
-    { command: 'set', words: 'VOLUME' },
-  );
+  const invocation = readInvocation(argv, grammar);
   const { values, words } = invocation;
   const [name, ...more] = words;
   if (name === undefined || more.length > 0)

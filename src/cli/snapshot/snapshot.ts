@@ -1,6 +1,8 @@
+import { type Grammar, verbOf } from '../../flags.ts';
 import type { Taken, VolumeSnapshot } from '../../volumes/types.ts';
 import {
   callDaemon,
+  daemonFlags,
   type Invocation,
   print,
   printAsIs,
@@ -36,21 +38,28 @@ COMMAND is run by sh -c, as 'docker exec db pg_backup_start'.
 Exit status: 0 when it is done, 1 when it cannot be, 2 for a wrong command line.
 `;
 
-/** Takes, lists and deletes snapshots through this node's daemon; gives the exit status. */
-export async function run(argv: readonly string[]): Promise<number> {
-  const flags = {
+export const grammar = {
+  command: 'snapshot',
+  flags: {
     before: { type: 'string' },
     after: { type: 'string' },
     'crash-consistent': { type: 'boolean' },
-  } as const;
-  const invocation = readInvocation(argv, flags, { command: 'snapshot', words: 'COMMAND' });
-  const [verb = '', ...words] = invocation.words;
-  const work = Object.hasOwn(verbs, verb) ? verbs[verb] : undefined;
-  if (work === undefined) throw new UsageError('snapshot takes take, ls or rm. See docker-volume-ebs snapshot --help.');
-  return work(invocation, words);
+    ...daemonFlags,
+  },
+  words: 'COMMAND',
+  verbs: { take: 'volume', ls: 'volume', rm: 'volume' },
+} as const satisfies Grammar;
+
+/** Takes, lists and deletes snapshots through this node's daemon; gives the exit status. */
+export async function run(argv: readonly string[]): Promise<number> {
+  const invocation = readInvocation(argv, grammar);
+  const { verb, rest } = verbOf(invocation.words, grammar);
+  return verbs[verb](invocation, rest);
 }
 
-const verbs: Readonly<Record<string, (invocation: Invocation, words: readonly string[]) => Promise<number>>> = {
+const verbs: Readonly<
+  Record<keyof typeof grammar.verbs, (invocation: Invocation, words: readonly string[]) => Promise<number>>
+> = {
   async take(invocation, [name, snapshot, ...more]) {
     if (name === undefined || more.length > 0) throw new UsageError('snapshot take takes a VOLUME and perhaps a NAME.');
     const { values } = invocation;

@@ -1,6 +1,8 @@
+import type { Grammar } from '../../flags.ts';
 import type { NodeStatus } from '../../volumes/types.ts';
 import {
   callDaemon,
+  daemonFlags,
   type Invocation,
   print,
   printJson,
@@ -33,17 +35,20 @@ filesystem takes no more writes).
 Exit status: 0 when it was told, 1 when a NAME is not held here or the daemon cannot be asked, 2 for a wrong command line.
 `;
 
+export const grammar = {
+  command: 'status',
+  flags: { watch: { type: 'string' }, acknowledge: { type: 'boolean' }, ...daemonFlags },
+  words: 'NAME…',
+  offers: 'volume',
+} as const satisfies Grammar;
+
 const defaultSeconds = '2';
 const shortest = 0.5;
 const longest = 3600;
 
 /** Shows what this node's daemon holds and does; gives the exit status. */
 export async function run(argv: readonly string[]): Promise<number> {
-  const invocation = readInvocation(
-    withSeconds(argv),
-    { watch: { type: 'string' }, acknowledge: { type: 'boolean' } },
-    { command: 'status', words: 'NAME' },
-  );
+  const invocation = readInvocation(withSeconds(argv), grammar);
   const { values, words: names } = invocation;
   if (values['watch'] !== undefined) {
     const everyMs = secondsOf('watch', String(values['watch']), shortest, longest) * 1000;

@@ -1,6 +1,8 @@
+import { type Grammar, verbOf } from '../../flags.ts';
 import type { TrashEntry } from '../../volumes/types.ts';
 import {
   callDaemon,
+  daemonFlags,
   type Invocation,
   printAsIs,
   printJson,
@@ -28,6 +30,13 @@ otherwise. Its name is free at once, and docker-volume-ebs undelete brings it ba
 Exit status: 0 when it was done or told, 1 when the daemon refused or cannot be asked, 2 for a wrong command line.
 `;
 
+export const grammar = {
+  command: 'trash',
+  flags: { yes: { type: 'boolean' }, ...daemonFlags },
+  words: 'COMMAND VOLUME…',
+  verbs: { ls: [], rm: 'removed', empty: [] },
+} as const satisfies Grammar;
+
 interface Trash {
   readonly volumes: readonly TrashEntry[];
 }
@@ -42,7 +51,9 @@ const columns: readonly Column[] = [
   { title: 'USD A MONTH', rank: 4 },
 ];
 
-const commands: Readonly<Record<string, (invocation: Invocation, rest: readonly string[]) => Promise<Trash>>> = {
+const commands: Readonly<
+  Record<keyof typeof grammar.verbs, (invocation: Invocation, rest: readonly string[]) => Promise<Trash>>
+> = {
   ls: (invocation, rest) => callDaemon(noMore(invocation, rest), 'Trash'),
   rm: (invocation, rest) => {
     if (rest.length === 0)
@@ -55,16 +66,11 @@ const commands: Readonly<Record<string, (invocation: Invocation, rest: readonly 
 
 /** Shows and steers the trash through this node's daemon; gives the exit status. */
 export async function run(argv: readonly string[]): Promise<number> {
-  const invocation = readInvocation(argv, { yes: { type: 'boolean' } }, { command: 'trash', words: 'COMMAND' });
-  const [name = '', ...rest] = invocation.words;
-  const command = Object.hasOwn(commands, name) ? commands[name] : undefined;
-  if (command === undefined) {
-    const problem = name === '' ? 'trash needs a command' : `trash has no command ${JSON.stringify(name)}`;
-    throw new UsageError(`${problem}. See docker-volume-ebs trash --help.`);
-  }
-  const answer = await command(invocation, rest);
+  const invocation = readInvocation(argv, grammar);
+  const { verb, rest } = verbOf(invocation.words, grammar);
+  const answer = await commands[verb](invocation, rest);
   if (invocation.values['json']) printJson(answer);
-  else printAsIs(`${lines(answer, name, invocation.values['yes'] === true).join('\n')}\n`);
+  else printAsIs(`${lines(answer, verb, invocation.values['yes'] === true).join('\n')}\n`);
   return 0;
 }
 

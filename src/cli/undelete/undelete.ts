@@ -1,5 +1,6 @@
+import type { Grammar } from '../../flags.ts';
 import type { Undeleted } from '../../volumes/types.ts';
-import { callDaemon, onlyWord, print, printJson, readInvocation } from '../operator-client.ts';
+import { callDaemon, daemonFlags, onlyWord, print, printJson, readInvocation } from '../operator-client.ts';
 
 /** What `--help` prints. */
 export const usage = () => `Usage: docker-volume-ebs undelete VOLUME [OPTIONS]
@@ -15,9 +16,16 @@ this node's zone. It takes about 45 seconds, in which it is made sure that nobod
 Exit status: 0 when it is back, 1 when the daemon refused or cannot be asked, 2 for a wrong command line.
 `;
 
+export const grammar = {
+  command: 'undelete',
+  flags: { as: { type: 'string' }, ...daemonFlags },
+  words: 'VOLUME',
+  offers: 'removed',
+} as const satisfies Grammar;
+
 /** Undeletes a volume through this node's daemon; gives the exit status. */
 export async function run(argv: readonly string[]): Promise<number> {
-  const invocation = readInvocation(argv, { as: { type: 'string' } }, { command: 'undelete', words: 'VOLUME' });
+  const invocation = readInvocation(argv, grammar);
   const { values, words } = invocation;
   const answer = await callDaemon<Undeleted>(invocation, 'Undelete', {
     name: onlyWord(words, 'undelete', 'VOLUME'),

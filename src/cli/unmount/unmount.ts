@@ -1,4 +1,5 @@
-import { callDaemon, print, printJson, readInvocation, UsageError } from '../operator-client.ts';
+import type { Grammar } from '../../flags.ts';
+import { callDaemon, daemonFlags, print, printJson, readInvocation, UsageError } from '../operator-client.ts';
 
 export const usage = () => `Usage: docker-volume-ebs unmount VOLUME --holder HOLDER [OPTIONS]
 
@@ -14,9 +15,16 @@ container or program uses the volume.
 Exit status: 0 when it was done, 1 when the daemon refused or cannot be asked, 2 for a wrong command line.
 `;
 
+export const grammar = {
+  command: 'unmount',
+  flags: { holder: { type: 'string' }, ...daemonFlags },
+  words: 'VOLUME',
+  offers: 'volume',
+} as const satisfies Grammar;
+
 /** Ends a forgotten holder through this node's daemon; gives the exit status. */
 export async function run(argv: readonly string[]): Promise<number> {
-  const invocation = readInvocation(argv, { holder: { type: 'string' } }, { command: 'unmount', words: 'VOLUME' });
+  const invocation = readInvocation(argv, grammar);
   const { values, words } = invocation;
   const [name, ...more] = words;
   const { holder } = values;

@@ -1,6 +1,7 @@
 import type { Settings } from '../../../config.ts';
 import { openInspection } from '../../../ebs/inspect.ts';
 import { readIdentity } from '../../../host/identity.ts';
+import { print, printAsIs } from '../../output.ts';
 import { reasonOf } from '../check.ts';
 import type { Answer, LiveCheck } from './check.ts';
 import { liveChecks } from './checks.ts';
@@ -36,10 +37,10 @@ interface LiveOptions {
  */
 export async function runLive({ settings, env, json, yes }: LiveOptions): Promise<number> {
   if (!yes) {
-    process.stdout.write(`${plan}Nothing was done. Say --yes to have it done.\n`);
+    print(`${plan}Nothing was done. Say --yes to have it done.\n`);
     return 2;
   }
-  const say = json ? () => undefined : (line: string) => void process.stdout.write(`${line}\n`);
+  const say = json ? () => undefined : (text: string) => print(`${text}\n`);
   const identity = await readIdentity(settings, env);
   const { cluster } = settings;
   const own = env['AWS_REGION'] ? undefined : identity.region;
@@ -48,7 +49,7 @@ export async function runLive({ settings, env, json, yes }: LiveOptions): Promis
   const { instanceId, availabilityZone: zone } = identity;
   try {
     const results = await examine({ ec2: inspection.ec2, cluster, instanceId, zone }, say);
-    if (json) process.stdout.write(asJson(results));
+    if (json) printAsIs(asJson(results));
     else say(summary(results));
     return results.some(({ agrees }) => agrees === false) ? 1 : 0;
   } finally {
