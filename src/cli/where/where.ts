@@ -1,5 +1,6 @@
+import type { Grammar } from '../../flags.ts';
 import type { ClusterVolume, ClusterVolumes } from '../../volumes/types.ts';
-import { callDaemon, onlyWord, printAsIs, printJson, readInvocation, tell } from '../operator-client.ts';
+import { callDaemon, daemonFlags, onlyWord, printAsIs, printJson, readInvocation, tell } from '../operator-client.ts';
 import { constraintsFor, whereLines } from './view.ts';
 
 /** What `--help` prints. */
@@ -17,13 +18,16 @@ Exit status: 0 when it was told, 1 when there is no such volume, or several of t
 or EC2 cannot be asked, 2 for a wrong command line.
 `;
 
+export const grammar = {
+  command: 'where',
+  flags: { quiet: { type: 'boolean', short: 'q' }, ...daemonFlags },
+  words: 'VOLUME',
+  offers: 'volume',
+} as const satisfies Grammar;
+
 /** Shows the zone of a volume, through this node's daemon; gives the exit status. */
 export async function run(argv: readonly string[]): Promise<number> {
-  const invocation = readInvocation(
-    argv,
-    { quiet: { type: 'boolean', short: 'q' } },
-    { command: 'where', words: 'VOLUME' },
-  );
+  const invocation = readInvocation(argv, grammar);
   const name = onlyWord(invocation.words, 'where', 'VOLUME');
   const { cluster, volumes, stale } = await callDaemon<ClusterVolumes>(invocation, 'Volumes');
   if (stale !== undefined) tell(`This is an earlier answer: ${stale}.\n`);
