@@ -1,6 +1,7 @@
 import { shellWord } from '../../errors.ts';
+import type { Grammar } from '../../flags.ts';
 import type { RolledBack } from '../../volumes/types.ts';
-import { callDaemon, print, printJson, readInvocation, UsageError } from '../operator-client.ts';
+import { callDaemon, daemonFlags, print, printJson, readInvocation, UsageError } from '../operator-client.ts';
 
 /** What `--help` prints. */
 export const usage = () => `Usage: docker-volume-ebs rollback VOLUME SNAPSHOT [OPTIONS]
@@ -24,10 +25,16 @@ means the one volume or the other all the time.
 Exit status: 0 when it is done, 1 when it is not, 2 for a wrong command line.
 `;
 
+export const grammar = {
+  command: 'rollback',
+  flags: { 'dry-run': { type: 'boolean' }, ...daemonFlags },
+  words: 'VOLUME SNAPSHOT',
+  offers: 'volume',
+} as const satisfies Grammar;
+
 /** Rolls a volume back through this node's daemon; gives the exit status. */
 export async function run(argv: readonly string[]): Promise<number> {
-  const flags = { 'dry-run': { type: 'boolean' } } as const;
-  const invocation = readInvocation(argv, flags, { command: 'rollback', words: 'VOLUME SNAPSHOT' });
+  const invocation = readInvocation(argv, grammar);
   const { values, words } = invocation;
   const [name, snapshot, ...more] = words;
   if (name === undefined || snapshot === undefined || more.length > 0)
