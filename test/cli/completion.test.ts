@@ -86,7 +86,10 @@ test('the names are those that the daemon tells; none, where it does not answer'
   const complete = (socket: string) =>
     run(process.execPath, [main, 'complete', '--', 'ls', '--socket', socket, ''], { encoding: 'utf8' });
   // It gives up after a second, which may pass on a busy machine.
-  await vi.waitFor(async () => expect(await complete(socketPath)).toEqual({ stdout: 'data\nlog\n', stderr: '' }), 30_000);
+  await vi.waitFor(
+    async () => expect(await complete(socketPath)).toEqual({ stdout: 'data\nlog\n', stderr: '' }),
+    30_000,
+  );
   expect(await complete('/nowhere/ebs.sock')).toEqual({ stdout: '', stderr: '' });
 });
 
