@@ -37,6 +37,11 @@ export interface Events {
     readonly outcome: 'let-go' | 'fenced' | ErrorCode;
     readonly seconds: number;
   };
+  /** A snapshot was begun, or could not be; an old one of a schedule was deleted, or could not be. */
+  readonly snapshot: {
+    readonly kind: 'manual' | 'scheduled';
+    readonly outcome: Outcome | 'deleted' | 'not-deleted';
+  };
   /** How long writers stood still for a snapshot. */
   readonly freeze: Took;
   /**

@@ -36,6 +36,10 @@ export const tagKeys = {
   from: 'docker-volume-ebs:from',
   /** When a volume is to go into the trash by itself, RFC 3339. */
   ttl: 'docker-volume-ebs:ttl',
+  /** When its snapshots are taken and how many are kept, as "hourly:24,daily:7"; see volumes/options/schedule.ts. */
+  snapshots: 'docker-volume-ebs:snapshots',
+  /** On a volume with a schedule: the last slot of each class that has its snapshot, and when that was begun (RFC 3339). */
+  slotsDone: 'docker-volume-ebs:slots',
   /** What a removal does to the volume, from its options; the node's setting where it is absent. */
   onRemove: 'docker-volume-ebs:on-remove',
   /** On a volume without a name: until when it is kept in the trash, and who put it there; see volumes/copies/trash.ts. */

@@ -4,6 +4,7 @@ import { policyWarning } from '../fencing/policy.ts';
 import { workerWarning } from '../fencing/swarm.ts';
 import { operation, over } from '../log.ts';
 import { createRemovals } from './copies/removals.ts';
+import { createScheduler } from './copies/scheduler.ts';
 import { createTrash } from './copies/trash.ts';
 import { createFollower } from './growth/follower.ts';
 import { createGrower } from './growth/grower.ts';
@@ -149,6 +150,7 @@ async function openNode(local: LocalState, identity: Identity, signal: AbortSign
     cancelRelease: (name) => keeper.cancel(name),
     finishRemoval: (volumeId, snapshotId) => removals.finish(volumeId, snapshotId),
     expires: (volume) => expiry.made(volume),
+    leaving: (held) => scheduler.leaving(held),
     trash: {
       purgeLater: (id, at) => trash.purgeLater(id, at),
       sweep: () => trash.sweep(),
@@ -157,15 +159,18 @@ async function openNode(local: LocalState, identity: Identity, signal: AbortSign
   const keeper = createKeeper(node);
   const follower = createFollower(node);
   const grower = createGrower(node);
+  const scheduler = createScheduler(node);
   signal.addEventListener('abort', () => {
     keeper.stop();
     follower.stop();
     grower.stop();
+    scheduler.stop();
   });
   for (const record of held.values()) resume(node, record);
   keeper.start();
   follower.start();
   grower.start();
+  scheduler.start();
   const removals = createRemovals(node, signal);
   const trash = createTrash(node, signal);
   const expiry = createExpiry(node, signal);

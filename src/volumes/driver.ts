@@ -194,6 +194,7 @@ async function openLocal(settings: Settings, log: Logger, world: World): Promise
     ec2Says: new Map<string, string>(),
     sizes: new Map(),
     growths: new Map(),
+    scheduleFaults: new Map(),
     ghosts: await openGhosts(journal, log),
     tagLooks: new Map(),
   };

@@ -154,6 +154,7 @@ export async function fakeNode(ec2: FakeEc2, parts: FakeNodeParts = {}): Promise
     ec2Says: new Map(),
     sizes: new Map(),
     growths: new Map(),
+    scheduleFaults: new Map(),
     ghosts: await openGhosts(journal, pino({ level: 'silent' })),
     tagLooks: new Map(),
   };

@@ -1,5 +1,5 @@
 import { tagKeys } from '../../src/ebs/tags.ts';
-import type { EbsSnapshot, OneAttempt, Tags } from '../../src/ebs/types.ts';
+import type { CallOptions, EbsSnapshot, OneAttempt, Tags } from '../../src/ebs/types.ts';
 import { ec2Error, FakeInstances, type Mutable } from './fake-instances.ts';
 
 type FakeSnapshot = Mutable<Omit<EbsSnapshot, 'tags'>> & { tags: Record<string, string> };
@@ -41,7 +41,7 @@ export abstract class FakeSnapshots extends FakeInstances {
     volumeId: string,
     description: string,
     tags: Tags,
-    { once = (send) => send() }: { readonly once?: OneAttempt } = {},
+    { once = (send) => send() }: CallOptions & { readonly once?: OneAttempt } = {},
   ): Promise<string> {
     return once(() =>
       this.call('createSnapshot', [volumeId, description, tags], () => {

@@ -4,15 +4,16 @@ import { callDaemon, daemonFlags, print, printJson, readInvocation, UsageError }
 
 export const usage = () => `Usage: docker-volume-ebs set VOLUME [OPTIONS]
 
-Changes how an existing volume is mounted, on any node, from its next mount on: its tags are written, after the same checks
-as at create. What is mounted stays as it is, and no data is touched. An empty text ('') takes an option off: the node's
-own setting counts then.
+Changes how an existing volume is mounted, on any node, from its next mount on, and when its snapshots are taken: its tags are
+written, after the same checks as at create. What is mounted stays as it is, and no data is touched. An empty text ('') takes an
+option off: the node's own setting counts then.
 
   --mount-options=LIST   Mount options, separated by commas
   --subdirectory=DIR     The directory inside the volume that containers get; / is its root
   --uid=N, --gid=N, --mode=BITS
                          Whose that directory is when it is made
   --mkfs-options=WORDS   Arguments of mkfs; only while the volume has not been formatted
+  --snapshots=SCHEDULE   When snapshots are taken, and how many of each are kept, as hourly:24,daily:7,weekly:4
 
   --dry-run              Only tell what would change
   --json                 Print the answer as JSON
@@ -30,6 +31,7 @@ const settable = {
   gid: 'gid',
   mode: 'mode',
   'mkfs-options': 'mkfsOptions',
+  snapshots: 'snapshots',
 } as const;
 
 export const grammar: Grammar = {

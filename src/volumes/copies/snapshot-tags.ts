@@ -60,7 +60,7 @@ export interface Wanted {
   readonly request: string;
   readonly name: string;
   /** Of a schedule: the slots that it stands for. */
-  readonly slots?: readonly string[];
+  readonly slots?: readonly string[] | undefined;
 }
 
 /**

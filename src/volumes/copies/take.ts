@@ -32,7 +32,12 @@ export interface Taken {
   readonly consistency: Consistency;
   /** How long writers stood still; undefined where they did not. */
   readonly frozenSeconds: number | undefined;
+  /** Of a schedule: the slots that it stands for. */
+  readonly slots?: readonly string[] | undefined;
 }
+
+/** What is done in the volume's turn before EC2 is asked; what it throws ends the attempt. */
+type Begin = () => Promise<void>;
 
 const tried = 'take a snapshot of it';
 
@@ -43,13 +48,19 @@ const tried = 'take a snapshot of it';
  * something here has it that cannot be frozen; EC2_LIMIT while EC2 copies too many; EC2_UNAVAILABLE when it cannot be told
  * whether there is one.
  */
-export async function takeSnapshot(node: Node, name: string, wanted: Wanted, care: Care): Promise<Taken> {
+export async function takeSnapshot(
+  node: Node,
+  name: string,
+  wanted: Wanted,
+  care: Care,
+  begin?: Begin,
+): Promise<Taken> {
   for (let attempt = 1; ; attempt += 1) {
     const volume = await volumeNow(node, name);
     const earlier = await readyFor(node, name, volume, wanted);
     if (earlier !== undefined) return asTaken(earlier, wanted, volume);
     try {
-      const taken = await node.queue.run(name, () => takeNow(node, name, wanted, care));
+      const taken = await node.queue.run(name, () => takeNow(node, name, wanted, care, begin));
       await telling(node, name, taken);
       return taken;
     } catch (error) {
@@ -61,7 +72,7 @@ export async function takeSnapshot(node: Node, name: string, wanted: Wanted, car
 
 /**
  * Waits until EC2 would take a snapshot of the volume. The look also opens the connection, so that no writer waits for that.
- * @returns the snapshot of this request, if there is one.
+ * @returns the snapshot of this request, or of one of its slots, if there is one.
  * @throws DriverError EC2_LIMIT; INVALID_REQUEST where another snapshot of the volume has the name.
  */
 export async function readyFor(
@@ -71,9 +82,14 @@ export async function readyFor(
   wanted?: Wanted,
 ): Promise<EbsSnapshot | undefined> {
   const snapshots = await node.ec2.snapshotsOf([volume.id]);
-  const same = snapshots.find(({ tags }) => wanted !== undefined && tags[tagKeys.snapshotRequest] === wanted.request);
+  const same = snapshots.find((each) => wanted !== undefined && isSame(each, wanted));
   if (same !== undefined) return same;
-  if (wanted !== undefined && snapshots.some(({ tags }) => tags[tagKeys.snapshotName] === wanted.name)) {
+  // The name of one that a schedule takes may have been given by a person: its slots tell it apart.
+  if (
+    wanted?.slots === undefined &&
+    wanted !== undefined &&
+    snapshots.some(({ tags }) => tags[tagKeys.snapshotName] === wanted.name)
+  ) {
     const why = `it has one of the name ${JSON.stringify(wanted.name)} already`;
     throw new DriverError('INVALID_REQUEST', { volume: name, tried, why, todo: 'Give another name' });
   }
@@ -90,6 +106,13 @@ export async function readyFor(
   return undefined;
 }
 
+/** The same request; or a slot that it stands for, unless that one has failed. */
+function isSame({ tags, state }: EbsSnapshot, { request, slots = [] }: Wanted): boolean {
+  const theirs = tags[tagKeys.snapshotRequest] === undefined ? '' : tags[tagKeys.slots];
+  const isOfSlot = theirs?.split(' ').some((each) => slots.includes(each)) === true && state !== 'error';
+  return isOfSlot || tags[tagKeys.snapshotRequest] === request;
+}
+
 /** @throws DriverError NO_SUCH_VOLUME, EC2_*. */
 export async function volumeNow(node: Node, name: string): Promise<EbsVolume> {
   const volume = heldAs(node.held, name)?.volume ?? (await findVolume(node, name));
@@ -98,8 +121,10 @@ export async function volumeNow(node: Node, name: string): Promise<EbsVolume> {
 }
 
 /** Runs in the volume's queue: nobody mounts or unmounts it here meanwhile. */
-async function takeNow(node: Node, name: string, wanted: Wanted, care: Care): Promise<Taken> {
-  const held = care === 'crash' ? heldAs(node.held, name) : await agree(node, name);
+async function takeNow(node: Node, name: string, wanted: Wanted, care: Care, begin?: Begin): Promise<Taken> {
+  const agreed = care === 'crash' ? heldAs(node.held, name) : await agree(node, name);
+  await begin?.();
+  const held = agreed && (node.held.get(name) ?? agreed);
   if (held !== undefined) return takeHere(node, held, wanted, care);
   const volume = await findVolume(node, name);
   if (volume === undefined) throw noSuchVolume(name, tried);
@@ -123,6 +148,22 @@ const isAtRest = (before: EbsVolume, after: EbsVolume | undefined): boolean =>
   attachmentOf(after) === undefined &&
   after.tags[tagKeys.epoch] === before.tags[tagKeys.epoch] &&
   after.tags[tagKeys.owner] === before.tags[tagKeys.owner];
+
+/**
+ * Takes a snapshot of a volume that is here and that nothing uses, in its queue: sent once, and given up by the signal. What
+ * its tag says comes later.
+ * @throws DriverError EC2_*
+ */
+export async function takeIdle(
+  node: Node,
+  { name, volume }: Held,
+  wanted: Wanted,
+  signal: AbortSignal,
+): Promise<Taken> {
+  const now = taken(volume, wanted, await create(node, name, volume, wanted, signal), 'unmounted');
+  void telling(node, name, now);
+  return now;
+}
 
 async function takeHere(node: Node, held: Held, wanted: Wanted, care: Care): Promise<Taken> {
   const { name, volume } = held;
@@ -200,15 +241,16 @@ function create(
 
 const taken = (
   { id: volumeId }: EbsVolume,
-  { name }: Wanted,
+  { name, slots }: Wanted,
   snapshotId: string,
   consistency: Consistency,
   frozenSeconds?: number,
-): Taken => ({ snapshotId, name, volumeId, consistency, frozenSeconds });
+): Taken => ({ snapshotId, name, volumeId, consistency, frozenSeconds, slots });
 
 function asTaken({ id, tags }: EbsSnapshot, wanted: Wanted, volume: EbsVolume): Taken {
   const consistency = consistencies.find((known) => known === tags[tagKeys.consistency]) ?? 'crash';
-  return taken(volume, wanted, id, consistency);
+  const name = tags[tagKeys.snapshotName] ?? wanted.name;
+  return taken(volume, { ...wanted, name, slots: tags[tagKeys.slots]?.split(' ') }, id, consistency);
 }
 
 /** EC2 has no token for a snapshot: a lost answer is looked for by the request, and never asked for again. */

@@ -53,7 +53,7 @@ export function createKeeper(node: Node): Keeper {
     if (stopped || timers.get(name) !== timer) return;
     timers.delete(name);
     try {
-      const outcome = await release(node, name);
+      const outcome = await release(node, name, node.leaving);
       if (typeof outcome === 'string') node.waits.delete(name);
       else again(name, attempt, outcome.blockedBy);
       over(node.log, { op: 'release', volume: name });

@@ -10,12 +10,14 @@ type ReleaseOutcome = 'done' | 'held' | { readonly blockedBy: string };
 /**
  * Gives a volume that nobody holds back to EC2: unmount, clean tag, detach, each journalled before. Resumable at any
  * step. Runs in the volume's queue.
+ * @param leaving is called between the unmount and the detach, while nothing uses the disk and it is still this node's.
  */
-export async function release(node: Node, name: string): Promise<ReleaseOutcome> {
+export async function release(node: Node, name: string, leaving?: Node['leaving']): Promise<ReleaseOutcome> {
   const outcome = await idle(node, name);
   const held = node.held.get(name);
   if (outcome !== 'done' || held === undefined) return outcome;
-  await detachIdle(node, await keep(node, { ...unmounted(held), phase: 'detaching' }));
+  await leaving?.(held);
+  await detachIdle(node, await keep(node, { ...unmounted(node.held.get(name) ?? held), phase: 'detaching' }));
   return 'done';
 }
 

@@ -4,6 +4,7 @@ import { attachmentOf, ownerText } from '../../ebs/volume-record.ts';
 import { DriverError } from '../../errors.ts';
 import { filesystemTypes } from '../../host/types.ts';
 import { nearest } from '../../spelling.ts';
+import { doneIn, duesOf, scheduleOf } from '../copies/dues.ts';
 import { type DiskPlan, filesystemComplaint } from '../options/filesystem-options.ts';
 import { mountTags } from '../options/mount-plan.ts';
 import { readOption, whyBad } from '../options/options.ts';
@@ -12,14 +13,16 @@ import { noSuchVolume } from '../state/lookup.ts';
 import { keep, type Node } from '../state/node.ts';
 import type { OptionChange, OptionsSet } from './types.ts';
 
-type Option = keyof typeof mountTags;
-const options = Object.keys(mountTags) as Option[];
+/** The options of an existing volume that can be changed, and their tags. */
+const settable = { ...mountTags, snapshots: tagKeys.snapshots } as const;
+type Option = keyof typeof settable;
+const options = Object.keys(settable) as Option[];
 
 const tried = 'set its options';
 
 /**
- * Changes the options that say how an existing volume is mounted; an empty text takes an option off. They are read as at
- * create and written to the volume's tags; nothing that is mounted changes. Runs in the volume's queue, so that no mount
+ * Changes the options that say how an existing volume is mounted, and its schedule of snapshots; an empty text takes an option
+ * off. They are read as at create and written to the volume's tags; nothing that is mounted changes. Runs in the volume's queue, so that no mount
  * reads half of them.
  * @param given by the option's name, as `mountOptions`.
  * @throws DriverError INVALID_OPTION; NO_SUCH_VOLUME; EC2_*.
@@ -38,18 +41,45 @@ export async function setOptions(
   const wanted = Object.entries(given).map(([option, text]) => [option, asTag(name, option, text)] as const);
   refuseUnusable(node, name, volume, Object.fromEntries(wanted));
   const changes = wanted
-    .map(([option, is]): OptionChange => ({ option, was: volume.tags[mountTags[option as Option]], is }))
+    .map(([option, is]): OptionChange => ({ option, was: volume.tags[settable[option as Option]], is }))
     .filter(({ was, is }) => was !== is);
-  if (!dryRun && changes.length > 0) {
-    const keyed = changes.map(({ option, is }) => [mountTags[option as Option], is] as const);
-    await writeTags(node, volume.id, keyed);
-    // The next mount of an attachment that is here goes by its record.
+  const keyed = wanted.map(([option, is]) => [settable[option as Option], is] as const);
+  if (!dryRun) {
+    await writeTags(
+      node,
+      volume.id,
+      keyed.filter(([key, is]) => volume.tags[key] !== is),
+    );
+    // What an attachment that is here goes by is its record, which another node's change has not reached.
     const now = heldAs(node.held, name);
-    if (now !== undefined)
+    if (now !== undefined && keyed.some(([key, is]) => now.volume.tags[key] !== is)) {
       await keep(node, { ...now, volume: { ...now.volume, tags: changed(now.volume.tags, keyed) } });
-    node.log.info({ volume: name, volumeId: volume.id, changes }, 'an operator has set its options');
+    }
+    if (changes.length > 0)
+      node.log.info({ volume: name, volumeId: volume.id, changes }, 'an operator has set its options');
   }
-  return { volumeId: volume.id, changes, effective: whenEffective(node, name, volume) };
+  const after = { ...volume, tags: changed(volume.tags, keyed) };
+  const ofMount = changes.some(({ option }) => option !== 'snapshots');
+  const effective = [
+    ...(ofMount || changes.length === 0 ? [whenEffective(node, name, volume)] : []),
+    ...('snapshots' in given ? [whenTaken(node, name, after)] : []),
+  ];
+  return { volumeId: volume.id, changes, effective: effective.join('. ') };
+}
+
+/** What becomes of a schedule, as a sentence without its full stop. */
+function whenTaken(node: Node, name: string, volume: EbsVolume): string {
+  if (scheduleOf(volume.tags) === undefined) return 'No more are taken by a schedule; those that are there stay';
+  const held = heldAs(node.held, name);
+  const owner = attachmentOf(volume);
+  if (held !== undefined) {
+    const at = duesOf({ ...held, volume }, doneIn(volume.tags), Date.now())?.at ?? Date.now();
+    const next = new Date(Math.max(at, Date.now())).toISOString().slice(0, 16);
+    return `The next one is taken at ${next} UTC if it is in use then, or when it is given back`;
+  }
+  if (owner === undefined)
+    return 'The first one is taken at the beginning of a slot in which it is in use, or when it is given back';
+  return `${ownerText(owner)} has it, and goes by this from its next slot on; where it had no schedule, from when the same is set there, or when it is attached anew`;
 }
 
 /** The text that the option's tag gets; undefined for none. */
@@ -63,7 +93,7 @@ function asTag(name: string, option: string, text: string): string | undefined {
   if (text.trim() === '') return undefined;
   try {
     const value = readOption(known, text.trim());
-    const written = known === 'mode' ? value.toString(8).padStart(4, '0') : String(value);
+    const written = known === 'mode' ? Number(value).toString(8).padStart(4, '0') : String(value);
     return written.length <= 256
       ? written
       : refuse(name, `${option} does not fit a tag of 256 characters`, 'Shorten it');

@@ -8,6 +8,7 @@ import { gibTaken, readGib } from '../../sizes.ts';
 import { nearest } from '../../spelling.ts';
 import { BadValue, bad } from './bad-value.ts';
 import { mostAsked, type VolumeType, volumeTypes } from './limits.ts';
+import { readSchedule, scheduleText } from './schedule.ts';
 
 /** The options of a create as the user gave them, read and checked one by one; what was not given is absent. */
 export interface CreateOptions {
@@ -39,6 +40,8 @@ export interface CreateOptions {
   readonly mode?: number;
   readonly fencePolicy?: FencePolicy;
   readonly onRemove?: OnRemove;
+  /** As "hourly:24,daily:7,weekly:4". */
+  readonly snapshots?: string;
   readonly tags?: Readonly<Record<string, string>>;
   /** As "80%": how full it is when it grows by itself. */
   readonly autoGrow?: string;
@@ -169,6 +172,7 @@ const table: {
   mode: { read: octalMode },
   fencePolicy: { read: among(fencePolicies) },
   onRemove: { read: among(removals) },
+  snapshots: { read: (text) => scheduleText(readSchedule(text)) },
   tags: { read: tagList },
   autoGrow: { read: percent(10, 95) },
   autoGrowBy: { read: growthStep },

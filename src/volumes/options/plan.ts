@@ -121,6 +121,7 @@ function planTags(name: string, options: CreateOptions, defaults: Defaults, isNe
     [tagKeys.mode]: options.mode?.toString(8).padStart(4, '0'),
     [tagKeys.fencePolicy]: options.fencePolicy,
     [tagKeys.onRemove]: options.onRemove,
+    [tagKeys.snapshots]: options.snapshots,
     ...growthTags(options),
     [tagKeys.ttl]: options.ttl === undefined ? undefined : new Date(Date.now() + options.ttl * 1000).toISOString(),
   };
@@ -174,6 +175,7 @@ export function differences(options: CreateOptions, volume: EbsVolume): string[]
     ['mode', options.mode?.toString(8), numberTag(tags[tagKeys.mode], 8)?.toString(8)],
     ['fence policy', options.fencePolicy, tags[tagKeys.fencePolicy]],
     ['onRemove', options.onRemove, tags[tagKeys.onRemove]],
+    ['snapshots', options.snapshots, tags[tagKeys.snapshots]],
     ...Object.entries(growthTags(options)).map(([key, value]): [string, unknown, unknown] => [
       optionOfTag(key),
       value,

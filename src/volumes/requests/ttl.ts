@@ -2,7 +2,7 @@ import { tagKeys } from '../../ebs/tags.ts';
 import type { EbsVolume, Tags } from '../../ebs/types.ts';
 import { isCode } from '../../errors.ts';
 import { operation } from '../../log.ts';
-import { createAlarms } from '../state/alarms.ts';
+import { createAlarms, spreadOf } from '../state/alarms.ts';
 import { nameOf } from '../state/lookup.ts';
 import type { Node } from '../state/node.ts';
 import { removeVolume } from './remove.ts';
@@ -61,7 +61,3 @@ async function removeExpired(node: Node, name: string): Promise<void> {
   node.log.info({ volume: name, volumeId: volume?.id }, 'its time (ttl) is over: it is removed');
   await removeVolume(node, name);
 }
-
-/** From 0 to 1, the same at every start of an instance. */
-const spreadOf = (instanceId: string): number =>
-  [...instanceId].reduce((sum, letter) => (sum * 31 + letter.charCodeAt(0)) % 997, 0) / 997;

@@ -31,3 +31,7 @@ export function createAlarms(signal: AbortSignal, ring: (key: string, at: number
   });
   return { set, has: (key) => timers.has(key) };
 }
+
+/** From 0 to 1, the same for an id at every start: what many would do at one moment is spread by it. */
+export const spreadOf = (id: string): number =>
+  [...id].reduce((sum, letter) => (sum * 31 + letter.charCodeAt(0)) % 997, 0) / 997;

@@ -66,6 +66,8 @@ export interface LocalState {
   readonly sizes: Map<string, DiskSize>;
   /** Volumes that grow by themselves, by name; see growth/grower.ts. */
   readonly growths: Map<string, GrowthNote>;
+  /** Volumes whose schedules cannot be kept at present, by name: why, as a clause; see copies/scheduler.ts. */
+  readonly scheduleFaults: Map<string, string>;
   readonly ghosts: Ghosts;
   /** When the tags of a volume held here were looked at last (monotonic milliseconds), and what is waited for if they are lost. */
   readonly tagLooks: Map<string, { readonly at: number; readonly lost: string | undefined }>;

@@ -15,6 +15,7 @@ const passing: readonly string[] = [
   tagKeys.trash,
   tagKeys.replacedBy,
   tagKeys.replaces,
+  tagKeys.slotsDone,
 ];
 
 /** What our tags must say of the volume of a name, besides what is known of them. */

@@ -35,6 +35,7 @@ export interface Node {
   readonly ec2Says: LocalState['ec2Says'];
   readonly sizes: LocalState['sizes'];
   readonly growths: LocalState['growths'];
+  readonly scheduleFaults: LocalState['scheduleFaults'];
   /** What somebody else has attached here, by name: it is left alone. */
   readonly foreign: Map<string, { readonly name: string; readonly volumeId: string; readonly device: string }>;
   readonly tagLooks: LocalState['tagLooks'];
@@ -73,6 +74,11 @@ export interface Node {
   finishRemoval(volumeId: string, snapshotId: string | undefined): void;
   /** Takes note of a volume that this node has made, and that may have a ttl; see requests/ttl.ts. */
   expires(volume: EbsVolume): void;
+  /**
+   * Does what is to be done with a volume that nothing uses any more, before it is detached: in its queue, in some seconds at
+   * most, and without ever failing; see copies/scheduler.ts.
+   */
+  leaving(held: Held): Promise<void>;
   /** The trash of this node; see copies/trash.ts. */
   readonly trash: {
     /** Deletes a volume of the trash once its time there is over. @param at by the wall clock, in milliseconds. */

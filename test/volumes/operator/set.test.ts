@@ -79,7 +79,37 @@ describe('set', () => {
     );
   });
 
+  it('gives a volume a schedule, and says when its snapshots begin', async () => {
+    const { ec2, volume, set, driver, journal } = await bench();
+    vi.setSystemTime(new Date('2026-11-30T12:30:00Z'));
+    expect(await set({ snapshots: ' daily:7,hourly:24' })).toEqual({
+      volumeId: 'vol-1',
+      changes: [{ option: 'snapshots', was: undefined, is: 'hourly:24,daily:7' }],
+      effective: expect.stringMatching(/^The first one is taken at the beginning of a slot in which it is in use/),
+    });
+    expect(volume.tags[tagKeys.snapshots]).toBe('hourly:24,daily:7');
+    await played(driver.mount('a', 'id-1'));
+    expect((await set({ snapshots: 'hourly:5' })).effective).toMatch(
+      /^The next one is taken at 2026-11-30T13:0\d UTC if it is in use then, or when it is given back$/,
+    );
+    expect(journal.records.get('a')?.volume.tags).toMatchObject({ [tagKeys.snapshots]: 'hourly:5' });
+    // What another node has set counts here once the same is set here.
+    volume.tags[tagKeys.snapshots] = 'hourly:6';
+    expect((await set({ snapshots: 'hourly:6' })).changes).toEqual([]);
+    expect(journal.records.get('a')?.volume.tags).toMatchObject({ [tagKeys.snapshots]: 'hourly:6' });
+    expect((await set({ snapshots: '' })).effective).toBe('No more are taken by a schedule; those that are there stay');
+    expect(volume.tags).not.toHaveProperty([tagKeys.snapshots]);
+    await played(driver.unmount('a', 'id-1'));
+    await pass(10_000);
+    ec2.addInstance('i-2');
+    ec2.addAttachment(volume, 'i-2');
+    expect((await set({ snapshots: 'daily:7' })).effective).toMatch(
+      /^i-2 has it, and goes by this from its next slot on/,
+    );
+  });
+
   it.each<[string, Record<string, string>, RegExp]>([
+    ['what is no schedule', { snapshots: 'yearly:2' }, /snapshots takes hourly, daily, weekly, each with how many/],
     ['an option that cannot be set', { size: '5' }, /size is no option of an existing volume. These can be set/],
     ['a name that is misspelt', { mountOption: 'ro' }, /Did you mean mountOptions\?/],
     [

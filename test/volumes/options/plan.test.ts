@@ -37,6 +37,16 @@ describe('planVolume', () => {
     });
   });
 
+  it('keeps the schedule of snapshots in one spelling, which a second create may give in another', () => {
+    const asked = plan({ snapshots: 'weekly:4, hourly:24' }).tags;
+    expect(asked[tagKeys.snapshots]).toBe('hourly:24,weekly:4');
+    const there = volumeWith({ tags: asked });
+    expect(differences(parseOptions('data', { snapshots: 'HOURLY:24,weekly:4' }), there)).toEqual([]);
+    expect(differences(parseOptions('data', { snapshots: 'daily:7' }), there)).toEqual([
+      'snapshots is hourly:24,weekly:4, asked daily:7',
+    ]);
+  });
+
   it('asks for what the options say', () => {
     const raw = { size: '100', type: 'io2', iops: '5000', availabilityZone: zone, uid: '999', mode: '750' };
     expect(plan(raw, { size: 1, type: 'gp2' })).toMatchObject({
