@@ -104,8 +104,8 @@ const table: readonly RexRaySetting[] = [
   {
     names: ['LINUX_VOLUME_FILEMODE'],
     note:
-      'A directory that is there keeps its mode, and a new one gets 0755. For another, give each new volume the options ' +
-      'mode, uid and gid.',
+      'A directory that is there keeps its mode, and a new one gets 0755. For another, set DVE_MODE, DVE_UID and DVE_GID, ' +
+      'or give a new volume the options mode, uid and gid.',
     plugin: true,
   },
   { names: ebs('MAXRETRIES'), note: 'Calls are repeated as long as somebody waits for them.', plugin: true },
@@ -164,7 +164,7 @@ const table: readonly RexRaySetting[] = [
     warns: isTrue,
     note:
       'A removed volume is kept, but its name is free then: the next create of it makes a new, empty volume. ' +
-      '`docker-volume-ebs adopt` brings the old one back.',
+      '`docker-volume-ebs undelete` brings the old one back, under another name.',
   },
   { names: operations('REMOVE_FORCE'), note: 'A volume in use is never removed.', warns: isTrue },
   { names: operations('PATH_CACHE_ENABLED'), note: noUseCounts, warns: never },
