@@ -71,6 +71,10 @@ export const commands: CommandTable = {
     summary: 'Tell whether the daemon of this node is in health, by the exit status',
     load: () => import('./health/health.ts'),
   },
+  'support-bundle': {
+    summary: 'Collect what a bug report needs into one file, without names if you like',
+    load: () => import('./support-bundle/support-bundle.ts'),
+  },
   adopt: {
     summary: 'Take EBS volumes that something else has made, as REX-Ray, into the cluster',
     load: () => import('./adopt/adopt.ts'),
@@ -148,7 +152,7 @@ const usageError = (problem: string): Error =>
 
 function overview(): string {
   const typed = Object.entries(commands).filter(([, { summary }]) => summary !== undefined);
-  const lines = typed.map(([name, { summary }]) => `  ${name.padEnd(11)}${summary}`);
+  const lines = typed.map(([name, { summary }]) => `  ${name.padEnd(16)}${summary}`);
   return `Usage: docker-volume-ebs COMMAND [OPTIONS]\n\n${lines.join('\n')}\n\nA command says more with --help.\n`;
 }
 

@@ -25,7 +25,7 @@ test.each([['help'], ['--help'], ['-h']])('%s lists the commands', (word) => {
   expect([status, stderr]).toEqual([0, '']);
   for (const command of ['serve', 'sandbox', 'demo', 'help', 'version'])
     expect(stdout).toMatch(new RegExp(`^  ${command} `, 'm'));
-  for (const [command, { summary = '' }] of typed) expect(stdout).toContain(`\n  ${command.padEnd(11)}${summary}\n`);
+  for (const [command, { summary = '' }] of typed) expect(stdout).toContain(`\n  ${command.padEnd(16)}${summary}\n`);
 });
 
 test.each(typed.map(([command]) => command))('help %s is what %s --help says, and nothing is done', (command) => {
