@@ -44,7 +44,9 @@ export const tagKeys = {
   onRemove: 'docker-volume-ebs:on-remove',
   /** On a volume without a name: until when it is kept in the trash, and who put it there; see volumes/copies/trash.ts. */
   trash: 'docker-volume-ebs:trash',
-  /** On a volume of a name that is to mean another: `-` while that is made, then its id; see volumes/state/succession.ts. */
+  /** On a volume whose name is to mean another, from before that is made: the instance that does it, and when. */
+  replacing: 'docker-volume-ebs:replacing',
+  /** On it: the volume that was chosen to have its name; see volumes/state/succession.ts. */
   replacedBy: 'docker-volume-ebs:replaced-by',
   /** On that other, as long as it counts for nothing: the volume whose name it is to have. */
   replaces: 'docker-volume-ebs:replaces',

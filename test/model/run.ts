@@ -2,6 +2,7 @@
 import { resourceUsage } from 'node:process';
 import * as commitment from './commitment.ts';
 import * as intents from './intents.ts';
+import * as rollback from './rollback.ts';
 import * as trash from './trash.ts';
 import { searchVariant, surprise, type Variant } from './variants.ts';
 
@@ -40,9 +41,11 @@ const fencing = (variant: Variant) => {
 };
 table('commitment rules (production)', [...commitment.safe, ...commitment.weakened], fencing);
 table('intents and quarantine', [...intents.safe, ...intents.weakened], fencing);
-table('the trash (production)', [...trash.safe, ...trash.weakened], (variant) => {
+const names = (variant: trash.TrashVariant) => {
   const found = trash.searchTrash(variant);
   return { found, wrong: trash.surpriseOf(variant, found) };
-});
+};
+table('the trash (production)', [...trash.safe, ...trash.weakened], names);
+table('rollback (production)', [...rollback.safe, ...rollback.weakened], names);
 say(`\nat most ${Math.round(resourceUsage().maxRSS / 1024)} MB of memory`);
 process.exitCode = failures === 0 ? 0 : 1;

@@ -1,6 +1,9 @@
 /** The state of the trash's model: three EBS volumes that one name may mean, as they are and as reads may show them. */
 
-/** V is in the trash at first, or has the name; W is another in the trash; E is what a Create makes. */
+/**
+ * V is in the trash at first, or has the name; W is another in the trash, or what a rollback makes; E is what a Create makes,
+ * or a second rollback.
+ */
 export const volumes = ['V', 'W', 'E'] as const;
 
 /** A volume as EC2 has it. `by` is the process that has it attached, counted from 1; 0 is nobody. */
@@ -9,9 +12,22 @@ export interface Volume {
   readonly by: number;
   readonly named: boolean;
   readonly trash: boolean;
+  /** The volume that it was made to replace, counted from 1, as long as it counts for nothing; 0 is none. */
+  readonly replaces: number;
+  /** Another is being made to replace it; and the one that was chosen to, counted from 1: 0 is none. */
+  readonly replacing: boolean;
+  readonly replaced: number;
 }
 
-export const absent: Volume = { there: false, by: 0, named: false, trash: false };
+export const absent: Volume = {
+  there: false,
+  by: 0,
+  named: false,
+  trash: false,
+  replaces: 0,
+  replacing: false,
+  replaced: 0,
+};
 
 /** What a read may show of a volume: the newest first. `waits` has a bit for each process that will not be shown it again. */
 export interface Sight {
@@ -28,6 +44,9 @@ export interface Process {
   readonly crashes: number;
   /** For a purge: the processes whose wait had begun before its look. A wait that begins and ends after it outlasts its time. */
   readonly since: number;
+  /** For whoever ends a rollback: what its last look showed V to be replaced by, and a bit for each volume that it is to delete. */
+  readonly saw: number;
+  readonly deletes: number;
 }
 
 export interface State {
@@ -39,6 +58,9 @@ export interface State {
   /** Calls of processes that have died, still on their way: the volume that is given the name, and whether E is made. 3 is none. */
   readonly lateName: number;
   readonly lateMake: boolean;
+  /** One of a rollback, see rollback-calls.ts; 0 is none. A wait that has begun since outlasts it: a bit for each process. */
+  readonly late: number;
+  readonly lateWaits: number;
 }
 
 export const none = 3;
@@ -46,8 +68,7 @@ const depth = 3;
 
 export const truth = (state: State, which: number): Volume => state.sights[which]![0]!.volume;
 
-const same = (one: Volume, other: Volume): boolean =>
-  one.there === other.there && one.by === other.by && one.named === other.named && one.trash === other.trash;
+const same = (one: Volume, other: Volume): boolean => bits(one) === bits(other);
 
 /** The state after a change of one volume. */
 export function changed(state: State, which: number, change: Partial<Volume>): State {
@@ -66,6 +87,7 @@ export const waitBegins = (state: State, bit: number): State => ({
     sights.map((each, age) => (age === 0 ? each : { ...each, waits: each.waits | bit })),
   ),
   processes: state.processes.map((each) => ({ ...each, since: each.since & ~bit })),
+  lateWaits: state.late === 0 ? 0 : state.lateWaits | bit,
 });
 
 /** The state once it has waited: what was superseded before is shown to nobody, for that wait was as long for all. */
@@ -78,6 +100,7 @@ export const waitEnds = (state: State, bit: number): State => ({
 export const waitDropped = (state: State, bit: number): State => ({
   ...state,
   sights: state.sights.map((sights) => sights.map((each) => ({ ...each, waits: each.waits & ~bit }))),
+  lateWaits: state.lateWaits & ~bit,
 });
 
 export const withProcess = (state: State, index: number, change: Partial<Process>): State => ({
@@ -85,16 +108,26 @@ export const withProcess = (state: State, index: number, change: Partial<Process
   processes: state.processes.map((each, place) => (place === index ? { ...each, ...change } : each)),
 });
 
-const bits = ({ there, by, named, trash }: Volume): number =>
-  1 | (there ? 2 : 0) | (named ? 4 : 0) | (trash ? 8 : 0) | (by << 4);
+const bits = ({ there, by, named, trash, replaces, replacing, replaced }: Volume): number =>
+  1 |
+  (there ? 2 : 0) |
+  (named ? 4 : 0) |
+  (trash ? 8 : 0) |
+  (by << 4) |
+  (replaces << 7) |
+  (replaced << 9) |
+  (replacing ? 2048 : 0);
 const volumeOf = (cell: number): Volume => ({
   there: (cell & 2) !== 0,
   named: (cell & 4) !== 0,
   trash: (cell & 8) !== 0,
-  by: cell >> 4,
+  by: (cell >> 4) & 7,
+  replaces: (cell >> 7) & 3,
+  replaced: (cell >> 9) & 3,
+  replacing: (cell & 2048) !== 0,
 });
 
-export const widthOf = (processes: number): number => volumes.length * depth * 2 + 1 + processes * 2;
+export const widthOf = (processes: number): number => volumes.length * depth * 2 + 2 + processes * 2;
 
 export function encode({ sights, processes, ...rest }: State, rows: Uint16Array, at: number): void {
   let cell = at;
@@ -105,9 +138,10 @@ export function encode({ sights, processes, ...rest }: State, rows: Uint16Array,
     }
   }
   rows[cell++] = rest.current | (rest.told << 2) | (rest.lateName << 4) | (rest.lateMake ? 64 : 0);
-  for (const { at: place, about, left, crashes, since } of processes) {
-    rows[cell++] = place | (about << 5) | (left << 7) | (crashes << 9);
-    rows[cell++] = since;
+  rows[cell++] = rest.late | (rest.lateWaits << 8);
+  for (const { at: place, about, left, crashes, since, saw, deletes } of processes) {
+    rows[cell++] = place | (about << 5) | (left << 7) | (crashes << 9) | (saw << 11);
+    rows[cell++] = since | (deletes << 8);
   }
 }
 
@@ -123,16 +157,27 @@ export function decode(rows: Uint16Array, at: number, processes: number): State 
     return list;
   });
   const rest = rows[cell++]!;
+  const late = rows[cell++]!;
   return {
     sights,
     current: rest & 3,
     told: (rest >> 2) & 3,
     lateName: (rest >> 4) & 3,
     lateMake: (rest & 64) !== 0,
+    late: late & 255,
+    lateWaits: late >> 8,
     processes: Array.from({ length: processes }, () => {
       const packed = rows[cell++]!;
-      const since = rows[cell++]!;
-      return { at: packed & 31, about: (packed >> 5) & 3, left: (packed >> 7) & 3, crashes: packed >> 9, since };
+      const more = rows[cell++]!;
+      return {
+        at: packed & 31,
+        about: (packed >> 5) & 3,
+        left: (packed >> 7) & 3,
+        crashes: (packed >> 9) & 3,
+        saw: packed >> 11,
+        since: more & 255,
+        deletes: more >> 8,
+      };
     }),
   };
 }

@@ -2,11 +2,16 @@
  * The protocols of the trash as production has them: Remove and Undelete under the volume's attachment to the node that does
  * it, Mount with its look under the attachment, Create with its look after it has made a volume, and purge.
  */
+
+import { lateCall } from './rollback-calls.ts';
+import { beginSettling, settle } from './rollback-settle.ts';
+import { rollbackTo, takeOver } from './rollback-steps.ts';
 import type { Emit } from './search.ts';
 import { changed, none, type Process, type State, truth, volumes, waitBegins, withProcess } from './trash-state.ts';
 import {
   attach,
   bearers,
+  begun,
   done,
   letGo,
   make,
@@ -19,13 +24,24 @@ import {
 } from './trash-turn.ts';
 import { undeleteOf } from './trash-undelete.ts';
 
-export type Kind = 'mount' | 'undelete V' | 'undelete W' | 'create' | 'remove' | 'purge';
+export type Kind =
+  | 'mount'
+  | 'undelete V'
+  | 'undelete W'
+  | 'create'
+  | 'remove'
+  | 'purge'
+  | 'look'
+  | 'rollback to W'
+  | 'rollback to E';
+
 export function stepsOf(kinds: readonly Kind[], protocol: TrashProtocol, state: State, emit: Emit<State>): void {
   if (state.lateName !== none) {
     const next = { ...state, lateName: none };
     const isThere = truth(state, state.lateName).there;
     emit(isThere ? changed(next, state.lateName, { named: true }) : next, `EC2 names ${volumes[state.lateName]}, late`);
   }
+  lateCall(state, emit, protocol.pends);
   if (state.lateMake) emit(make({ ...state, lateMake: false }), 'EC2 makes E, late');
   kinds.forEach((kind, index) => {
     const name = kinds.indexOf(kind) === index ? kind : `${kind} again`;
@@ -45,10 +61,14 @@ function mount(turn: Turn): void {
     }
   }
   if (me.at === 1) attach(turn, protocol.looksAgain ? 2 : 3, 0);
+  if (me.at === 0 && me.left > 0) takeOver(turn);
+  settle(turn, { backward: 3, forward: 0 });
   if (me.at === 2) {
     for (const view of views(state, shownMine(turn))) {
       const [only, ...more] = bearers(view);
-      if (only === x && more.length === 0) go(`looks again: ${volumes[x]} alone`, to(turn, state, 3));
+      const alone = only === x && more.length === 0;
+      if (alone && protocol.settles && begun(view[x]!) !== 0) beginSettling(turn, begun(view[x]!));
+      else if (alone) go(`looks again: ${volumes[x]} alone`, to(turn, state, 3));
       else go('looks again and gives it back', letGo(turn, state, 0));
     }
   }
@@ -112,10 +132,16 @@ function remove(turn: Turn): void {
     }
   }
   if (me.at === 1) attach(turn, 2, done);
+  settle(turn, { backward: 3, forward: done });
   if (me.at === 2) {
     for (const view of views(state, shownMine(turn))) {
       const has = bearers(view).join() === '0';
-      go(has ? 'looks again: V' : 'looks again and gives it back', has ? to(turn, state, 3) : letGo(turn, state, done));
+      if (has && protocol.settles && begun(view[0]!) !== 0) beginSettling(turn, begun(view[0]!));
+      else
+        go(
+          has ? 'looks again: V' : 'looks again and gives it back',
+          has ? to(turn, state, 3) : letGo(turn, state, done),
+        );
     }
   }
   if (me.at === 3) go('puts V into the trash', to(turn, changed(state, 0, { trash: true }), 4));
@@ -164,4 +190,16 @@ const actors: Readonly<Record<Kind, (turn: Turn) => void>> = {
   create,
   remove,
   purge,
+  look,
+  'rollback to W': rollbackTo(1),
+  'rollback to E': rollbackTo(2),
 };
+
+/** Whoever only wants to know what the name means, at any moment. */
+function look({ state, go }: Turn): void {
+  for (const view of views(state)) {
+    const found = bearers(view);
+    if (found.length === 0) go('finds none', state, ['unfound']);
+    if (found.length > 1) go('finds two', state, ['ambiguous']);
+  }
+}

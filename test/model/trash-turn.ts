@@ -1,4 +1,6 @@
 /** What every process of the trash's model is made of: views, attachments, waits. */
+import { tagKeys } from '../../src/ebs/tags.ts';
+import { bearers as productionBearers } from '../../src/volumes/state/succession.ts';
 import {
   changed,
   type Process,
@@ -33,6 +35,28 @@ export interface TrashProtocol {
   readonly purgeHurries: boolean;
   /** EC2 deletes nothing that is attached. */
   readonly deleteRefusesUse: boolean;
+  /** What a rollback has sent before it died takes effect within the time that reads may lag. */
+  readonly lateIsBounded: boolean;
+  /** Whoever mounts, or removes, ends a rollback that was begun before. */
+  readonly settles: boolean;
+  /** He looks twice, and waits in between for as long as reads may lag. */
+  readonly looksTwice: boolean;
+  /** He deletes what was made before the volume that has the name is used, and by a look that is younger than a wait. */
+  readonly withdrawDeletes: boolean;
+  readonly withdrawHurries: boolean;
+  /** A rollback has the volume attached. */
+  readonly rollbackLocks: boolean;
+  /** It says that it begins before it makes a volume. */
+  readonly announces: boolean;
+  /** What it makes counts for nothing at first. */
+  readonly pends: boolean;
+  /** It waits once every read must show which volume was chosen, and once more until that one counts for all. */
+  readonly waitsOnceChosen: boolean;
+  readonly waitsOnceCounting: boolean;
+  /** It looks whether it still has the volume before it says what was chosen, and before it takes the name off. */
+  readonly checksLock: boolean;
+  /** A node may lose what it has attached though it lives: by force, or while it stood still. */
+  readonly fencesLiving: boolean;
 }
 
 export const production: TrashProtocol = {
@@ -47,9 +71,24 @@ export const production: TrashProtocol = {
   createHurries: true,
   purgeHurries: true,
   deleteRefusesUse: true,
+  lateIsBounded: true,
+  settles: true,
+  looksTwice: true,
+  withdrawDeletes: true,
+  withdrawHurries: true,
+  rollbackLocks: true,
+  announces: true,
+  pends: true,
+  waitsOnceChosen: true,
+  waitsOnceCounting: true,
+  checksLock: true,
+  fencesLiving: false,
 };
 
 export const done = 9;
+/** Where whoever ends a rollback looks, and then deletes. */
+export const looking = 11;
+export const deleting = 15;
 
 export interface Turn {
   readonly state: State;
@@ -59,6 +98,9 @@ export interface Turn {
   readonly protocol: TrashProtocol;
   go(did: string, next: State, broken?: readonly string[]): void;
 }
+
+/** What a volume shows of a rollback that was begun: 0 is nothing. */
+export const begun = ({ replacing, replaced }: Volume): number => (replacing ? 4 : 0) | replaced;
 
 /** Every combination of what reads may show, each volume by itself; `own` narrows one volume's. */
 export function* views(
@@ -72,8 +114,28 @@ export function* views(
   for (const v of shown[0]!) for (const w of shown[1]!) for (const e of shown[2]!) yield [v, w, e];
 }
 
-export const bearers = (view: readonly Volume[]): number[] =>
-  [0, 1, 2].filter((which) => view[which]!.there && view[which]!.named);
+/** Those that count for the name, as production judges it, by their bits. */
+const judged = new Map<number, readonly number[]>();
+
+export function bearers(view: readonly Volume[]): readonly number[] {
+  let key = 0;
+  for (const { there, named, replaces, replaced } of view)
+    key = (key << 5) | (there && named ? 1 : 0) | (replaces << 1) | (replaced << 3);
+  const known = judged.get(key);
+  if (known !== undefined) return known;
+  const named = view.flatMap((volume, which) =>
+    volume.there && volume.named ? [{ id: `${which}`, tags: tagsOf(volume) }] : [],
+  );
+  const found = productionBearers(named).map(({ id }) => Number(id));
+  judged.set(key, found);
+  return found;
+}
+
+const tagsOf = ({ replaces, replaced }: Volume) => ({
+  [tagKeys.name]: 'name',
+  ...(replaces === 0 ? {} : { [tagKeys.replaces]: `${replaces - 1}` }),
+  ...(replaced === 0 ? {} : { [tagKeys.replacedBy]: `${replaced - 1}` }),
+});
 
 /** One ClientToken makes one volume, also once that is gone. */
 export const make = (state: State): State =>
@@ -102,12 +164,13 @@ export const shownMine = ({ index, me }: Turn) => ({ which: me.about, keeps: ({ 
 export function wait(turn: Turn, did: string, then: (state: State) => State): void {
   const { state, index, protocol, go } = turn;
   const bit = 1 << index;
+  if ((state.lateWaits & bit) !== 0 && protocol.lateIsBounded) return;
   const over = waitEnds(state, bit);
-  const processes = over.processes.map((each, place) =>
-    protocol.purgeHurries && kindAt(turn, place) && each.at === 1 && (each.since & bit) === 0
-      ? { ...each, at: 0 }
-      : each,
-  );
+  const processes = over.processes.map((each, place) => {
+    if ((each.since & bit) !== 0) return each;
+    if (protocol.purgeHurries && kindAt(turn, place) && each.at === 1) return { ...each, at: 0 };
+    return protocol.withdrawHurries && each.at === deleting ? { ...each, at: looking, since: 0, deletes: 0 } : each;
+  });
   go(did, then({ ...over, processes }));
 }
 

@@ -1,4 +1,6 @@
 /** Remove, undelete, create, mount and purge of one name, as production has them and without each of their rules. */
+
+import { dead } from './rollback-settle.ts';
 import type { Model } from './search.ts';
 import { explore } from './search.ts';
 import { absent, decode, encode, none, type State, type Volume, widthOf } from './trash-state.ts';
@@ -17,13 +19,25 @@ export interface TrashVariant {
   readonly crashes?: number;
   /** How often each mounter mounts. */
   readonly mounts?: 1 | 2;
+  /** What may be broken here. */
+  readonly unwatched?: readonly string[];
   /** Part of `npm run model` alone. */
   readonly large?: boolean;
   /** What the search finds, and how soon; nothing where it is absent. */
   readonly finds?: { readonly breaks: string; readonly steps: number };
 }
 
-const watched = ['two mounted', 'writes lost from sight', 'removed and mounted', 'two of one name', 'purged', 'lost'];
+const watched = [
+  'two mounted',
+  'writes lost from sight',
+  'removed and mounted',
+  'two of one name',
+  'purged',
+  'lost',
+  'unfound',
+  'ambiguous',
+  'rolled back under a mount',
+];
 
 function modelOf({
   protocol,
@@ -44,13 +58,17 @@ function modelOf({
         at: 0,
         about: none,
         left: kind === 'mount' ? mounts : kind === 'purge' ? 3 : 0,
-        crashes: kind === 'mount' || kind === 'purge' ? 0 : crashes,
+        crashes: kind === 'mount' || kind === 'purge' || kind === 'look' ? 0 : crashes,
         since: 0,
+        saw: 0,
+        deletes: 0,
       })),
       current: named ? 0 : none,
       told: named ? 0 : none,
       lateName: none,
       lateMake: false,
+      late: 0,
+      lateWaits: 0,
     },
     encode,
     decode: (rows, at) => decode(rows, at, kinds.length),
@@ -66,11 +84,13 @@ const isLost = ({ sights }: State): boolean =>
   sights.slice(0, 2).some(([now]) => now?.volume.there && !now.volume.named && !now.volume.trash);
 
 const ends = (kinds: readonly Kind[], { processes }: State): boolean =>
-  processes.every(({ at }, index) => !kinds[index]?.startsWith('undelete') || at === done);
+  processes.every(({ at }, index) => !/undelete|rollback/.test(kinds[index] ?? '') || at === done || at === dead);
 
 /** Searches it. `stuck` counts states from which an undelete never ends though nobody dies any more. */
 export function searchTrash(variant: TrashVariant) {
-  const found = explore(modelOf(variant), { watched, keeps: (did) => !did.includes('CRASHES') });
+  const { unwatched = [] } = variant;
+  const sought = watched.filter((each) => !unwatched.includes(each));
+  const found = explore(modelOf(variant), { watched: sought, keeps: (did) => !did.includes('CRASHES') });
   const { states, violation } = found;
   const stuck =
     violation === undefined

@@ -6,7 +6,7 @@ import { type Fenced, type Takeover, takeOver } from '../../fencing/takeover.ts'
 import type { Held } from '../state/held.ts';
 import { nameOf } from '../state/lookup.ts';
 import { type Node, waiting } from '../state/node.ts';
-import { isReplaced } from '../state/succession.ts';
+import { replacementIn } from '../state/succession.ts';
 import { attachFree } from './attempt.ts';
 import { refuseWhileDraining } from './drain.ts';
 import { refuseForeign } from './foreign.ts';
@@ -32,7 +32,8 @@ export async function acquire(node: Node, name: string, found: EbsVolume): Promi
     const attachment = attachmentOf(volume);
     if (attachment !== undefined) {
       ({ volume, fenced } = await makeFree(node, name, volume, attachment));
-      freed = attachment.instanceId !== node.instanceId && nameOf(volume) === name && !isReplaced(volume);
+      freed =
+        attachment.instanceId !== node.instanceId && nameOf(volume) === name && replacementIn(volume) === undefined;
     } else {
       const outcome = await attachFree(node, name, await whenMade(node, name, volume), fenced, freed);
       if ('held' in outcome) return outcome.held;

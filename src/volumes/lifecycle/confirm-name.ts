@@ -4,7 +4,7 @@ import type { EbsVolume } from '../../ebs/types.ts';
 import { encodeName } from '../options/names.ts';
 import type { Held } from '../state/held.ts';
 import { type Node, waiting } from '../state/node.ts';
-import { isReplaced } from '../state/succession.ts';
+import { replacementIn } from '../state/succession.ts';
 import { isOurs, keyOf } from './attachment-key.ts';
 import { settleSuccession } from './settle-succession.ts';
 import { watchOthers } from './watch-tags.ts';
@@ -33,7 +33,7 @@ export const confirmName: Look = (node, held, disk) => {
     watchOthers(node, name);
     const { named } = await untilShown(node, held, disk, () => node.lookup.again(name, volume.id));
     node.tagLooks.set(name, { at: performance.now(), lost: undefined });
-    const isBegun = named?.id === volume.id && isReplaced(named);
+    const isBegun = named?.id === volume.id && replacementIn(named) !== undefined;
     return { volume: isBegun ? await settleSuccession(node, held) : named };
   });
 };

@@ -5,7 +5,7 @@ import { DriverError, isCode } from '../../errors.ts';
 import type { Held } from '../state/held.ts';
 import { nameOf } from '../state/lookup.ts';
 import { type Node, waiting } from '../state/node.ts';
-import { leftBy, replacedTags, successorOf } from '../state/succession.ts';
+import { leftBy, replacementIn, replacementTags, successorOf } from '../state/succession.ts';
 import { isOurs, keyOf } from './attachment-key.ts';
 
 /**
@@ -33,10 +33,12 @@ async function lookTwice(node: Node, held: Held): Promise<Look> {
   for (let before = await lookAt(node, held); ; ) {
     await sleep(node.visibleMs);
     const now = await lookAt(node, held);
-    if (now.seen?.tags[tagKeys.replacedBy] === before.seen?.tags[tagKeys.replacedBy]) return now;
+    if (said(now) === said(before)) return now;
     before = now;
   }
 }
+
+const said = ({ seen }: Look) => seen && replacementIn(seen);
 
 type Look = Awaited<ReturnType<typeof lookAt>>;
 
@@ -61,7 +63,7 @@ async function withdraw(node: Node, { name, volume }: Held, { seen = volume, lis
       if (!isCode(error, 'EC2_NO_SUCH_VOLUME')) throw error;
     });
   }
-  const replaced = replacedTags(seen.tags);
+  const replaced = replacementTags(seen.tags);
   await node.ec2.deleteTags(seen.id, replaced);
   const left = Object.entries(seen.tags).filter(([key]) => !(key in replaced));
   return { ...seen, tags: Object.fromEntries(left) };
@@ -75,21 +77,29 @@ export async function succeed(node: Node, held: Held, successor: EbsVolume): Pro
   const { ec2, visibleMs } = node;
   await ec2.deleteTags(successor.id, { [tagKeys.replaces]: undefined });
   await sleep(visibleMs);
-  // Whoever may have taken our attachment meanwhile goes on from here by himself.
-  const { seen } = await lookAt(node, held);
-  if (seen?.tags[tagKeys.replacedBy] === successor.id) {
-    await ec2.deleteTags(seen.id, { [tagKeys.name]: undefined, [tagKeys.replacedBy]: successor.id });
-  }
+  // Whoever may have taken our attachment meanwhile has ended it his way.
+  const { seen, listed } = await lookAt(node, held);
+  const found = listed.find(({ id }) => id === successor.id);
+  if (seen === undefined || successorOf(seen, found) === undefined)
+    throw interrupted(held, `${successor.id} is not what was chosen any more`);
+  const { [tagKeys.replacing]: begun, [tagKeys.name]: name } = seen.tags;
+  await ec2.deleteTags(seen.id, {
+    [tagKeys.name]: name,
+    [tagKeys.replacedBy]: successor.id,
+    ...(begun === undefined ? {} : { [tagKeys.replacing]: begun }),
+  });
   const { [tagKeys.replaces]: _, ...tags } = successor.tags;
   return { ...successor, tags };
 }
 
 /** What is said when the attachment that was the lock is another's, or nobody's. */
-export function attachmentEnded({ name, volume, device }: Held): DriverError {
-  return new DriverError('STILL_WORKING', {
-    volume: name,
+export const attachmentEnded = (held: Held): DriverError =>
+  interrupted(held, `${held.volume.id} is not attached as ${held.device} any more, which kept others from it`);
+
+const interrupted = ({ name: volume }: Held, why: string): DriverError =>
+  new DriverError('STILL_WORKING', {
+    volume,
     tried: 'end a rollback of it',
-    why: `${volume.id} is not attached as ${device} any more, which kept others from it`,
+    why,
     todo: 'Try again: whoever mounts it next ends the rollback',
   });
-}

@@ -10,7 +10,7 @@ import { attachmentEnded, settleSuccession, succeed } from '../lifecycle/settle-
 import { encodeName } from '../options/names.ts';
 import type { Held } from '../state/held.ts';
 import { keep, type Node, waiting } from '../state/node.ts';
-import { announced } from '../state/succession.ts';
+import { replacementIn } from '../state/succession.ts';
 
 /** What was made to take a volume's place and is left over is deleted once it is so old: whoever has made it is not at it any more. */
 const leftMs = 3_600_000;
@@ -78,7 +78,7 @@ async function chooseNew(
   const { ec2, settings, visibleMs } = node;
   const { name, volume } = held;
   const says = <T>(reason: string, work: () => Promise<T>, ms?: number) => waiting(node, name, reason, work, ms);
-  await ec2.createTags(volume.id, { [tagKeys.replacedBy]: announced });
+  await ec2.createTags(volume.id, { [tagKeys.replacing]: `${node.instanceId} ${new Date().toISOString()}` });
   const tags = {
     ...spec.tags,
     [tagKeys.cluster]: settings.cluster,
@@ -134,7 +134,7 @@ export async function deleteLeft({ ec2, log }: Pick<Node, 'ec2' | 'log'>, listed
     if (replaces === undefined || !isOld || attachmentOf(volume) !== undefined) continue;
     try {
       const other = await ec2.describeVolume(replaces, { lane: 'list' });
-      if (other?.tags[tagKeys.replacedBy] !== undefined) continue;
+      if (other !== undefined && replacementIn(other) !== undefined) continue;
       await ec2.deleteVolume(id, { lane: 'list' });
       log.warn({ volumeId: id, replaces }, 'deleted: it was made for a rollback that was called off');
     } catch (error) {

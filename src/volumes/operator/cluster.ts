@@ -99,6 +99,9 @@ function notesOn({ tags, multiAttach }: EbsVolume, attachment: Attachment | unde
     ...(tags[tagKeys.removing] === undefined || tags[tagKeys.name] !== undefined
       ? []
       : ['it is deleted once its snapshot is complete (DVE_ON_REMOVE=snapshot)']),
+    ...(tags[tagKeys.replacing] === undefined || tags[tagKeys.name] === undefined
+      ? []
+      : [`a rollback of it was begun by ${tags[tagKeys.replacing]}`]),
     ...(multiAttach ? ['Multi-Attach: mounts of it are refused'] : []),
     ...(own === undefined ? [] : [`it has a fence policy of its own: ${own}`]),
     ...(attachment === undefined ? [] : notesOnAttachment(tags, attachment)),

@@ -93,6 +93,7 @@ function facts(volume: EbsVolume) {
     throughput: volume.throughput,
     encrypted: volume.encrypted,
     snapshotId: volume.snapshotId,
+    rollback: volume.tags[tagKeys.replacing],
   };
 }
 

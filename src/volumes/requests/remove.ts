@@ -10,7 +10,7 @@ import { heldUnrecorded, type StillHeld, stillHeld } from '../lifecycle/still-he
 import { detachedHere, lockHere, takeName } from '../names/take-name.ts';
 import { type OnRemove, removals } from '../options/options.ts';
 import { type Node, waiting } from '../state/node.ts';
-import { isReplaced } from '../state/succession.ts';
+import { replacementIn } from '../state/succession.ts';
 
 /**
  * Removes a volume as its option onRemove says, or the node's setting. One that EC2 says is not there is success.
@@ -50,7 +50,8 @@ const removeAs: Readonly<Record<OnRemove, (node: Node, name: string, volume: Ebs
   snapshot: deleteAfterSnapshot,
   delete: async (node, name, volume) => {
     // Deleted before a rollback of it has ended, it would leave the other volume with the name.
-    if (isReplaced(volume) && (await lockHere(node, name, volume)) !== undefined) await release(node, name);
+    if (replacementIn(volume) !== undefined && (await lockHere(node, name, volume)) !== undefined)
+      await release(node, name);
     return deleteVolume(node, name, await detachedHere(node, name, volume));
   },
 };

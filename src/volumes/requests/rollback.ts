@@ -163,6 +163,7 @@ const itsOwn: readonly string[] = [
   tagKeys.growth,
   tagKeys.retained,
   tagKeys.trash,
+  tagKeys.replacing,
   tagKeys.replacedBy,
   tagKeys.replaces,
 ];

@@ -13,6 +13,7 @@ const passing: readonly string[] = [
   tagKeys.paused,
   tagKeys.retained,
   tagKeys.trash,
+  tagKeys.replacing,
   tagKeys.replacedBy,
   tagKeys.replaces,
   tagKeys.slotsDone,

@@ -1,14 +1,12 @@
 /**
  * How a name comes to mean another volume and means one at every moment: which of those that bear it counts. The one that
- * has it says what takes its place ({@link tagKeys.replacedBy}), and counts until its name is off; the other says what it
- * is to replace ({@link tagKeys.replaces}), and counts for nothing until that tag is off. Pure.
+ * has it says that another is being made ({@link tagKeys.replacing}) and which was chosen ({@link tagKeys.replacedBy}), and
+ * counts until its name is off; the other says what it is to replace ({@link tagKeys.replaces}), and counts for nothing until
+ * that tag is off. Pure.
  */
 import { tagKeys } from '../../ebs/tags.ts';
 import type { EbsVolume, Tags } from '../../ebs/types.ts';
 import { isGone } from '../../ebs/volume-record.ts';
-
-/** What a volume says of the one that is to take its place before there is one. */
-export const announced = '-';
 
 type Tagged = Pick<EbsVolume, 'id' | 'tags'>;
 
@@ -21,8 +19,11 @@ export function bearers<T extends Tagged>(volumes: readonly T[]): T[] {
   return counting.filter(({ id }) => !chosen.has(id));
 }
 
-/** Whether another volume was to take its place, when this was read. */
-export const isReplaced = ({ tags }: Pick<Tagged, 'tags'>): boolean => tags[tagKeys.replacedBy] !== undefined;
+/** What it says of a volume that is to take its place, if there was one when this was read. */
+export const replacementIn = ({ tags }: Pick<Tagged, 'tags'>): string | undefined => {
+  const said = [tags[tagKeys.replacing], tags[tagKeys.replacedBy]];
+  return said.some((each) => each !== undefined) ? said.join(' ') : undefined;
+};
 
 /** What it is replaced by, if that is decided and can be had; undefined where it stays what it is. */
 export function successorOf(volume: Tagged, found: EbsVolume | undefined): EbsVolume | undefined {
@@ -35,10 +36,9 @@ export function successorOf(volume: Tagged, found: EbsVolume | undefined): EbsVo
 export const leftBy = <T extends Tagged>(volume: Tagged, listed: readonly T[]): T[] =>
   listed.filter(({ id, tags }) => tags[tagKeys.replaces] === volume.id || id === volume.tags[tagKeys.replacedBy]);
 
-/** The tags by which a volume says that it is replaced, and is kept then. */
-export const replacedTags = (tags: Tags): Tags =>
-  Object.fromEntries(
-    Object.entries(tags).filter(([key]) =>
-      [tagKeys.replacedBy, tagKeys.retained, tagKeys.trash].some((each) => each === key),
-    ),
-  );
+/** The tags by which it says so, and with which it would be kept. */
+export function replacementTags(tags: Tags): Tags {
+  const chosen = tags[tagKeys.replacedBy] === undefined ? [] : [tagKeys.replacedBy, tagKeys.retained, tagKeys.trash];
+  const keys: readonly string[] = [tagKeys.replacing, ...chosen];
+  return Object.fromEntries(Object.entries(tags).filter(([key]) => keys.includes(key)));
+}

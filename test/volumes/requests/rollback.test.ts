@@ -2,6 +2,7 @@ import { beforeEach, describe, expect, it, vi } from 'vitest';
 import { tagKeys } from '../../../src/ebs/tags.ts';
 import { createSnapshotOperator } from '../../../src/volumes/operator/snapshots.ts';
 import { createTrashOperator } from '../../../src/volumes/operator/trash.ts';
+import { replacementIn } from '../../../src/volumes/state/succession.ts';
 import { ec2Error, FakeEc2 } from '../../support/fake-ec2.ts';
 import { type FakeNode, type FakeNodeParts, verbs } from '../../support/fake-node.ts';
 import { failure, pass, played, useVirtualTime } from '../../support/virtual-time.ts';
@@ -61,7 +62,7 @@ describe('a rollback', () => {
       [tagKeys.generation]: '0',
     });
     expect(tags).not.toHaveProperty([tagKeys.replaces]);
-    expect(ec2.volumes.get('vol-1')!.tags).not.toHaveProperty([tagKeys.replacedBy]);
+    expect(replacementIn(ec2.volumes.get('vol-1')!)).toBeUndefined();
     expect(await createTrashOperator(node).list()).toMatchObject([{ id: 'vol-1', name: 'db', expires: told.expires }]);
     await mount('db', 'one');
     expect(node.held.get('db')).toMatchObject({ volume: { id: 'vol-2' }, phase: 'mounted' });
@@ -137,7 +138,7 @@ describe('a rollback', () => {
     await pass(10_000);
     expect(named(ec2)).toMatchObject([{ id: 'vol-1', attachments: [] }]);
     expect(ec2.volumes.size).toBe(1);
-    expect(ec2.volumes.get('vol-1')!.tags).not.toHaveProperty([tagKeys.replacedBy]);
+    expect(replacementIn(ec2.volumes.get('vol-1')!)).toBeUndefined();
     await mount('db', 'one');
   });
 
