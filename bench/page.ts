@@ -31,10 +31,8 @@ use them too, times grow.
 
 ${markdownTable(rows)}
 
-## What the driver adds to EC2's own time
-
-![A mount takes as long as EC2's attach, and a fifth of a second more](pictures/bench-attach.svg)
-
+${section(rows, 'attach-', "What the driver adds to EC2's own time", "A mount takes as long as EC2's attach, and a fifth of a second more")}
+${section(rows, 'together-', 'Many volumes at once', 'How long it takes to mount one volume, and many at once')}
 ## Beside REX-Ray
 
 REX-Ray 0.11.4 (the last release) against an EC2 with the same times.
@@ -45,6 +43,12 @@ REX-Ray 0.11.4 (the last release) against an EC2 with the same times.
 
 ${comparison(rows)}
 `;
+}
+
+/** A chart of the cases with such ids, where some were measured. */
+function section(rows: readonly Row[], ids: string, heading: string, picture: string): string {
+  if (!rows.some(({ id }) => id.startsWith(ids))) return '';
+  return `## ${heading}\n\n![${picture}](pictures/bench-${ids.slice(0, -1)}.svg)\n`;
 }
 
 function comparison(rows: readonly Row[]): string {

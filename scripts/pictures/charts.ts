@@ -17,17 +17,17 @@ interface Group {
   readonly bars: readonly Bar[];
 }
 
-/** The charts of docs/benchmarks.md, by file name, from the rows of `npm run bench -- --json`. Pure. */
+/** The charts of docs/benchmarks.md, by file name, from the rows of `npm run bench -- --json`: of those that were measured. Pure. */
 export function chartPictures(rows: readonly Row[]): Readonly<Record<string, string>> {
-  return {
-    'bench-calls.svg': chart(
+  return drawn({
+    'bench-calls.svg': [
       'EC2 calls of an operation',
       besideRexRay(
         rows,
         ({ calls }, row) => calls !== undefined && { theirs: calls, ours: callsOf(row), word: String },
       ),
-    ),
-    'bench-times.svg': chart(
+    ],
+    'bench-times.svg': [
       'How long an operation takes',
       besideRexRay(
         rows,
@@ -35,10 +35,18 @@ export function chartPictures(rows: readonly Row[]): Readonly<Record<string, str
           seconds !== undefined &&
           wallMs !== undefined && { theirs: seconds * 1000, ours: wallMs.median, word: duration },
       ),
-    ),
-    'bench-attach.svg': chart('How long a mount takes when attaching takes longer', attaching(rows)),
-  };
+    ],
+    'bench-attach.svg': ['How long a mount takes when attaching takes longer', besideEc2(rows, 'attach-')],
+    'bench-together.svg': ['How long it takes to mount many volumes at once', besideEc2(rows, 'together-')],
+  });
 }
+
+const drawn = (charts: Readonly<Record<string, readonly [string, readonly Group[]]>>): Record<string, string> =>
+  Object.fromEntries(
+    Object.entries(charts).flatMap(([name, [title, groups]]) =>
+      groups.length === 0 ? [] : [[name, chart(title, groups)]],
+    ),
+  );
 
 const callsOf = ({ calls }: Row): number => Object.values(calls).reduce((sum, count) => sum + count, 0);
 
@@ -61,10 +69,10 @@ function besideRexRay(rows: readonly Row[], pair: (figure: RexRayFigure, row: Ro
   });
 }
 
-/** EC2's own time, and above it what the driver adds. */
-function attaching(rows: readonly Row[]): Group[] {
+/** EC2's own time of the cases with such ids, and what they take in all. */
+function besideEc2(rows: readonly Row[], ids: string): Group[] {
   return rows.flatMap(({ id, operation, wallMs, ec2Ms }) => {
-    if (!id.startsWith('attach-') || wallMs === undefined || ec2Ms === undefined) return [];
+    if (!id.startsWith(ids) || wallMs === undefined || ec2Ms === undefined) return [];
     const bars = [
       { value: ec2Ms, words: `EC2's own ${duration(ec2Ms)}`, fill: soft },
       { value: wallMs.median, words: `in all ${duration(wallMs.median)}`, fill: ours },
@@ -76,7 +84,7 @@ function attaching(rows: readonly Row[]): Group[] {
 function chart(title: string, groups: readonly Group[]): string {
   const most = Math.max(...groups.flatMap(({ bars }) => bars.map(({ value }) => value)));
   const step = 2 * barHeight + 14;
-  const drawn = groups.flatMap(({ label, bars }, index) => {
+  const lines = groups.flatMap(({ label, bars }, index) => {
     const top = 56 + index * step;
     return [
       text(20, top + barHeight + 3, label, { 'font-size': 13 }),
@@ -94,5 +102,5 @@ function chart(title: string, groups: readonly Group[]): string {
     .map(({ label, bars }) => `${label}: ${bars.map(({ words }) => words).join(', ')}.`)
     .join('\n');
   const [width, height] = [labelWidth + barWidth + 220, 70 + groups.length * step];
-  return svg({ width, height, title, description }, heading, ...drawn);
+  return svg({ width, height, title, description }, heading, ...lines);
 }

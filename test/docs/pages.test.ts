@@ -2,7 +2,9 @@ import { spawnSync } from 'node:child_process';
 import { existsSync, globSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
+import type { Conditions } from '../../bench/conditions.ts';
 import { page as benchmarksPage } from '../../bench/page.ts';
+import type { Row } from '../../bench/row.ts';
 import { chartPictures } from '../../scripts/pictures/charts.ts';
 import { wordsIn } from '../../scripts/pictures/svg.ts';
 import { blocksOf, projectRoot } from './page.ts';
@@ -66,6 +68,17 @@ it('the page of the benchmarks and its charts are of the figures in docs/benchma
     expect(textOf(`docs/pictures/${name}`), 'npm run docs').toBe(picture);
     expect(wordsIn(picture).length).toBeGreaterThan(10);
   }
+});
+
+it('shows what the benchmark has measured, whatever that is', () => {
+  const report = JSON.parse(textOf('docs/benchmarks.json')) as { rows: Row[] } & Conditions;
+  const [one] = report.rows;
+  const rows = [{ ...one, id: 'together-400', operation: 'mount of 400 volumes at once' } as Row];
+  expect(Object.keys(chartPictures(rows))).toEqual(['bench-together.svg']);
+  expect(wordsIn(chartPictures(rows)['bench-together.svg'] ?? '')).toContain('mount of 400 volumes at once');
+  const shown = benchmarksPage(report, rows);
+  expect(shown).toContain('\n| mount of 400 volumes at once |');
+  expect([shown.includes('bench-together.svg'), shown.includes('bench-attach.svg')]).toEqual([true, false]);
 });
 
 const proseOf = (text: string) => text.replaceAll(/^ *```[\s\S]*?^ *```/gm, '');
