@@ -44,6 +44,8 @@ export interface Events {
   };
   /** How long writers stood still for a snapshot. */
   readonly freeze: Took;
+  /** A snapshot was verified: it can be restored from, it cannot, or that could not be told. */
+  readonly verification: { readonly outcome: 'ok' | 'failed' | 'unknown'; readonly seconds: number };
   /**
    * The filesystem of a mounted volume was to grow to its disk: `grown`, `refused`. A volume was to grow by itself: EC2 was
    * `asked` for a larger disk, or that was `denied`.

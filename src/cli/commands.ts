@@ -39,7 +39,7 @@ export const commands: CommandTable = {
     load: () => import('./modify/modify.ts'),
   },
   snapshot: {
-    summary: 'Take snapshots of volumes, and see which there are',
+    summary: 'Take snapshots of volumes, see which there are, and prove that they can be restored from',
     load: () => import('./snapshot/snapshot.ts'),
   },
   rollback: {

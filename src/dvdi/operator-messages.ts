@@ -20,6 +20,16 @@ export const TakingSnapshot = Type.Object({
   snapshot: Type.Optional(snapshot),
   crashConsistent: Type.Optional(Type.Boolean()),
 });
+export const Verifying = Type.Object({
+  snapshot,
+  command: Type.Optional(Type.Boolean()),
+  initializationRate: Type.Optional(Type.Integer({ minimum: 100, maximum: 300 })),
+});
+export const OfVerification = Type.Object({ snapshotId: snapshot });
+export const CommandEnding = Type.Object({
+  snapshotId: snapshot,
+  failed: Type.Optional(Type.String({ maxLength: 500 })),
+});
 export const Undeleting = Type.Object({ name, as: Type.Optional(name) });
 /** Without `which` it is about all of the trash. */
 export const Purging = Type.Object({

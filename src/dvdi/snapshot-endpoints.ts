@@ -1,5 +1,14 @@
 import { type Endpoint, endpoint } from './endpoint.ts';
-import { ListingSnapshots, OfSnapshot, OfVolume, RollingBack, TakingSnapshot } from './operator-messages.ts';
+import {
+  CommandEnding,
+  ListingSnapshots,
+  OfSnapshot,
+  OfVerification,
+  OfVolume,
+  RollingBack,
+  TakingSnapshot,
+  Verifying,
+} from './operator-messages.ts';
 
 /** What `docker-volume-ebs snapshot` calls. */
 export const snapshotEndpoints: readonly Endpoint[] = [
@@ -43,4 +52,17 @@ export const snapshotEndpoints: readonly Endpoint[] = [
       (await driver()).operator.snapshots.rollback(name, snapshot, { dryRun }),
     { long: true },
   ),
+  endpoint('/Ebs.VerifyPlan', 'tell what its verification takes', Verifying, async (driver, { snapshot, ...options }) =>
+    (await driver()).operator.verify.plan(snapshot, options),
+  ),
+  endpoint('/Ebs.Verify', 'verify it', Verifying, async (driver, { snapshot, ...options }) =>
+    (await driver()).operator.verify.begin(snapshot, options),
+  ),
+  endpoint('/Ebs.Verification', 'tell how far its verification is', OfVerification, async (driver, { snapshotId }) =>
+    (await driver()).operator.verify.look(snapshotId),
+  ),
+  endpoint('/Ebs.VerifyCommandEnded', 'end the verification', CommandEnding, async (driver, { snapshotId, failed }) => {
+    await (await driver()).operator.verify.commandEnded(snapshotId, failed);
+    return {};
+  }),
 ];

@@ -89,6 +89,7 @@ export function toSnapshot(snapshot: sdk.Snapshot): EbsSnapshot {
     message: snapshot.StateMessage || undefined,
     volumeId: answer.text('volume id', snapshot.VolumeId),
     sizeGib: answer.count('size', snapshot.VolumeSize),
+    fullBytes: snapshot.FullSnapshotSizeInBytes,
     startedAt: answer.time('start time', snapshot.StartTime),
     description: snapshot.Description ?? '',
     encrypted: snapshot.Encrypted ?? false,
@@ -187,14 +188,28 @@ function toCheck(summary: sdk.InstanceStatusSummary | sdk.EbsStatusSummary | und
 }
 
 /** EC2's checks of a volume as ours; what EC2 does not report counts as not known. */
-export function toVolumeStatus({ VolumeStatus: { Status, Details = [] } = {} }: sdk.VolumeStatusItem): VolumeStatus {
-  const inOrder = new Set(['passed', 'normal', 'not-applicable', undefined]);
+export function toVolumeStatus(item: sdk.VolumeStatusItem): VolumeStatus {
+  const { Status, Details = [] } = item.VolumeStatus ?? {};
+  const inOrder = new Set(['passed', 'normal', 'not-applicable', 'initializing', 'completed', undefined]);
   const bad = Details.filter(({ Status: status }) => !inOrder.has(status));
   return {
     status: Status ?? 'insufficient-data',
     ioDisabled: bad.some(({ Name, Status: status }) => Name === 'io-enabled' && status === 'failed'),
     findings: bad.map(({ Name, Status: status }) => `${Name} is ${status}`),
+    initialized: toInitialized(item),
   };
+}
+
+/** EC2 says it of volumes that were made from something, up to five minutes late ("Monitor volume initialization", EBS User Guide). */
+function toInitialized({
+  VolumeStatus: status,
+  InitializationStatusDetails,
+}: sdk.VolumeStatusItem): VolumeStatus['initialized'] {
+  const state = status?.Details?.find(({ Name }) => Name === 'initialization-state')?.Status;
+  const { Progress, EstimatedTimeToCompleteInSeconds: secondsLeft } = InitializationStatusDetails ?? {};
+  if (state === 'completed') return { share: 1, secondsLeft: 0 };
+  if (state !== 'initializing' || Progress === undefined) return undefined;
+  return { share: Math.min(100, Math.max(0, Progress)) / 100, secondsLeft };
 }
 
 /** The attachment limit of an instance type; undefined where EC2 does not give a number or its kind. */

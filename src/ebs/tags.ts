@@ -76,6 +76,14 @@ export const tagKeys = {
   consistency: 'docker-volume-ebs:snapshot-consistency',
   /** On a snapshot of a schedule: the slots it stands for, as "hourly/2026-11-30T12 daily/2026-11-30". */
   slots: 'docker-volume-ebs:snapshot-slots',
+  /** On any snapshot of a volume of ours: when and how its last verification ended; see volumes/copies/verdict.ts. */
+  verified: 'docker-volume-ebs:verified',
+  /** On a volume: the last verification of one of its snapshots, and when one was last proven; see volumes/copies/verdict.ts. */
+  proof: 'docker-volume-ebs:proof',
+  /** How often its newest snapshot is verified by itself. */
+  verify: 'docker-volume-ebs:verify',
+  /** The slot for which a node has taken that on, and that node. */
+  verifySlot: 'docker-volume-ebs:verify-slot',
   /** On such a snapshot: type, iops and throughput of its volume, as "gp3 3000 125". */
   performance: 'docker-volume-ebs:performance',
   fsType: 'docker-volume-ebs:fs-type',

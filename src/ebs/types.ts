@@ -80,7 +80,6 @@ export interface HealthCheck {
   readonly impairedSince: string | undefined;
 }
 
-/** EC2's own view of an instance's health. */
 export interface InstanceHealth {
   readonly instanceId: string;
   readonly system: HealthCheck;
@@ -98,9 +97,10 @@ export interface VolumeStatus {
   readonly ioDisabled: boolean;
   /** The checks that are not in order, as "io-performance is degraded". */
   readonly findings: readonly string[];
+  /** How much of what it was made from is on it, 0 to 1, minutes old at most; absent where EC2 does not say, as of one made empty. */
+  readonly initialized?: { readonly share: number; readonly secondsLeft: number | undefined } | undefined;
 }
 
-/** How many EBS volumes an instance type takes. */
 export interface AttachmentLimit {
   readonly maximum: number;
   /** "shared": network interfaces and instance-store disks count against the same number; "dedicated": they do not. */
@@ -146,6 +146,8 @@ export interface EbsSnapshot {
   readonly volumeId: string;
   /** Of the volume it was taken of, GiB: the least that a volume made from it may have. */
   readonly sizeGib: number;
+  /** What it holds in all, in bytes; absent where EC2 does not say. */
+  readonly fullBytes?: number | undefined;
   /** When it was asked for, RFC 3339: what it holds is what was on the disk then. */
   readonly startedAt: string;
   readonly description: string;

@@ -20,6 +20,7 @@ import { growMounted } from './grow.ts';
 import { abandonMount, mountDevice, mountedAt, unmountTarget } from './mounts.ts';
 import { lookAtUsers, lookElsewhere } from './namespaces.ts';
 import { openedBy } from './open-files.ts';
+import { checkReadOnly, replayJournal } from './prove.ts';
 import { hostFailed } from './tools.ts';
 import { tryFormat } from './try-format.ts';
 import type { Host } from './types.ts';
@@ -29,6 +30,8 @@ import { openWatcher } from './watch.ts';
 
 /** A mount replays a journal, an unmount writes what is dirty, growth writes descriptors: at a busy volume's pace that takes a while. */
 const mountMs = 60_000;
+/** A check reads metadata alone, a small part of the disk, but of a snapshot each block comes from afar. */
+const checkedBytesPerMs = 10 * 1024;
 
 /**
  * This machine, through its device nodes, sysfs and util-linux.
@@ -55,6 +58,14 @@ export async function openHost(settings: Pick<Settings, 'deviceRoot' | 'sysfsRoo
     checkFilesystem,
     mount: (device, target, type, options) =>
       asked(nameOf(device), 'to be mounted', mountMs, mountDevice(device, target, type, options)),
+    replayJournal: (device, type) => asked(nameOf(device), 'to be mounted', mountMs, replayJournal(device, type)),
+    checkReadOnly: (device, type) =>
+      asked(
+        nameOf(device),
+        'to be checked',
+        mountMs + device.sizeBytes / checkedBytesPerMs,
+        checkReadOnly(device, type),
+      ),
     growFilesystem: (device, target, type) =>
       asked(nameOf(device), 'to grow its filesystem', mountMs, growMounted(device, target, type)),
     unmount: (target) => asked(target, 'to be unmounted', mountMs, unmountTarget(target)),

@@ -16,6 +16,7 @@ const packages: Readonly<Record<string, string>> = {
   resize2fs: 'e2fsprogs',
   'mkfs.xfs': 'xfsprogs',
   xfs_growfs: 'xfsprogs',
+  xfs_repair: 'xfsprogs',
   xfs_io: 'xfsprogs',
   'mkfs.btrfs': 'btrfs-progs',
   btrfs: 'btrfs-progs',

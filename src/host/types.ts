@@ -170,6 +170,13 @@ export interface Host {
   /** Makes a filesystem consistent without loss, or throws FILESYSTEM_DAMAGED saying what a person must run. */
   checkFilesystem(device: BlockDevice, type: FilesystemType): Promise<void>;
   /**
+   * Has the kernel replay the journal of a copy, by a mount that nobody sees and that is gone when this returns. Gives what the
+   * kernel refuses it for; undefined where it mounts. FILESYSTEM_TOO_NEW.
+   */
+  replayJournal(device: BlockDevice, type: FilesystemType): Promise<string | undefined>;
+  /** Checks all of an unmounted filesystem and writes nothing. Gives what is wrong with it; undefined where nothing is. */
+  checkReadOnly(device: BlockDevice, type: FilesystemType): Promise<string | undefined>;
+  /**
    * Mounts at `target`, which is made if absent. Gives the size of its filesystem in bytes, read while the disk was at rest;
    * undefined where it is mounted already, or only to be read.
    */

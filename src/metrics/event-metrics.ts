@@ -89,6 +89,13 @@ export function countEvents(registry: Registry, onError: (error: unknown) => voi
     ['outcome'],
   );
   on('rollback', ({ outcome, seconds }) => rollbackTime.observe({ outcome }, seconds));
+  const verificationTime = histogram(
+    'verification_duration_seconds',
+    'How long verifications of snapshots took, by what they found: ok, failed, or unknown where that could not be told.',
+    [...slow, 3600, 14_400],
+    ['outcome'],
+  );
+  on('verification', ({ outcome, seconds }) => verificationTime.observe({ outcome }, seconds));
   const takeoverTime = histogram(
     'takeover_duration_seconds',
     'How long it took until a volume that another instance had was free: let-go by its owner, fenced, or the code of the error.',

@@ -1,4 +1,4 @@
-import type { NodeStatus, NodeVolume } from '../volumes/types.ts';
+import type { NodeStatus, NodeVolume, ProofNote } from '../volumes/types.ts';
 import { type Measure, one, type Sample } from './measures.ts';
 
 const phases = ['attaching', 'attached', 'mounted', 'detaching', 'waiting'] as const satisfies NodeVolume['phase'][];
@@ -16,6 +16,19 @@ const byPhase = (counts: (volume: NodeVolume) => boolean) => ({
   labels: ['phase'],
   read: ({ volumes }: NodeStatus): readonly Sample[] =>
     phases.map((phase) => [volumes.filter((each) => each.phase === phase && counts(each)).length, { phase }]),
+});
+const byProof = (read: (proof: ProofNote) => number | undefined) => ({
+  labels: ['volume', 'volume_id'],
+  read: ({ volumes, verifications }: NodeStatus): readonly Sample[] => [
+    ...volumes.map(
+      ({ name, volumeId = '', proof }): Sample => [proof && read(proof), { volume: name, volume_id: volumeId }],
+    ),
+    ...verifications.flatMap(({ volume, verdict, snapshotId }): Sample[] => {
+      if (volume === undefined || verdict === undefined || volumes.some(({ name }) => name === volume)) return [];
+      const last = { ...verdict, snapshotId, provenAt: verdict.ok ? verdict.at : undefined };
+      return [[read({ every: undefined, last, overdueSince: undefined }), { volume, volume_id: '' }]];
+    }),
+  ],
 });
 
 /** A node as it is: its volumes, its room, what it does. */
@@ -97,6 +110,21 @@ export const nodeGauges: readonly Measure[] = [
     name: 'auto_grow_warning',
     help: '1 while a volume that grows by itself may be full all the same: at its maximum, or before EC2 takes the next change.',
     ...byVolume(({ autoGrow }) => autoGrow && Number(autoGrow.warning !== undefined)),
+  },
+  {
+    name: 'last_proven_restore_timestamp_seconds',
+    help: 'When a snapshot of the volume was last proven to be one that it can be restored from; of volumes held here, and of those verified by this daemon.',
+    ...byProof(({ last }) => secondsOf(last?.provenAt)),
+  },
+  {
+    name: 'verification_failed',
+    help: '1 while the last snapshot of the volume that was verified is one that it cannot be restored from.',
+    ...byProof(({ last }) => last && Number(!last.ok)),
+  },
+  {
+    name: 'verification_overdue',
+    help: '1 while a volume that is verified by itself has had no proof for two of its intervals.',
+    ...byProof(({ every, overdueSince }) => every && Number(overdueSince !== undefined)),
   },
   {
     name: 'filesystem_used_bytes',

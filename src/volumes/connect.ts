@@ -5,6 +5,7 @@ import { workerWarning } from '../fencing/swarm.ts';
 import { operation, over } from '../log.ts';
 import { createRemovals } from './copies/removals.ts';
 import { createScheduler } from './copies/scheduler.ts';
+import { createScratch } from './copies/scratch.ts';
 import { createTrash } from './copies/trash.ts';
 import { createFollower } from './growth/follower.ts';
 import { createGrower } from './growth/grower.ts';
@@ -122,7 +123,8 @@ async function openNode(local: LocalState, identity: Identity, signal: AbortSign
   const { visibleMs = visibilityMs, haste = 1 } = world;
   const ec2 = world.openEc2(settings.cluster, identity.region, log);
   const devices = createDeviceNames(await journal.loadDevices());
-  devices.take([...held.values()].map(({ device }) => device));
+  const leftScratch = await journal.loadScratch();
+  devices.take([...held.values(), ...leftScratch].flatMap(({ device }) => device ?? []));
   const surveyed = Promise.withResolvers<void>();
   let failure = '';
   let surveyDone = false;
@@ -151,6 +153,12 @@ async function openNode(local: LocalState, identity: Identity, signal: AbortSign
     finishRemoval: (volumeId, snapshotId) => removals.finish(volumeId, snapshotId),
     expires: (volume) => expiry.made(volume),
     leaving: (held) => scheduler.leaving(held),
+    scratch: {
+      use: (wanted, onStep, work) => scratch.use(wanted, onStep, work),
+      denied: (spec) => scratch.denied(spec),
+      found: (listed) => scratch.found(listed),
+      all: () => scratch.all(),
+    },
     trash: {
       purgeLater: (id, at) => trash.purgeLater(id, at),
       sweep: () => trash.sweep(),
@@ -173,6 +181,7 @@ async function openNode(local: LocalState, identity: Identity, signal: AbortSign
   scheduler.start();
   const removals = createRemovals(node, signal);
   const trash = createTrash(node, signal);
+  const scratch = createScratch(node, leftScratch, signal);
   const expiry = createExpiry(node, signal);
   if (settings.onRemove === 'snapshot') void surveyed.promise.then(() => removals.resume());
   const failed = (why: string) => {
@@ -194,6 +203,7 @@ async function openNode(local: LocalState, identity: Identity, signal: AbortSign
     )
     .then((listed) => {
       trash.found(listed);
+      scratch.found(listed);
       expiry.found(listed);
       return deleteLeft(node, listed);
     })

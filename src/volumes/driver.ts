@@ -66,7 +66,7 @@ export async function openDriver(
   let opened: Opened | undefined;
   const controls = connection.node.then((node) => {
     const all = openControls(node, world, auditFile(settings), closing.signal);
-    opened = { node, notices: all.notices };
+    opened = { node, notices: all.notices, verifications: all.verifications };
     return all;
   });
   controls.catch(() => undefined);

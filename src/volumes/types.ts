@@ -5,9 +5,12 @@ import type { Awaited } from './state/waits.ts';
 
 export type { VolumeSnapshot } from './copies/snapshot-tags.ts';
 export type { Taken } from './copies/take.ts';
+export type { Verification } from './copies/verifications.ts';
+export type { ProofNote } from './copies/verify-schedule.ts';
 export type { DrainedVolume, DrainReport } from './lifecycle/drain.ts';
 export type * from './operator/trash-types.ts';
 export type * from './operator/types.ts';
+export type { VerificationPlan } from './operator/verify.ts';
 export type { ListedVolume, VolumeInfo } from './requests/get.ts';
 export type { RolledBack } from './requests/rollback.ts';
 export type { Awaited } from './state/waits.ts';

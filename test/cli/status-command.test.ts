@@ -22,6 +22,7 @@ const volume: NodeVolume = {
   waitingFor: undefined,
   rescue: undefined,
   users: [],
+  proof: undefined,
   autoGrow: undefined,
   ghost: false,
   fault: undefined,

@@ -23,6 +23,7 @@ const node: NodeStatus = {
   ec2: { answeredAt: undefined, answeredSecondsAgo: undefined, failing: undefined },
   ghosts: [],
   impaired: undefined,
+  verifications: [],
   notices: [],
 };
 
@@ -40,6 +41,7 @@ const pgdata: NodeVolume = {
   ghost: false,
   fault: undefined,
   size: { diskBytes: 2 ** 34, filesystemBytes: 2 ** 34, refused: undefined },
+  proof: undefined,
   autoGrow: undefined,
   usage: { bytes: { total: 16 * gib, used: 4 * gib, available: 11 * gib }, inodes: { total: 1000, used: 10 } },
 };

@@ -45,6 +45,8 @@ const host: Methods<Required<Host>> = {
   readContent: 'reads',
   wasEverMounted: 'reads',
   tryFormat: 'reads',
+  replayJournal: 'changes',
+  checkReadOnly: 'reads',
   makeFilesystem: 'changes',
   checkFilesystem: 'changes',
   mount: 'changes',
@@ -85,6 +87,8 @@ const journal: Methods<Required<Journal>> = {
   saveAllowance: 'changes',
   loadGhosts: 'reads',
   saveGhosts: 'changes',
+  loadScratch: 'reads',
+  saveScratch: 'changes',
 };
 
 /** Every step through the seams of the driver, as "ec2.attachVolume". */

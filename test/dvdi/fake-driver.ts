@@ -1,6 +1,6 @@
 import { nothingCounted } from '../../src/fencing/audit.ts';
 import { readSnapshot } from '../../src/volumes/copies/snapshot-tags.ts';
-import type { ModifyReport, Operator, VolumeDriver } from '../../src/volumes/types.ts';
+import type { ModifyReport, Operator, Verification, VerificationPlan, VolumeDriver } from '../../src/volumes/types.ts';
 
 export interface FakeDriver extends VolumeDriver {
   /** Every call, as [method, ...arguments without the caller]. */
@@ -60,6 +60,31 @@ const modified = (name: string): ModifyReport => ({
   next: undefined,
 });
 
+const planned: VerificationPlan = {
+  snapshotId: 'snap-1',
+  volume: 'a',
+  state: 'completed',
+  sizeGiB: 16,
+  type: 'gp3',
+  zone: 'eu-west-1a',
+  dollarsPerHour: 0.002,
+  heldGiB: undefined,
+  initializationSeconds: undefined,
+  denied: undefined,
+};
+const verified: Verification = {
+  snapshotId: 'snap-1',
+  volume: 'a',
+  since: '2026-11-22T10:00:00.000Z',
+  step: 'ended',
+  waitingFor: undefined,
+  mountpoint: undefined,
+  verdict: { at: '2026-11-22T10:00:09.000Z', ok: true, words: 'ext4 in order' },
+  error: undefined,
+  seconds: 9,
+  notes: [],
+};
+
 /** An operator whose node holds one volume, which another instance has. */
 function idleOperator(noted: Noted): Operator {
   const draining = { reason: 'why', by: 'operator', since: '2026-11-22T10:00:00.000Z' } as const;
@@ -81,6 +106,7 @@ function idleOperator(noted: Noted): Operator {
       ec2: { answeredAt: undefined, answeredSecondsAgo: undefined, failing: undefined },
       ghosts: [],
       impaired: undefined,
+      verifications: [],
       notices: [],
     })),
     acknowledge: noted('acknowledge', () => 0),
@@ -145,6 +171,12 @@ function idleOperator(noted: Noted): Operator {
         former: 'vol-1',
         expires: draining.since,
       })),
+    },
+    verify: {
+      plan: noted('verifyPlan', (snapshotId: string) => ({ ...planned, snapshotId })),
+      begin: noted('verify', (snapshotId: string, _options: object) => ({ ...verified, snapshotId })),
+      look: noted('verification', (snapshotId: string) => ({ ...verified, snapshotId })),
+      commandEnded: noted('verifyCommandEnded', (_snapshotId: string, _why: string | undefined) => undefined),
     },
     fence: {
       explain: noted('explain', (name: string) => ({

@@ -24,6 +24,7 @@ const volume: NodeVolume = {
   ghost: false,
   fault: undefined,
   size: { diskBytes: 1200, filesystemBytes: 1000, refused: undefined },
+  proof: undefined,
   autoGrow: undefined,
   usage: { bytes: { total: 1000, used: 300, available: 650 }, inodes: { total: 64, used: 11 } },
 };
@@ -49,6 +50,7 @@ const status: NodeStatus = {
   ec2: { answeredAt: undefined, answeredSecondsAgo: undefined, failing: undefined },
   ghosts: [],
   impaired: undefined,
+  verifications: [],
   notices: [],
 };
 

@@ -163,6 +163,8 @@ export class Machine implements Host {
   }
 
   async growFilesystem(): Promise<void> {}
+  replayJournal = async () => undefined;
+  checkReadOnly = async () => undefined;
 
   async diskBytes({ sizeBytes }: BlockDevice): Promise<number> {
     return sizeBytes;

@@ -15,12 +15,12 @@ import type {
   Unanswered,
 } from '../../src/host/types.ts';
 import { hostError } from './fake-calls.ts';
+import { FakeChecks } from './fake-checks.ts';
 import type { FakeEc2 } from './fake-ec2.ts';
 import { fakeFreezer } from './fake-freezer.ts';
-import { FakeSizes } from './fake-sizes.ts';
 
 /** A machine in memory: its disks are what the fake EC2 has plugged into it. */
-export class FakeHost extends FakeSizes implements Host {
+export class FakeHost extends FakeChecks implements Host {
   bootId = 'boot-1';
   /** Whether the filesystems that are found have been mounted before. */
   everMounted = false;

@@ -17,6 +17,7 @@ import type { Allowance, Identity, Journal } from '../../src/volumes/state/journ
 import type { LocalState } from '../../src/volumes/state/local.ts';
 import { createNameMemory } from '../../src/volumes/state/memory.ts';
 import type { Node } from '../../src/volumes/state/node.ts';
+import type { ScratchRecord } from '../../src/volumes/state/scratch.ts';
 import { FakeAudit } from './fake-audit.ts';
 import { FakeEc2 } from './fake-ec2.ts';
 import { FakeHost } from './fake-host.ts';
@@ -56,6 +57,16 @@ export class FakeJournal implements Journal {
 
   async saveGhosts(ghosts: readonly Ghost[]): Promise<void> {
     this.ghosts = ghosts;
+  }
+
+  scratch: readonly ScratchRecord[] = [];
+
+  async loadScratch(): Promise<ScratchRecord[]> {
+    return structuredClone([...this.scratch]);
+  }
+
+  async saveScratch(records: readonly ScratchRecord[]): Promise<void> {
+    this.scratch = structuredClone([...records]);
   }
 
   async loadDevices(): Promise<DeviceUse[]> {

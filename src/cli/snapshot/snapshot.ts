@@ -12,12 +12,14 @@ import {
   UsageError,
 } from '../operator-client.ts';
 import { around } from './around.ts';
+import { verify, verifyFlags, verifyUsage } from './verify.ts';
 import { snapshotLines } from './view.ts';
 
 /** What `--help` prints. */
 export const usage = () => `Usage: docker-volume-ebs snapshot take VOLUME [NAME] [OPTIONS]
        docker-volume-ebs snapshot ls [VOLUME] [OPTIONS]
        docker-volume-ebs snapshot rm VOLUME SNAPSHOT [OPTIONS]
+       docker-volume-ebs snapshot verify SNAPSHOT [OPTIONS]
 
 take  Takes a snapshot of a volume, under a name or the time of now. The filesystem of a volume that is mounted on this node
       is written out and stands still until EC2 has answered, ten seconds at most: writers wait for so long, and go on. How
@@ -25,17 +27,21 @@ take  Takes a snapshot of a volume, under a name or the time of now. The filesys
 ls    Lists the snapshots of a volume, or of the cluster: also those that Amazon DLM, AWS Backup or a person took of its
       volumes.
 rm    Deletes a snapshot that this driver took. SNAPSHOT is its id or its name.
+verify
+      Proves that a volume can be restored from a snapshot: a scratch volume is made of it and attached to this node, its
+      journal replayed, its whole filesystem checked, and it is mounted read-only; then it is deleted. The volume itself is
+      not touched. SNAPSHOT is an id, or VOLUME/NAME. The result is kept with the snapshot, and snapshot ls shows it.
 
-  --before COMMAND    Run before, when all is ready: the snapshot is only taken if it succeeds
-  --after COMMAND     Run after, whatever has happened, also if this command is killed
-  --crash-consistent  Do not hold the writers: the snapshot is as after a power failure. From any node
-  --json              Print the answer as JSON
+  --before COMMAND    take: run before, when all is ready: the snapshot is only taken if it succeeds
+  --after COMMAND     take: run after, whatever has happened, also if this command is killed
+  --crash-consistent  take: do not hold the writers: the snapshot is as after a power failure. From any node
+${verifyUsage}  --json              Print the answer as JSON
   --socket PATH       The daemon's socket (DVE_SOCKET) [/run/docker/plugins/ebs.sock]
   --help              Show this text
 
 COMMAND is run by sh -c, as 'docker exec db pg_backup_start'.
 
-Exit status: 0 when it is done, 1 when it cannot be, 2 for a wrong command line.
+Exit status: 0 when it is done, 1 when it cannot be or a snapshot fails, 2 for a wrong command line.
 `;
 
 export const grammar = {
@@ -44,13 +50,14 @@ export const grammar = {
     before: { type: 'string' },
     after: { type: 'string' },
     'crash-consistent': { type: 'boolean' },
+    ...verifyFlags,
     ...daemonFlags,
   },
   words: 'COMMAND',
-  verbs: { take: 'volume', ls: 'volume', rm: 'volume' },
+  verbs: { take: 'volume', ls: 'volume', rm: 'volume', verify: [] },
 } as const satisfies Grammar;
 
-/** Takes, lists and deletes snapshots through this node's daemon; gives the exit status. */
+/** Takes, lists, verifies and deletes snapshots through this node's daemon; gives the exit status. */
 export async function run(argv: readonly string[]): Promise<number> {
   const invocation = readInvocation(argv, grammar);
   const { verb, rest } = verbOf(invocation.words, grammar);
@@ -93,6 +100,7 @@ const verbs: Readonly<
     else print(`${removed.id}, taken of ${name} at ${removed.startedAt}, is deleted.\n`);
     return 0;
   },
+  verify,
 };
 
 function sentence(name: string, { snapshotId, name: called, consistency, frozenSeconds }: Taken): string {

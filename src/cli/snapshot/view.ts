@@ -9,6 +9,7 @@ const columns: readonly Column[] = [
   { title: 'BY', rank: 2 },
   { title: 'STATE' },
   { title: 'CONTENT', rank: 3 },
+  { title: 'VERIFIED', rank: 1 },
   { title: 'SIZE', rank: 4 },
 ];
 
@@ -17,7 +18,7 @@ export function snapshotLines(snapshots: readonly VolumeSnapshot[], width: numbe
   if (snapshots.length === 0) return ['There is no snapshot.'];
   return tableLines(
     columns,
-    snapshots.map((each) => ({ cells: cellsOf(each), below: each.message === undefined ? [] : [each.message] })),
+    snapshots.map((each) => ({ cells: cellsOf(each), below: remarks(each) })),
     width,
   );
 }
@@ -32,6 +33,19 @@ function cellsOf(snapshot: VolumeSnapshot): string[] {
     kind === 'foreign' ? 'another tool' : kind,
     snapshot.state,
     snapshot.consistency ?? '-',
+    verifiedOf(snapshot),
     `${snapshot.sizeGiB} GiB`,
   ];
 }
+
+const verifiedOf = ({ verified }: VolumeSnapshot): string => {
+  if (verified === undefined) return '-';
+  return verified.ok ? verified.at.slice(0, 10) : 'FAILED';
+};
+
+const remarks = ({ message, verified }: VolumeSnapshot): string[] => [
+  ...(message === undefined ? [] : [message]),
+  ...(verified === undefined || verified.ok
+    ? []
+    : [`not to be restored from, as of ${verified.at}: ${verified.words}`]),
+];

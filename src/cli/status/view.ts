@@ -2,6 +2,7 @@ import { shellWord } from '../../errors.ts';
 import type { NodeStatus, NodeVolume, VolumeSize } from '../../volumes/types.ts';
 import { summaryOf } from '../fence/words.ts';
 import { ageOf, type Column, partOf, type Row, sizeText, tableLines, wrapped } from '../table.ts';
+import { proofTexts } from './proofs.ts';
 
 interface StatusOptions {
   /** Only these; all where there are none. */
@@ -76,7 +77,7 @@ function nodeTexts(status: NodeStatus, now: number): string[] {
 }
 
 /** What is wrong though no table shows it, a sentence each. */
-function troubleTexts({ ec2, impaired = [], ghosts, volumes }: NodeStatus): string[] {
+function troubleTexts({ ec2, impaired = [], ghosts, volumes, verifications }: NodeStatus): string[] {
   const { failing } = ec2;
   const ec2Fails = { EC2_UNAVAILABLE: 'EC2 DOES NOT ANSWER', EC2_CREDENTIALS: 'EC2 REFUSES THE CREDENTIALS' };
   return [
@@ -88,6 +89,7 @@ function troubleTexts({ ec2, impaired = [], ghosts, volumes }: NodeStatus): stri
         `${users.length === 0 ? 'the container that used it' : users.join(' and ')}, then docker-volume-ebs status --acknowledge`,
     ),
     ...volumes.flatMap(filesystemTexts),
+    ...proofTexts(volumes, verifications),
   ];
 }
 

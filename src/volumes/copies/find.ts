@@ -6,6 +6,7 @@ import { readSnapshot, type VolumeSnapshot } from './snapshot-tags.ts';
 
 type Asked = Pick<Node, 'ec2' | 'lookup' | 'settings'>;
 const lane = { lane: 'list' } as const;
+const ls = 'docker-volume-ebs snapshot ls';
 
 /**
  * The snapshots of the cluster's volumes, or of those that go by one name, the newest first: ours, also of volumes that are
@@ -37,7 +38,7 @@ export async function findSnapshot(node: Asked, volume: string, word: string, tr
       found === undefined
         ? `it has no snapshot ${JSON.stringify(word)}`
         : `${[found, ...others].map(({ id }) => id).join(' and ')} have this name`,
-    todo: 'Give the id of one that docker-volume-ebs snapshot ls shows',
+    todo: `Give the id of one that ${ls} shows`,
   });
 }
 
@@ -71,6 +72,19 @@ export async function snapshotMeant(
 export function knownText(all: readonly VolumeSnapshot[]): string {
   const known = all.map(({ id, name, startedAt }) => `${name ?? id} (${startedAt})`).slice(0, 10);
   return known.length === 0 ? 'Take one first' : `Known: ${known.join(', ')}`;
+}
+
+/**
+ * The one snapshot of any volume that a word means: its id, or VOLUME/NAME.
+ * @throws DriverError as {@link findSnapshot}.
+ */
+export async function findAnySnapshot(node: Asked, which: string, tried: string): Promise<VolumeSnapshot> {
+  const [, volume, name] = /^(.+)\/([^/]+)$/s.exec(which) ?? [];
+  if (volume !== undefined && name !== undefined) return findSnapshot(node, volume, name, tried);
+  const found = (await listSnapshots(node)).find(({ id }) => id === which);
+  if (found !== undefined) return found;
+  const why = `there is no snapshot ${JSON.stringify(which)} of a volume of this cluster`;
+  throw new DriverError('INVALID_REQUEST', { tried, why, todo: `Give an id that ${ls} shows, or VOLUME/NAME` });
 }
 
 /**

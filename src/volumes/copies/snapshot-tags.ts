@@ -2,6 +2,7 @@
 import { tagKeys } from '../../ebs/tags.ts';
 import type { EbsSnapshot, EbsVolume, Tags } from '../../ebs/types.ts';
 import { decodeName, displayName, encodeName } from '../options/names.ts';
+import { readVerdict, type Verdict } from './verdict.ts';
 
 /**
  * How consistent a snapshot is. `unmounted`: nothing had its filesystem mounted. `frozen`: its writers stood still, with
@@ -33,6 +34,10 @@ export interface VolumeSnapshot {
   readonly consistency: Consistency | undefined;
   /** Of a schedule: the slots that it stands for, as "daily/2026-11-30". */
   readonly slots: readonly string[];
+  /** How its last verification ended; undefined where there was none. */
+  readonly verified: Verdict | undefined;
+  /** What it holds in all, in bytes; undefined where EC2 does not say. */
+  readonly fullBytes: number | undefined;
   readonly tags: Tags;
 }
 
@@ -104,6 +109,8 @@ export function readSnapshot(
     sizeGiB: snapshot.sizeGib,
     consistency: consistencies.find((known) => known === tags[tagKeys.consistency]),
     slots: kind === 'scheduled' ? (tags[tagKeys.slots] ?? '').split(' ') : [],
+    verified: readVerdict(tags[tagKeys.verified]),
+    fullBytes: snapshot.fullBytes,
     tags,
   };
 }

@@ -140,7 +140,7 @@ async function reserve(node: Node, name: string, volume: EbsVolume, giving: true
 }
 
 /** Our attachment, or the volume as it is when it cannot be had now, or not under this name. */
-async function sendAttach(node: Node, attaching: Held): Promise<Attachment | NotAttached> {
+export async function sendAttach(node: Node, attaching: Held): Promise<Attachment | NotAttached> {
   const { name, volume, instanceId, device } = attaching;
   const reason = `EC2 to attach ${volume.id} as ${device}`;
   const { limit } = node.survey.capacity;
@@ -204,7 +204,7 @@ async function afterError(
  * The disk appears here before EC2 says "attached"; EC2 is read only to notice that it never will.
  * @returns undefined when the disk is here; the volume when EC2 accepted the attachment and then gave it up.
  */
-async function waitForDisk(node: Node, held: Held): Promise<EbsVolume | undefined> {
+export async function waitForDisk(node: Node, held: Held): Promise<EbsVolume | undefined> {
   const { name, volume, device } = held;
   const done = new AbortController();
   const here = node.host.waitForDevice(volume.id, device, done.signal).then(() => undefined);

@@ -81,7 +81,7 @@ async function tagClean(node: Node, { name, volume, instanceId, device, attachTi
 }
 
 /** True when a detach is under way, false when there is nothing left to detach. */
-async function sendDetach(node: Node, held: Held): Promise<boolean> {
+export async function sendDetach(node: Node, held: Held): Promise<boolean> {
   try {
     await node.ec2.detachVolume(keyOf(held));
     return true;
@@ -99,7 +99,7 @@ async function sendDetach(node: Node, held: Held): Promise<boolean> {
 }
 
 /** The disk leaves this machine when EC2 takes it: watched here, with a look at EC2 now and then. */
-async function waitUntilGone(node: Node, held: Held): Promise<void> {
+export async function waitUntilGone(node: Node, held: Held): Promise<void> {
   const done = new AbortController();
   const waits = [
     node.host.waitForDeviceGone(held.volume.id, held.device, done.signal),

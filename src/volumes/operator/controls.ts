@@ -1,5 +1,7 @@
 import { toDriverError } from '../../errors.ts';
 import type { Notice } from '../../host/notices.ts';
+import { createVerifications } from '../copies/verifications.ts';
+import { createVerifySchedule } from '../copies/verify-schedule.ts';
 import { createDrain, type Drain } from '../lifecycle/drain.ts';
 import { createHeed } from '../lifecycle/heed.ts';
 import { endRescue, rescue } from '../lifecycle/rescue.ts';
@@ -17,6 +19,7 @@ import type { Opened } from './status.ts';
 import { createTrashOperator } from './trash.ts';
 import type { TrashOperator } from './trash-types.ts';
 import type { ClusterVolumes, FenceOperator, Operator } from './types.ts';
+import { createVerifyOperator, type VerifyOperator } from './verify.ts';
 
 /** What an operator's commands act on; it is there once this node knows who it is. */
 export interface Controls {
@@ -24,6 +27,7 @@ export interface Controls {
   readonly fence: FenceOperator;
   readonly trash: TrashOperator;
   readonly snapshots: SnapshotOperator;
+  readonly verify: VerifyOperator;
   volumes(): Promise<ClusterVolumes>;
   readonly setOptions: Operator['setOptions'];
   readonly endHolder: Operator['endHolder'];
@@ -40,8 +44,10 @@ export function openControls(
   world: World,
   auditFile: string,
   signal: AbortSignal,
-): Controls & Pick<Opened, 'notices'> {
+): Controls & Pick<Opened, 'notices' | 'verifications'> {
   const drain = createDrain(node);
+  const verifications = createVerifications(node);
+  createVerifySchedule(node, verifications, signal);
   const permissions = createPermissionCheck(node);
   const heed = createHeed(drain, node.log);
   let announced: readonly Notice[] = [];
@@ -71,6 +77,7 @@ export function openControls(
     fence: createFenceOperator(node, { auditFile, permissions }),
     trash: createTrashOperator(node),
     snapshots: createSnapshotOperator(node),
+    verify: createVerifyOperator(node, verifications),
     volumes: () => clusterVolumes(node),
     setOptions: (name, options, how) => node.queue.run(name, () => setOptions(node, name, options, how)),
     modify: (name, options, how) => node.queue.run(name, () => modifyVolume(node, name, options, how)),
@@ -79,5 +86,6 @@ export function openControls(
     endRescue: (name) => node.queue.run(name, () => endRescue(node, name)),
     endHolder: (name, holder) => node.queue.run(name, () => endHolder(node, name, holder)),
     notices: () => announced,
+    verifications,
   };
 }

@@ -64,6 +64,14 @@ export function createOperator(
       rollback: (name, snapshot, how) =>
         onVolume('rollback', 'roll it back', name, (now) => now.snapshots.rollback(name, snapshot, how)),
     },
+    verify: {
+      plan: (which, how) =>
+        run('verify', `tell what verifying ${which} takes`, ({ verify }) => verify.plan(which, how)),
+      begin: (which, how) => run('verify', `verify ${which}`, ({ verify }) => verify.begin(which, how)),
+      look: (id) => run('verify', `tell how far the verification of ${id} is`, ({ verify }) => verify.look(id)),
+      commandEnded: (id, why) =>
+        run('verify', `end the verification of ${id}`, ({ verify }) => verify.commandEnded(id, why)),
+    },
     fence: {
       explain: (name) => run('fence', 'explain what would happen to it', ({ fence }) => fence.explain(name)),
       history: (limit) => run('fence', 'read the history of fencing', ({ fence }) => fence.history(limit)),

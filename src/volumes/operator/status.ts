@@ -1,5 +1,7 @@
 import { isCode } from '../../errors.ts';
 import type { Notice } from '../../host/notices.ts';
+import type { Verifications } from '../copies/verifications.ts';
+import { proofNote } from '../copies/verify-schedule.ts';
 import { secondLook } from '../lifecycle/detach.ts';
 import type { Held } from '../state/held.ts';
 import { rescueOf } from '../state/holders.ts';
@@ -15,6 +17,7 @@ export interface Opened {
   readonly node: Node;
   /** What EC2 has announced, as last seen. */
   notices(): readonly Notice[];
+  readonly verifications: Pick<Verifications, 'all'>;
 }
 
 /** What a status is gathered from. */
@@ -51,7 +54,7 @@ export function createNodeStatus({ local, contact, opened, reason }: StatusSourc
     return fault && [fault, ec2Says.get(name)].filter(Boolean).join('; ');
   };
   return async ({ checks } = { checks: false }) => {
-    const { node, notices = () => [] } = opened() ?? {};
+    const { node, notices = () => [], verifications } = opened() ?? {};
     // Both at one moment: what is held or given up while disks are looked at must be neither missing nor there twice.
     const waiting = node === undefined ? [] : waitingVolumes(node);
     const impaired = checks && node !== undefined ? impairedChecks(node) : undefined;
@@ -64,6 +67,7 @@ export function createNodeStatus({ local, contact, opened, reason }: StatusSourc
           rescue: rescueShown(each, settings),
           size: sizeOf(local, each),
           autoGrow: each.phase === 'mounted' ? local.growths.get(each.name) : undefined,
+          proof: proofNote(each.volume.tags, Date.now()),
           users: await usersOf(each),
           ...(await look(local, readUsage, each)),
         }),
@@ -94,6 +98,7 @@ export function createNodeStatus({ local, contact, opened, reason }: StatusSourc
       ec2: contact.read(),
       ghosts: local.ghosts.all(),
       impaired: await impaired,
+      verifications: verifications?.all() ?? [],
       notices: notices().map(({ text }) => text),
     };
   };
@@ -103,7 +108,7 @@ const byName = (a: NodeVolume, b: NodeVolume) => (a.name < b.name ? -1 : 1);
 
 /** What is asked of this machine about a held volume. */
 type Seen = Pick<NodeVolume, 'ghost' | 'usage'>;
-type Looked = Seen & Pick<NodeVolume, 'waitingFor' | 'fault' | 'rescue' | 'size' | 'autoGrow' | 'users'>;
+type Looked = Seen & Pick<NodeVolume, 'waitingFor' | 'fault' | 'rescue' | 'size' | 'autoGrow' | 'proof' | 'users'>;
 
 function heldVolume(held: Held, looked: Looked): NodeVolume {
   return {
@@ -199,6 +204,7 @@ function waitingVolumes({ held, queue, waits, fencing }: Node): NodeVolume[] {
     fault: undefined,
     size: undefined,
     autoGrow: undefined,
+    proof: undefined,
     usage: undefined,
   }));
 }

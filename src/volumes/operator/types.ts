@@ -2,6 +2,8 @@
 
 import type { FenceCounters } from '../../fencing/audit.ts';
 import type { FilesystemUsage } from '../../host/types.ts';
+import type { Verification } from '../copies/verifications.ts';
+import type { ProofNote } from '../copies/verify-schedule.ts';
 import type { DrainReport } from '../lifecycle/drain.ts';
 import type { Rescue } from '../lifecycle/rescue.ts';
 import type { Draining } from '../state/draining.ts';
@@ -11,6 +13,7 @@ import type { ClusterVolumes } from './cluster-types.ts';
 import type { ModifyReport, OptionChange, VolumeSize } from './modify-report.ts';
 import type { SnapshotOperator } from './snapshots.ts';
 import type { TrashOperator } from './trash-types.ts';
+import type { VerifyOperator } from './verify.ts';
 
 export type * from './cluster-types.ts';
 export type { ModifyReport, OptionChange, VolumeSize } from './modify-report.ts';
@@ -135,6 +138,8 @@ export interface NodeVolume {
   readonly size: VolumeSize | undefined;
   /** Undefined unless it is mounted and grows by itself. */
   readonly autoGrow: GrowthNote | undefined;
+  /** Undefined where none of its snapshots was ever verified, and nobody asks for it. */
+  readonly proof: ProofNote | undefined;
   /** Undefined while it is not mounted, and where the filesystem does not answer. */
   readonly usage: FilesystemUsage | undefined;
 }
@@ -184,6 +189,8 @@ export interface NodeStatus {
   readonly ghosts: readonly Ghost[];
   /** The checks of this instance that EC2 shows as impaired, as clauses; undefined where nobody asked, or EC2 did not tell. */
   readonly impaired: readonly string[] | undefined;
+  /** Verifications of snapshots that this node has in hand, and the last ones since the daemon's start. */
+  readonly verifications: readonly Verification[];
   /** What EC2 has announced to do to this instance, as sentences. */
   readonly notices: readonly string[];
 }
@@ -269,4 +276,5 @@ export interface Operator {
   readonly fence: FenceOperator;
   readonly trash: TrashOperator;
   readonly snapshots: SnapshotOperator;
+  readonly verify: VerifyOperator;
 }

@@ -9,6 +9,7 @@ import type { DeviceUse } from './devices.ts';
 import type { Ghost } from './ghosts.ts';
 import { type Held, phases } from './held.ts';
 import { createReserve } from './reserve.ts';
+import { readScratchRecords, type ScratchRecord } from './scratch.ts';
 
 const version = 1;
 
@@ -56,6 +57,10 @@ export interface Journal {
   /** Empty when none were saved, or they cannot be read. */
   loadGhosts(): Promise<Ghost[]>;
   saveGhosts(ghosts: readonly Ghost[]): Promise<void>;
+  /** Empty when none were saved, or they cannot be read: then EC2's tags tell. */
+  loadScratch(): Promise<ScratchRecord[]>;
+  /** @throws DriverError JOURNAL_FAILED */
+  saveScratch(records: readonly ScratchRecord[]): Promise<void>;
   /** Volumes of a cluster that this node knows, by name: what to tell of while EC2 cannot be asked. */
   loadKnown(cluster: string): Promise<Map<string, EbsVolume>>;
   /** Never fails: without this memory nothing is lost but an answer. */
@@ -76,8 +81,12 @@ export async function openJournal(root: string): Promise<Journal> {
   const knownFile = join(root, 'known.json');
   const allowanceFile = join(root, 'allowance.json');
   const ghostsFile = join(root, 'ghosts.json');
+  const scratchFile = join(root, 'scratch.json');
   const saveDevices = latestOnly((uses: readonly DeviceUse[]) =>
     replaceDurably(devicesFile, `${JSON.stringify(uses)}\n`),
+  );
+  const saveScratch = latestOnly((records: readonly ScratchRecord[]) =>
+    replaceDurably(scratchFile, `${JSON.stringify(records)}\n`),
   );
   const saveKnown = latestOnly((known: ReadonlyMap<string, EbsVolume>) =>
     replaceDurably(knownFile, JSON.stringify(Object.fromEntries(known))),
@@ -113,6 +122,11 @@ export async function openJournal(root: string): Promise<Journal> {
     loadIdentity: () => readJson(identityFile),
     loadGhosts: async () => readGhosts(await readJson(ghostsFile)),
     saveGhosts: (ghosts) => replaceDurably(ghostsFile, `${JSON.stringify(ghosts)}\n`),
+    loadScratch: async () => readScratchRecords(await readJson(scratchFile)),
+    saveScratch: (records) =>
+      saveScratch(records).catch((error: unknown) => {
+        throw journalFailed(undefined, root, error);
+      }),
     loadAllowance: () => readJson(allowanceFile),
     saveAllowance: (allowance) => replaceDurably(allowanceFile, `${JSON.stringify(allowance)}\n`),
     loadKnown: async (cluster) => readKnown(await readJson(knownFile), cluster),

@@ -17,6 +17,8 @@ const passing: readonly string[] = [
   tagKeys.replacedBy,
   tagKeys.replaces,
   tagKeys.slotsDone,
+  tagKeys.proof,
+  tagKeys.verifySlot,
 ];
 
 /** What our tags must say of the volume of a name, besides what is known of them. */

@@ -13,6 +13,7 @@ import type { LocalState } from './local.ts';
 import type { Lookup } from './lookup.ts';
 import type { NameMemory } from './memory.ts';
 import type { KeyedQueue } from './queue.ts';
+import type { ScratchVolumes } from './scratch.ts';
 
 /** What every verb works with: this node, its outside world and what it holds. */
 export interface Node {
@@ -79,6 +80,8 @@ export interface Node {
    * most, and without ever failing; see copies/scheduler.ts.
    */
   leaving(held: Held): Promise<void>;
+  /** Disks of the driver's own; see copies/scratch.ts. */
+  readonly scratch: ScratchVolumes;
   /** The trash of this node; see copies/trash.ts. */
   readonly trash: {
     /** Deletes a volume of the trash once its time there is over. @param at by the wall clock, in milliseconds. */
