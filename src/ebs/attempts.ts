@@ -2,7 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { DriverError } from '../errors.ts';
 import { type Events, publish, stopwatch } from '../events.ts';
 import { toDriverError } from './errors.ts';
-import type { Pacer } from './pacer.ts';
+import type { Over, Pacer } from './pacer.ts';
 import { countAttempts, isAnswer, retryOf } from './retries.ts';
 import type { Lane, OneAttempt } from './types.ts';
 
@@ -19,6 +19,8 @@ export interface Call {
   readonly stillValid?: (() => boolean) | undefined;
   /** Sends its only attempt. */
   readonly once?: OneAttempt | undefined;
+  /** Sends each attempt, once it has its turn. What it throws without having sent ends the call. */
+  readonly inTurn?: OneAttempt | undefined;
 }
 
 /** What the SDK's send takes besides the command. */
@@ -56,9 +58,12 @@ export async function sendUntilAnswered<T>(
   try {
     for (let attempt = 1; ; attempt += 1) {
       const waited = stopwatch();
-      await pacer.turn(action, entrant, patience.signal);
-      if (call.stillValid?.() === false) throw outdated(call);
-      const outcome = await attemptOnce(pacer, action, call, send, waited());
+      const over = await pacer.turn(action, entrant, patience.signal);
+      if (call.stillValid?.() === false) {
+        over('served');
+        throw outdated(call);
+      }
+      const outcome = await attemptOnce(over, action, call, send, waited());
       if (outcome.failed === undefined) return outcome.answer;
       const { error, retry } = outcome.failed;
       countAttempts(error, attempt);
@@ -98,27 +103,32 @@ type Outcome<T> =
   | { readonly failed: { readonly error: unknown; readonly retry: ReturnType<typeof retryOf> } };
 
 async function attemptOnce<T>(
-  pacer: Pacer,
+  over: Over,
   action: string,
   call: Call,
   send: (options: SendOptions) => Promise<T>,
   waitedSeconds: number,
 ): Promise<Outcome<T>> {
-  const { signal } = call;
-  const sentAt = performance.now();
-  const tell = (how: Pick<Events['ec2-call'], 'outcome' | 'why'>) =>
-    publish('ec2-call', { action, ...how, seconds: (performance.now() - sentAt) / 1000, waitedSeconds });
+  const { signal, once, inTurn: around = once } = call;
+  let sentAt: number | undefined;
+  const tell = (how: Pick<Events['ec2-call'], 'outcome' | 'why'>, since: number) =>
+    publish('ec2-call', { action, ...how, seconds: (performance.now() - since) / 1000, waitedSeconds });
+  const sendIt = () => {
+    sentAt = performance.now();
+    return send(signal === undefined ? {} : { abortSignal: signal });
+  };
   try {
-    const sendIt = () => send(signal === undefined ? {} : { abortSignal: signal });
-    const answer = await (call.once === undefined ? sendIt() : call.once(sendIt));
-    tell({ outcome: 'ok' });
+    const answer = await (around === undefined ? sendIt() : around(sendIt));
+    over('served');
+    tell({ outcome: 'ok' }, sentAt ?? performance.now());
     return { answer };
   } catch (error) {
     const retry = retryOf(error);
-    if (retry === 'rate') pacer.refused(action, sentAt);
+    over(retry === 'rate' ? 'refused' : 'served');
+    if (sentAt === undefined) throw error;
     const { code: outcome, parts } = toDriverError(error, { action, tried: call.tried });
-    tell(signal?.aborted && !isAnswer(error) ? { outcome: 'aborted' } : { outcome, why: parts.why });
-    return { failed: { error, retry: call.once === undefined ? retry : undefined } };
+    tell(signal?.aborted && !isAnswer(error) ? { outcome: 'aborted' } : { outcome, why: parts.why }, sentAt);
+    return { failed: { error, retry: once === undefined ? retry : undefined } };
   }
 }
 

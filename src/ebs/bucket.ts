@@ -16,17 +16,25 @@ export interface Bucket {
   readonly at: number;
   /** When the last refusal that counted came. */
   readonly refusedAt: number;
+  /** That refusal was the first since the rate was whole: it told this one's share. */
+  readonly sharing: boolean;
 }
 
-/** The least rate, as a part of the allowance's: of fifty daemons that share what one is allowed. */
-const leastRate = 0.02;
+/** The least rate, as a part of the allowance's: of two hundred daemons that share what one is allowed. */
+const leastRate = 0.005;
+/** The least share that a first refusal tells: one whose only call is refused, since others were busy just then, waits for seconds. */
+const leastShare = 0.02;
+/** What one refusal leaves of the rate. Small steps: the first refusal has told the share already. */
+const slowing = 0.85;
 /**
- * The rate doubles in this time. Of daemons that share a budget each is refused as often as it calls, so that all come to
- * the same rate; slower growth means fewer refused calls, and more of the budget left unused.
+ * The rate grows the faster the higher it is: by r' = 2 g r^1.5, so that it doubles within this time where twenty share an
+ * allowance, within 45 s where a hundred do. Of daemons that share, each is refused as often as its rate grows: slower
+ * growth means fewer refused calls, and more of the budget left unused when others have finished.
  */
-const doublingMs = 15_000;
-/** In this time the rate grows by the factor e; what flows in is that long the difference between its ends. */
-const foldMs = doublingMs / Math.LN2;
+const doublingOfTwentiethMs = 20_000;
+/** The g above, for rates in calls a second and times in seconds. */
+const growth = ({ perSecond }: Allowance): number =>
+  Math.LN2 / ((2 * doublingOfTwentiethMs) / 1000) / Math.sqrt(perSecond / 20);
 
 export const fullBucket = (allowance: Allowance, now: number): Bucket => ({
   allowance,
@@ -34,6 +42,7 @@ export const fullBucket = (allowance: Allowance, now: number): Bucket => ({
   rate: allowance.perSecond,
   at: now,
   refusedAt: Number.NEGATIVE_INFINITY,
+  sharing: false,
 });
 
 /** So near to a whole call that only rounding is missing. */
@@ -42,7 +51,7 @@ const almostOne = 1 - 1e-9;
 /** After how many whole milliseconds a call may go for certain, unless one is refused meanwhile; 0 for now. */
 export function readyIn(bucket: Bucket, now: number): number {
   const { level, rate, allowance } = advanced(bucket, now);
-  return level >= almostOne ? 0 : Math.ceil(timeFor(1 - level, rate, allowance));
+  return level >= almostOne ? 0 : Math.ceil(secondsFor(1 - level, rate, allowance) * 1000);
 }
 
 /** The bucket after a call has gone; only when {@link readyIn} is 0. */
@@ -52,40 +61,48 @@ export function spent(bucket: Bucket, now: number): Bucket {
 }
 
 /**
- * The bucket after EC2 refused a call for its rate: half as fast, empty, and by chance up to a call in debt, so that
- * daemons that were refused together do not come again together. A call sent before the last refusal tells nothing new.
+ * The bucket after EC2 refused a call for its rate: slower, empty, and by chance up to a call in debt, so that daemons that
+ * were refused together do not come again together. The first refusal shows that the account's bucket, full before, is
+ * empty: what this one has had of it is its share, of the flow too. A call sent before the last refusal tells only
+ * that it was not among those.
  * @param random from 0 to 1.
  */
 export function refused(bucket: Bucket, sentAt: number, now: number, random: number): Bucket {
-  if (sentAt <= bucket.refusedAt) return bucket;
-  const { rate, allowance } = advanced(bucket, now);
-  return {
-    ...bucket,
-    level: -random,
-    rate: Math.max(rate / 2, allowance.perSecond * leastRate),
-    at: now,
-    refusedAt: now,
-  };
+  const { perSecond, burst } = bucket.allowance;
+  if (sentAt <= bucket.refusedAt) {
+    const rate = Math.max(perSecond * leastShare, bucket.rate - perSecond / burst);
+    return bucket.sharing ? { ...bucket, rate } : bucket;
+  }
+  const { rate, level } = advanced(bucket, now);
+  const sharing = rate === perSecond;
+  const share = Math.min(slowing, Math.max(leastShare, (burst - level - 1) / burst));
+  const slower = sharing ? perSecond * share : Math.max(perSecond * leastRate, rate * slowing);
+  return { ...bucket, level: -random, rate: slower, at: now, refusedAt: now, sharing };
 }
 
 /** Its rate grows by time alone, so that a quiet hour heals too; how often it is looked at makes no difference. */
 function advanced(bucket: Bucket, now: number): Bucket {
   const { allowance, level, rate, at } = bucket;
-  const elapsed = Math.max(0, now - at);
+  const elapsed = Math.max(0, now - at) / 1000;
+  const g = growth(allowance);
   const growing = Math.min(elapsed, growthTime(rate, allowance));
   const grown =
-    growing < elapsed ? allowance.perSecond : Math.min(allowance.perSecond, rate * Math.exp(growing / foldMs));
-  const flow = (grown - rate) * foldMs + allowance.perSecond * (elapsed - growing);
-  return { ...bucket, level: Math.min(allowance.burst, level + flow / 1000), rate: grown, at: at + elapsed };
+    growing < elapsed
+      ? allowance.perSecond
+      : Math.min(allowance.perSecond, 1 / (1 / Math.sqrt(rate) - g * growing) ** 2);
+  const flow = (Math.sqrt(grown) - Math.sqrt(rate)) / g + allowance.perSecond * (elapsed - growing);
+  return { ...bucket, level: Math.min(allowance.burst, level + flow), rate: grown, at: Math.max(at, now) };
 }
 
-/** Milliseconds until the rate is the allowance's. */
-const growthTime = (rate: number, { perSecond }: Allowance): number => Math.log(perSecond / rate) * foldMs;
+/** Seconds until the rate is the allowance's. */
+const growthTime = (rate: number, allowance: Allowance): number =>
+  (1 / Math.sqrt(rate) - 1 / Math.sqrt(allowance.perSecond)) / growth(allowance);
 
-/** Milliseconds until so many calls have flowed in. */
-function timeFor(calls: number, rate: number, allowance: Allowance): number {
+/** Seconds until so many calls have flowed in. */
+function secondsFor(calls: number, rate: number, allowance: Allowance): number {
   const { perSecond } = allowance;
-  const whileGrowing = ((perSecond - rate) * foldMs) / 1000;
-  if (calls > whileGrowing) return growthTime(rate, allowance) + ((calls - whileGrowing) / perSecond) * 1000;
-  return Math.log1p((calls * 1000) / (rate * foldMs)) * foldMs;
+  const g = growth(allowance);
+  const whileGrowing = (Math.sqrt(perSecond) - Math.sqrt(rate)) / g;
+  if (calls > whileGrowing) return growthTime(rate, allowance) + (calls - whileGrowing) / perSecond;
+  return (1 / Math.sqrt(rate) - 1 / (Math.sqrt(rate) + g * calls)) / g;
 }

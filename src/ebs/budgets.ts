@@ -19,13 +19,8 @@ const special: Readonly<Record<string, Allowance>> = {
 };
 
 /**
- * What one daemon takes of them, as the whole account shares them: most of a burst, so that 40 mounts at once wait for
- * nothing, and half of the steady flow. What other daemons use up shows as refusals, which slow this one down.
+ * What the account may use of an EC2 API action, as "AttachVolume", and one daemon with it: what others use up shows as
+ * refusals, which slow this one down.
  */
-const share = { ofBurst: 0.8, ofFlow: 0.5 };
-
-/** What this daemon may use of an EC2 API action, as "AttachVolume". */
-export function allowanceOf(action: string): Allowance {
-  const { burst, perSecond } = special[action] ?? (action.startsWith('Describe') ? describing : changing);
-  return { burst: burst * share.ofBurst, perSecond: perSecond * share.ofFlow };
-}
+export const allowanceOf = (action: string): Allowance =>
+  special[action] ?? (action.startsWith('Describe') ? describing : changing);

@@ -207,15 +207,14 @@ export interface CallOptions {
   readonly lane?: Lane | undefined;
   /**
    * For calls that change an attachment, an instance or tags, or delete: asked at each attempt, once it has its turn. False ends the
-   * call with nothing more sent: with the signal's reason if that is aborted, else EC2_UNAVAILABLE.
+   * call with nothing more sent: with the signal's reason if that is aborted, else EC2_UNAVAILABLE. `inTurn` (DetachVolume) may
+   * look first, and ends the call with what it throws.
    */
   readonly stillValid?: (() => boolean) | undefined;
+  readonly inTurn?: OneAttempt | undefined;
 }
 
-/**
- * A call that is sent once, whatever comes of it, and with something done around it. It is called when the call has its
- * turn: nothing is waited for between it and the sending. Not called when the turn never comes.
- */
+/** An attempt with something done around it: called when the call has its turn, which may never come. */
 export type OneAttempt = <T>(send: () => Promise<T>) => Promise<T>;
 
 /**

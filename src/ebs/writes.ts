@@ -65,9 +65,9 @@ export function openWrites(client: EC2Client, call: Caller): Writes {
       return toAttachment(answer);
     },
 
-    async detachVolume(key, { signal, lane, stillValid, force = false } = {}) {
+    async detachVolume(key, { signal, lane, stillValid, inTurn, force = false } = {}) {
       const tried = `detach ${key.volumeId} from ${key.instanceId} (${key.device})${force ? ' by force' : ''}`;
-      const answer = await call('DetachVolume', { tried, signal, lane, stillValid }, (options) =>
+      const answer = await call('DetachVolume', { tried, signal, lane, stillValid, inTurn }, (options) =>
         client.send(commands.detachVolume(key, { force }), options),
       );
       return toAttachment(answer);

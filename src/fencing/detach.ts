@@ -14,10 +14,10 @@ import {
   readVolume,
   type Sight,
   type SightOf,
-  sendInTime,
   subjectOf,
 } from './job.ts';
 import { lane, stillThere } from './observe.ts';
+import { sendInTime } from './send.ts';
 import type { Looks } from './timings.ts';
 import type { Evidence, Observation } from './types.ts';
 
@@ -54,7 +54,8 @@ export async function detachTerminated(job: Job, sight: SightOf<'take'>): Promis
 async function sendDetach(job: Job, sight: Sight, evidence: Evidence, force: boolean): Promise<boolean> {
   const { attachment } = sight.observation;
   const { volumeId, instanceId = '', device } = attachment;
-  const call = { checked: sight, call: 'DetachVolume', evidence, force } as const;
+  const again = isKind(sight, 'take') && !force ? () => sameAgain(job, sight) : undefined;
+  const call = { checked: sight, call: 'DetachVolume', evidence, force, again } as const;
   const sentBefore = job.detachSent;
   try {
     return await sendInTime(job, subjectOf(job, attachment), call, (options) => {
@@ -68,6 +69,13 @@ async function sendDetach(job: Job, sight: Sight, evidence: Evidence, force: boo
     if (isCode(error, 'EC2_DENIED', 'EC2_REJECTED', 'EC2_THROTTLED')) job.detachSent = sentBefore;
     throw error;
   }
+}
+
+/** Another look at an owner that is finished; undefined when it no longer says the same of the same boot. */
+async function sameAgain(job: Job, before: SightOf<'take'>): Promise<Sight | undefined> {
+  const now = await lookAtOwner(job, before);
+  const sameBoot = now.observation.owner?.launchTime === before.observation.owner?.launchTime;
+  return sameBoot && isKind(now, 'take') && now.decision.evidence === before.decision.evidence ? now : undefined;
 }
 
 /** The volume once the attachment is over; undefined when it is not after all these looks. */

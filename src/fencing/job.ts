@@ -1,7 +1,7 @@
 import type { Logger } from 'pino';
-import type { Attachment, CallOptions, EbsVolume, Ec2, Instance } from '../ebs/types.ts';
+import type { Attachment, EbsVolume, Ec2, Instance } from '../ebs/types.ts';
 import { DriverError } from '../errors.ts';
-import type { Audit, FenceCall, Subject } from './audit.ts';
+import type { Audit, Subject } from './audit.ts';
 import { decide } from './decide.ts';
 import { lane, type ObserveContext, observe, readPaused } from './observe.ts';
 import { isOver } from './settle.ts';
@@ -163,7 +163,7 @@ export async function lookAtOwner(job: Job, before: Sight): Promise<Sight> {
 type Asked = Pick<Sight, 'at' | 'wallAt'>;
 const askedNow = (): Asked => ({ at: performance.now(), wallAt: Date.now() });
 /** For how long an answer has lain here, by the clock that says more: this process, or all of the machine, may have been paused. */
-const ageOf = ({ at, wallAt }: Asked): number => Math.max(performance.now() - at, Date.now() - wallAt);
+export const ageOf = ({ at, wallAt }: Asked): number => Math.max(performance.now() - at, Date.now() - wallAt);
 
 async function judge(job: Job, observed: Observation, asked: Asked): Promise<Sight> {
   const { rules, audit, timings } = job.context;
@@ -211,54 +211,4 @@ export function refused(
     why,
     todo,
   });
-}
-
-/**
- * Makes a call that others may feel: written down first, and sent only while the check that allows it is fresh, for
- * anything may have held this process up meanwhile.
- * @returns false when it was too late; the call may have been made all the same, which fresh evidence will show.
- * @throws DriverError JOURNAL_FAILED and DRAINING, with nothing sent; ATTACHED_ELSEWHERE when it has been too late for ten
- * minutes; what the call throws.
- */
-export async function sendInTime(
-  job: Job,
-  subject: Subject,
-  { checked, call, evidence, force }: { checked: Sight; call: FenceCall; evidence: Evidence; force: boolean },
-  send: (options: Pick<CallOptions, 'signal' | 'lane' | 'stillValid'>) => Promise<unknown>,
-): Promise<boolean> {
-  const { context, lateSince } = job;
-  await context.mayGoOn();
-  await context.audit.calling(subject, call, evidence, force);
-  const late = new AbortController();
-  const left = () => context.timings.sendMs - ageOf(checked);
-  // The call waits for its turn, and the timer does not see that this machine was hibernated meanwhile.
-  const stillValid = () => {
-    if (left() <= 0) late.abort();
-    return !late.signal.aborted;
-  };
-  const timer = setTimeout(() => late.abort(), Math.max(0, left()));
-  job.lateSince = undefined;
-  try {
-    if (!stillValid()) throw late.signal.reason;
-    await send({ signal: late.signal, ...lane, stillValid });
-    return true;
-  } catch (error) {
-    if (error !== late.signal.reason) throw error;
-    job.lateCalls += 1;
-    job.lateSince = lateSince ?? performance.now();
-    await context.audit.ended(
-      subject,
-      `aborted: ${call} was not sent, or not answered, in time after the check that allowed it`,
-    );
-    if (performance.now() - job.lateSince >= context.timings.waitMs) throw alwaysLate(job, subject, call);
-    return false;
-  } finally {
-    clearTimeout(timer);
-  }
-}
-
-function alwaysLate(job: Job, subject: Subject, call: FenceCall): DriverError {
-  const { sendMs, waitMs } = job.context.timings;
-  const why = `for ${Math.round(waitMs / 60_000)} minutes ${call} could not be sent within ${sendMs / 1000} s of the look that allows it: EC2 throttles the calls of the account, or this machine is held up`;
-  return refused(job, subject, why, "Find out what else uses up the account's EC2 request quota, then try again");
 }

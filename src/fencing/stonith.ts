@@ -3,8 +3,9 @@ import { tagKeys } from '../ebs/tags.ts';
 import type { Attachment, Instance } from '../ebs/types.ts';
 import { type DriverError, isCode } from '../errors.ts';
 import { announce, announced } from './intents.ts';
-import { doing, type Job, type Outcome, refused, type Sight, type SightOf, sendInTime, subjectOf } from './job.ts';
+import { doing, type Job, type Outcome, refused, type Sight, type SightOf, subjectOf } from './job.ts';
 import { intentsOf } from './records.ts';
+import { sendInTime } from './send.ts';
 import { pauseBefore } from './timings.ts';
 
 /**

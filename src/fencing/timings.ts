@@ -44,7 +44,7 @@ export const fenceTimings: FenceTimings = {
   sendMs: 10_000,
   gracefulMs: 240_000,
   detachLooks: [
-    { forMs: 2600, delayMs: 1800, everyMs: 100 },
+    { forMs: 2600, delayMs: 1950, everyMs: 100 },
     { forMs: 7400, delayMs: 300, everyMs: 400 },
     { forMs: 50_000, delayMs: 1000, everyMs: 2000 },
   ],

@@ -33,8 +33,11 @@ function play(allowance: Allowance, happenings: typeof events extends fc.Arbitra
   return { bucket, now, went };
 }
 
-/** Two calls' worth, from a fiftieth of the rate, which doubles in 15 s. */
-const longestWaitMs = ({ perSecond }: Allowance) => 15_000 * Math.log2(1 + (2 * Math.LN2) / (0.3 * perSecond)) + 1;
+/** Two calls' worth, from a two-hundredth of the rate, which grows by r' = 2 g r^1.5. */
+const longestWaitMs = ({ perSecond }: Allowance) => {
+  const [root, g] = [Math.sqrt(perSecond / 200), Math.LN2 / 40 / Math.sqrt(perSecond / 20)];
+  return (1000 * (1 / root - 1 / (root + 2 * g))) / g + 1;
+};
 
 describe('the bucket', () => {
   it('never lets more than burst and flow go in any window, whatever is refused meanwhile', () => {
@@ -74,8 +77,8 @@ describe('the bucket', () => {
     fc.assert(
       fc.property(allowances, events, (allowance, happenings) => {
         const { bucket, now } = play(allowance, happenings);
-        // One call shows the recovered rate. It grows back in 85 s, and fills the burst in another 100 s at most.
-        const rested = spent(bucket, now + 200_000);
+        // One call shows the recovered rate. It grows back in 170 s, and fills the burst in another 100 s at most.
+        const rested = spent(bucket, now + 300_000);
         expect(rested).toMatchObject({ rate: allowance.perSecond, level: allowance.burst - 1 });
       }),
     );
@@ -84,44 +87,58 @@ describe('the bucket', () => {
 
 describe('refusals', () => {
   const allowance = { burst: 40, perSecond: 10 };
-  /** Refusals one after another, each call sent just before. */
-  const refusedTimes = (times: number, random = 0): Bucket => {
+  /** The bucket when EC2 refuses, after so many calls at once. */
+  const refusedAfter = (calls: number): Bucket => {
     let bucket = fullBucket(allowance, 0);
-    for (let time = 0; time < times; time++) bucket = refused(bucket, time, time + 0.5, random);
-    return bucket;
+    for (let call = 0; call < calls; call++) bucket = spent(bucket, 0);
+    return refused(bucket, 0, 0, 0);
   };
 
-  it('halve the rate down to a fiftieth of it', () => {
-    const rates = [1, 2, 3, 4, 9].map((times) => refusedTimes(times).rate);
-    for (const [index, rate] of [5, 2.5, 1.25, 0.625, 0.2].entries()) expect(rates[index]).toBeCloseTo(rate, 2);
+  it('tell the share: who had a tenth of what the bucket held goes on with a tenth of the flow', () => {
+    expect(refusedAfter(1 + 4).rate).toBeCloseTo(1, 9);
+    // The others of the same volley tell that they were not served either.
+    expect(refused(refusedAfter(1 + 4), -1, 1, 0).rate).toBeCloseTo(0.75, 9);
+    expect(refusedAfter(40).rate).toBeCloseTo(8.5, 9);
+    expect(refusedAfter(1).rate).toBeCloseTo(0.2, 9);
+  });
+
+  it('after that slow the rate by a seventh, down to a two-hundredth', () => {
+    let bucket = refused(refusedAfter(21), 0.25, 0.5, 0);
+    expect(bucket.rate).toBeCloseTo(5 * 0.85, 1);
+    for (let time = 1; time < 60; time++) bucket = refused(bucket, time, time + 0.5, 0);
+    expect(bucket.rate).toBeCloseTo(0.05, 2);
   });
 
   it('empty the bucket, and more by chance', () => {
-    // At 5 a second, growing: one call, or two.
-    expect(readyIn(refusedTimes(1, 0), 0.5)).toBe(200);
-    expect(readyIn(refusedTimes(1, 1), 0.5)).toBe(397);
+    const times = [0, 1].map((random) => readyIn(refused(refusedAfter(21), 1, 1, random), 1));
+    // At 4.25 a second, growing: one call, or two.
+    expect(times[0]).toBeGreaterThan(220);
+    expect(times[0]).toBeLessThan(236);
+    expect(times[1]).toBeGreaterThan(430);
+    expect(times[1]).toBeLessThan(471);
   });
 
   it('of calls sent before the last one count once', () => {
-    const once = refused(fullBucket(allowance, 0), 0, 60, 0.5);
-    expect(refused(once, 59, 61, 0.5)).toBe(once);
+    const twice = refused(refusedAfter(21), 1, 60, 0.5);
+    expect(refused(twice, 59, 61, 0.5)).toBe(twice);
   });
 
-  it('are made up for: after one the rate is whole again in 15 s', () => {
-    const once = refusedTimes(1);
-    expect(spent(once, 10_000).rate).toBeLessThan(10);
-    expect(spent(once, 15_001).rate).toBe(10);
+  it('are made up for: the rate of one of twenty doubles in 20 s at most, and faster from there', () => {
+    const twentieth = { ...fullBucket(allowance, 0), level: 0, rate: 0.5 };
+    expect(spent(twentieth, 17_000).rate).toBeGreaterThan(1);
+    expect(spent(twentieth, 44_000).rate).toBeLessThan(10);
+    expect(spent(twentieth, 46_000).rate).toBe(10);
   });
 });
 
 describe('the budgets', () => {
   it.each([
-    ['DescribeVolumes', 80, 10],
-    ['DescribeInstanceStatus', 40, 5],
-    ['AttachVolume', 40, 2.5],
-    ['StopInstances', 40, 2.5],
-    ['CreateVolume', 80, 2.5],
-    ['CreateTags', 80, 5],
+    ['DescribeVolumes', 100, 20],
+    ['DescribeInstanceStatus', 50, 10],
+    ['AttachVolume', 50, 5],
+    ['StopInstances', 50, 5],
+    ['CreateVolume', 100, 5],
+    ['CreateTags', 100, 10],
   ])('%s: %i at once, %d a second', (action, burst, perSecond) => {
     expect(allowanceOf(action)).toEqual({ burst, perSecond });
   });

@@ -88,14 +88,27 @@ describe('a detach', () => {
     expect([sent, ec2.count('detachVolume')]).toEqual([1, 0]);
   });
 
-  it('that gets no turn in time for minutes is sent when it has one', async () => {
-    const { begin, ec2 } = takeoverBench({ owner: stopped });
+  it('that gets no turn for minutes waits for it, and the owner is looked at again before it is sent', async () => {
+    const { begin, ec2, methods } = takeoverBench({ owner: stopped });
     const detach = ec2.detachVolume.bind(ec2);
-    const from = performance.now() + 400_000;
-    vi.spyOn(ec2, 'detachVolume').mockImplementation((key, options) =>
-      performance.now() < from ? untilAborted(options) : detach(key, options),
-    );
+    vi.spyOn(ec2, 'detachVolume').mockImplementation((key, options) => pass(400_000).then(() => detach(key, options)));
     expect(await within(450_000, begin())).toMatchObject(free);
+    // The first look, the second, and the one in its turn.
+    const looks = methods().slice(0, methods().indexOf('detachVolume'));
+    expect(looks.filter((method) => method === 'describeInstance')).toHaveLength(3);
+  });
+
+  it('that gets its turn when the owner runs again is not sent', async () => {
+    const { begin, ec2, argsOf } = takeoverBench({ owner: stopped });
+    const detach = ec2.detachVolume.bind(ec2);
+    vi.spyOn(ec2, 'detachVolume').mockImplementation((key, options) =>
+      pass(60_000).then(() => {
+        ec2.setInstance('i-a', { state: 'running', stateReason: undefined });
+        return detach(key, options);
+      }),
+    );
+    expect(await failureWithin(100_000, begin())).toMatchObject({ code: 'ATTACHED_ELSEWHERE' });
+    expect(argsOf('detachVolume')).toEqual([]);
   });
 
   it('that never gets a turn in time is given up after ten minutes, with the reason', async () => {

@@ -2,7 +2,6 @@ import { tagKeys } from '../../src/ebs/tags.ts';
 import type {
   Attachment,
   AttachmentKey,
-  CallOptions,
   CreateVolumeSpec,
   EbsVolume,
   Ec2,
@@ -198,9 +197,10 @@ export class FakeEc2 extends FakeModifications implements Ec2 {
 
   detachVolume(
     key: AttachmentKey,
-    { force = false }: CallOptions & { readonly force?: boolean } = {},
+    { force = false, inTurn = (send) => send() }: NonNullable<Parameters<Ec2['detachVolume']>[1]> = {},
   ): Promise<Attachment> {
-    return this.call('detachVolume', force ? [key, { force }] : [key], () => {
+    const send = <T>(work: () => T) => inTurn(() => this.call('detachVolume', force ? [key, { force }] : [key], work));
+    return send(() => {
       const { volumeId, instanceId, device } = key;
       const volume = this.#volume(volumeId);
       if (volume.attachments.length === 0) throw ec2Error('EC2_INCORRECT_STATE');
