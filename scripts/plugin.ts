@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { copyFile, mkdir, mkdtemp, readFile, rm } from 'node:fs/promises';
+import { copyFile, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -8,11 +8,14 @@ import { parseArgs } from 'node:util';
 
 const help = `Usage: npm run plugin -- [OPTIONS]
 
-Builds the managed Docker plugin and gives it to the engine that the docker command talks to. Prints the plugin's name.
-Needs docker and tar; run it as root, so that the plugin's files are root's.
+Builds the managed Docker plugin and gives it to the engine that the docker command talks to, or writes it into a file that
+needs no registry. Prints the plugin's name, or the file. Needs docker and tar; run it as root, so that the plugin's files
+are root's.
 
   --name NAME        The plugin's name [ebs]. Without a tag it gets VERSION-ARCHITECTURE as one.
   --arch ARCH        amd64 or arm64 [the engine's own]; another than its own only where its builder can.
+  --output DIR       Write docker-volume-ebs-plugin-VERSION-ARCHITECTURE.tar.gz there, and beside it its checksum and
+                     install-plugin, which installs it
   --config FILE      Configuration of the plugin [plugin-config.json].
   --build-arg A=B    Passed to docker build: BASE, an image of Debian; NODE, one with /usr/local/bin/node. Repeatable.
   --network NAME     Passed to docker build.
@@ -24,6 +27,7 @@ const { values } = parseArgs({
   options: {
     name: { type: 'string', default: 'ebs' },
     arch: { type: 'string' },
+    output: { type: 'string' },
     config: { type: 'string', default: join(root, 'plugin-config.json') },
     'build-arg': { type: 'string', multiple: true, default: [] },
     network: { type: 'string' },
@@ -36,26 +40,47 @@ else await createPlugin();
 async function createPlugin(): Promise<void> {
   const ownArch = await output('docker', ['version', '--format', '{{.Server.Arch}}']);
   const arch = values.arch ?? ownArch;
-  const name = await fullName(values.name, arch);
   const dir = await mkdtemp(join(tmpdir(), 'docker-volume-ebs-plugin-'));
   try {
     const platform = arch === ownArch ? [] : ['--platform', `linux/${arch}`];
     const image = await buildImage(join(dir, 'image'), platform);
-    await copyFile(values.config, join(dir, 'config.json'));
-    await unpack(image, platform, join(dir, 'rootfs'));
-    await output('docker', ['plugin', 'create', name, dir]);
+    const plugin = join(dir, 'plugin');
+    await mkdir(plugin);
+    await copyFile(values.config, join(plugin, 'config.json'));
+    await unpack(image, platform, join(plugin, 'rootfs'));
+    const made = values.output === undefined ? await give(plugin, arch) : await pack(plugin, arch, values.output);
+    process.stdout.write(`${made}\n`);
   } finally {
     await rm(dir, { recursive: true, force: true });
   }
-  process.stdout.write(`${name}\n`);
+}
+
+/** Gives the plugin to the engine; gives its name. */
+async function give(plugin: string, arch: string): Promise<string> {
+  const name = await fullName(values.name, arch);
+  await output('docker', ['plugin', 'create', name, plugin]);
+  return name;
+}
+
+/** Writes the plugin into a file, with what installs it; gives the file's name. */
+async function pack(plugin: string, arch: string, directory: string): Promise<string> {
+  const name = `docker-volume-ebs-plugin-${await version()}-${arch}.tar.gz`;
+  await mkdir(directory, { recursive: true });
+  await output('tar', ['-czf', join(directory, name), '--numeric-owner', '-C', plugin, 'config.json', 'rootfs']);
+  const sum = await output('sha256sum', [join(directory, name)]);
+  await writeFile(join(directory, `${name}.sha256`), `${sum.split(' ')[0]}  ${name}\n`);
+  await copyFile(join(root, 'scripts/install-plugin'), join(directory, 'install-plugin'));
+  return join(directory, name);
+}
+
+async function version(): Promise<string> {
+  return JSON.parse(await readFile(join(root, 'package.json'), 'utf8')).version;
 }
 
 /** A plugin's tag serves one architecture: the engine does not choose among several when it installs one. */
 async function fullName(name: string, arch: string): Promise<string> {
   // A colon before the last slash is a registry's port.
-  if (/:[^/]*$/.test(name)) return name;
-  const { version } = JSON.parse(await readFile(join(root, 'package.json'), 'utf8'));
-  return `${name}:${version}-${arch}`;
+  return /:[^/]*$/.test(name) ? name : `${name}:${await version()}-${arch}`;
 }
 
 /** Builds the Dockerfile's image and gives its id. */

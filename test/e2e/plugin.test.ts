@@ -1,5 +1,5 @@
 import { readdir, readFile, stat, writeFile } from 'node:fs/promises';
-import { dirname, join } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { startTimeOf } from '../../src/sandbox/processes.ts';
 import { openPage } from '../docs/page.ts';
@@ -20,6 +20,7 @@ describe.skipIf(skip)('the managed plugin in a real dockerd', () => {
   let registry: Registry;
   let reference: string;
   let settings: string[];
+  let images: string;
   beforeAll(async () => {
     box = await testSandbox({ nodes: 1 });
     [registry, engine] = await Promise.all([startRegistry(), startDockerd(undefined)]);
@@ -27,10 +28,10 @@ describe.skipIf(skip)('the managed plugin in a real dockerd', () => {
     await importPluginImages(engine, box.dir);
     const config = join(box.dir, 'plugin-config.json');
     await writeFile(config, JSON.stringify(await sandboxedConfig(dirname(box.node(0).socket))));
-    const images = '--build-arg BASE=plugin-base --build-arg NODE=plugin-node --network none';
+    images = `--config ${config} --build-arg BASE=plugin-base --build-arg NODE=plugin-node --network none`;
     const built = await docs('npm ci', {
       'npm ci && ': '',
-      '--name REGISTRY/ebs': `--name ${registry.host}/ebs --config ${config} ${images}`,
+      '--name REGISTRY/ebs': `--name ${registry.host}/ebs ${images}`,
       REGISTRY: registry.host,
     });
     reference = /^\S+\/ebs:\S+$/m.exec(built.stdout)?.[0] ?? '';
@@ -81,6 +82,27 @@ describe.skipIf(skip)('the managed plugin in a real dockerd', () => {
     const [, uptime = ''] = /^btime (\d+)$/m.exec(await readFile('/proc/stat', 'utf8')) ?? [];
     const listening = daemonLog().findLast(({ msg }) => msg === 'listening');
     return Date.parse(listening.time) - (Number(uptime) * 1000 + ticks * 10);
+  };
+  /** Installs it without a registry, after the same file with another byte in it was refused. */
+  const installFromFile = async () => {
+    const release = join(box.dir, 'release');
+    const made = await docs('npm run -s plugin', { '--output dist': `--output ${release} ${images}` });
+    const file = made.stdout.trim();
+    const env = { DOCKER_HOST: engine.host };
+    const replace = {
+      'docker-volume-ebs-plugin-0.1.0-amd64.tar.gz': basename(file),
+      'DVE_CLUSTER=production': ['DVE_CLUSTER=production', ...settings].join(' '),
+    };
+    const install = () => page.run('sh install-plugin', { env, replace, cwd: release });
+    const sum = await readFile(`${file}.sha256`, 'utf8');
+    await writeFile(
+      `${file}.sha256`,
+      sum.replace(/^./, (digit) => (digit === '0' ? '1' : '0')),
+    );
+    await expect(install()).rejects.toThrow('is not what');
+    await writeFile(`${file}.sha256`, sum);
+    expect((await install()).stdout).toContain('The plugin ebs is installed and enabled');
+    await expect(install()).rejects.toThrow('docker has a plugin ebs already');
   };
   /** What one writes the other reads, in both directions: there is one filesystem, not two. */
   const shareOneDisk = async (container: string, word: string) => {
@@ -217,8 +239,7 @@ describe.skipIf(skip)('the managed plugin in a real dockerd', () => {
   it('removed by force and installed anew, its journal lost, refuses a disk in use, and gives it when it is free', async () => {
     await engine.ok('plugin', 'rm', '-f', 'ebs');
     expect(await sh('second', 'echo without > /v/without; cat /v/first')).toBe('first');
-    const again = ['--grant-all-permissions', '--alias', 'ebs', reference, 'DVE_CLUSTER=production', ...settings];
-    await engine.ok('plugin', 'install', ...again);
+    await installFromFile();
     const refused = await beside('data', 'true');
     expect(refused).toMatchObject({ code: 125 });
     expect(refused.stderr).toMatch(/still has .* mounted/);
