@@ -19,7 +19,7 @@ export const commands: CommandTable = {
     load: () => import('./drain/drain.ts'),
   },
   set: {
-    summary: 'Change how an existing volume is mounted: its mount options, its directory',
+    summary: 'Change how an existing volume is mounted, and what removing it does',
     load: () => import('./set/set.ts'),
   },
   undelete: {

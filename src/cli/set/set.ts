@@ -4,9 +4,9 @@ import { callDaemon, daemonFlags, print, printJson, readInvocation, UsageError }
 
 export const usage = () => `Usage: docker-volume-ebs set VOLUME [OPTIONS]
 
-Changes how an existing volume is mounted, on any node, from its next mount on, and when its snapshots are taken: its tags are
-written, after the same checks as at create. What is mounted stays as it is, and no data is touched. An empty text ('') takes an
-option off: the node's own setting counts then.
+Changes how an existing volume is mounted, on any node, from its next mount on, when its snapshots are taken, and what becomes
+of it when it is removed: its tags are written, after the same checks as at create. What is mounted stays as it is, and no data
+is touched. An empty text ('') takes an option off: the node's own setting counts then.
 
   --mount-options=LIST   Mount options, separated by commas
   --subdirectory=DIR     The directory inside the volume that containers get; / is its root
@@ -14,6 +14,7 @@ option off: the node's own setting counts then.
                          Whose that directory is when it is made
   --mkfs-options=WORDS   Arguments of mkfs; only while the volume has not been formatted
   --snapshots=SCHEDULE   When snapshots are taken, and how many of each are kept, as hourly:24,daily:7,weekly:4
+  --on-remove=WHAT       What removing it does: trash, delete, snapshot or retain
 
   --dry-run              Only tell what would change
   --json                 Print the answer as JSON
@@ -32,6 +33,7 @@ const settable = {
   mode: 'mode',
   'mkfs-options': 'mkfsOptions',
   snapshots: 'snapshots',
+  'on-remove': 'onRemove',
 } as const;
 
 export const grammar: Grammar = {

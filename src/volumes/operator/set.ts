@@ -14,15 +14,16 @@ import { keep, type Node } from '../state/node.ts';
 import type { OptionChange, OptionsSet } from './types.ts';
 
 /** The options of an existing volume that can be changed, and their tags. */
-const settable = { ...mountTags, snapshots: tagKeys.snapshots } as const;
+const settable = { ...mountTags, snapshots: tagKeys.snapshots, onRemove: tagKeys.onRemove } as const;
 type Option = keyof typeof settable;
 const options = Object.keys(settable) as Option[];
 
 const tried = 'set its options';
+const atRemoval = 'It counts when the volume is removed, on whichever node';
 
 /**
- * Changes the options that say how an existing volume is mounted, and its schedule of snapshots; an empty text takes an option
- * off. They are read as at create and written to the volume's tags; nothing that is mounted changes. Runs in the volume's queue, so that no mount
+ * Changes the options that say how an existing volume is mounted, its schedule of snapshots, and what its removal does; an
+ * empty text takes an option off. They are read as at create and written to the volume's tags; nothing that is mounted changes. Runs in the volume's queue, so that no mount
  * reads half of them.
  * @param given by the option's name, as `mountOptions`.
  * @throws DriverError INVALID_OPTION; NO_SUCH_VOLUME; EC2_*.
@@ -59,9 +60,10 @@ export async function setOptions(
       node.log.info({ volume: name, volumeId: volume.id, changes }, 'an operator has set its options');
   }
   const after = { ...volume, tags: changed(volume.tags, keyed) };
-  const ofMount = changes.some(({ option }) => option !== 'snapshots');
+  const ofMount = changes.some(({ option }) => option !== 'snapshots' && option !== 'onRemove');
   const effective = [
     ...(ofMount || changes.length === 0 ? [whenEffective(node, name, volume)] : []),
+    ...(changes.some(({ option }) => option === 'onRemove') ? [atRemoval] : []),
     ...('snapshots' in given ? [whenTaken(node, name, after)] : []),
   ];
   return { volumeId: volume.id, changes, effective: effective.join('. ') };

@@ -94,6 +94,8 @@ function facts(volume: EbsVolume) {
     encrypted: volume.encrypted,
     snapshotId: volume.snapshotId,
     rollback: volume.tags[tagKeys.replacing],
+    onRemove: volume.tags[tagKeys.onRemove],
+    ttl: volume.tags[tagKeys.ttl],
   };
 }
 

@@ -158,6 +158,20 @@ describe('set', () => {
     expect(String(await failure(set({ mkfsOptions: '' })))).toContain('it is formatted (ext4), and never again');
   });
 
+  it('what a removal does is set, shown, and counts', async () => {
+    const { set, driver, ec2 } = await bench();
+    expect(await set({ onRemove: 'retain' })).toMatchObject({
+      changes: [{ option: 'onRemove', was: undefined, is: 'retain' }],
+      effective: expect.stringContaining('when the volume is removed'),
+    });
+    expect(String(await failure(set({ onRemove: 'burn' })))).toContain('trash, delete, snapshot, retain');
+    await played(driver.mount('a', 'id-1'));
+    expect((await driver.get('a')).status).toMatchObject({ onRemove: 'retain' });
+    await played(driver.unmount('a', 'id-1'));
+    await played(driver.remove('a'));
+    expect(ec2.volumes.get('vol-1')?.tags).toMatchObject({ [tagKeys.retained]: 'a' });
+  });
+
   it('a name that nobody has is told', async () => {
     const { operator } = await bench();
     expect(await failure(operator.setOptions('b', { uid: '1' }, { dryRun: false }))).toMatchObject({
