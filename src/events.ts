@@ -53,6 +53,8 @@ export interface Events {
   readonly growth: { readonly outcome: 'grown' | 'refused' | 'asked' | 'denied' };
   /** A name means a volume made from a snapshot now, or means still what it meant, after an error of the catalogue. */
   readonly rollback: { readonly outcome: Outcome; readonly seconds: number };
+  /** A volume, or a snapshot, was deleted from the trash for good: its id. */
+  readonly purge: { readonly id: string };
   /** A disk went from this machine without us, and its mount was taken away. */
   readonly ghost: { readonly volume: string };
 }

@@ -30,7 +30,9 @@ export const CommandEnding = Type.Object({
   snapshotId: snapshot,
   failed: Type.Optional(Type.String({ maxLength: 500 })),
 });
-export const Undeleting = Type.Object({ name, as: Type.Optional(name) });
+/** A name of a zone, as "eu-west-1a". */
+const zone = Type.String({ pattern: '^[a-z0-9-]{1,64}$' });
+export const Undeleting = Type.Object({ name, as: Type.Optional(name), zone: Type.Optional(zone) });
 /** Without `which` it is about all of the trash. */
 export const Purging = Type.Object({
   which: Type.Optional(Type.Array(name, { minItems: 1 })),

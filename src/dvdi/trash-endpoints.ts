@@ -24,7 +24,7 @@ export const trashEndpoints: readonly Endpoint[] = [
     '/Ebs.Undelete',
     'undelete it',
     Undeleting,
-    async (driver, { name: which, as }) => (await driver()).operator.trash.undelete(which, as),
+    async (driver, { name: which, as, zone }) => (await driver()).operator.trash.undelete(which, as, zone),
     { long: true },
   ),
 ];

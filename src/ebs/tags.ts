@@ -50,6 +50,13 @@ export const tagKeys = {
   replacedBy: 'docker-volume-ebs:replaced-by',
   /** On that other, as long as it counts for nothing: the volume whose name it is to have. */
   replaces: 'docker-volume-ebs:replaces',
+  /**
+   * On a volume that still has its name: a node of another zone removes it, which node and since when. Nobody mounts it from
+   * here on; see volumes/copies/departures.ts.
+   */
+  leaving: 'docker-volume-ebs:leaving',
+  /** On a snapshot that is all there is of a removed volume, and lies in the trash: the volume's id. No volume has this. */
+  trashOf: 'docker-volume-ebs:trash-of',
   /** The name of a volume that was removed but kept (onRemove = retain or trash). */
   retained: 'docker-volume-ebs:retained',
   /** On a volume without a name whose deletion waits for a snapshot: the node that removed it, and when. */

@@ -3,6 +3,7 @@ import { visibilityMs } from '../ebs/volume-record.ts';
 import { policyWarning } from '../fencing/policy.ts';
 import { workerWarning } from '../fencing/swarm.ts';
 import { operation, over } from '../log.ts';
+import { createDepartures } from './copies/departures.ts';
 import { createRemovals } from './copies/removals.ts';
 import { createScheduler } from './copies/scheduler.ts';
 import { createScratch } from './copies/scratch.ts';
@@ -159,8 +160,14 @@ async function openNode(local: LocalState, identity: Identity, signal: AbortSign
       found: (listed) => scratch.found(listed),
       all: () => scratch.all(),
     },
+    departures: {
+      remove: (name, volume) => departures.remove(name, volume),
+      has: (name) => departures.has(name),
+    },
     trash: {
-      purgeLater: (id, at) => trash.purgeLater(id, at),
+      added: (item, at) => trash.added(item, at),
+      takenOut: (id) => trash.takenOut(id),
+      size: () => trash.size(),
       sweep: () => trash.sweep(),
     },
   };
@@ -182,6 +189,7 @@ async function openNode(local: LocalState, identity: Identity, signal: AbortSign
   const removals = createRemovals(node, signal);
   const trash = createTrash(node, signal);
   const scratch = createScratch(node, leftScratch, signal);
+  const departures = createDepartures(node, signal);
   const expiry = createExpiry(node, signal);
   if (settings.onRemove === 'snapshot') void surveyed.promise.then(() => removals.resume());
   const failed = (why: string) => {
@@ -204,6 +212,7 @@ async function openNode(local: LocalState, identity: Identity, signal: AbortSign
     .then((listed) => {
       trash.found(listed);
       scratch.found(listed);
+      departures.found(listed);
       expiry.found(listed);
       return deleteLeft(node, listed);
     })

@@ -89,6 +89,8 @@ const journal: Methods<Required<Journal>> = {
   saveGhosts: 'changes',
   loadScratch: 'reads',
   saveScratch: 'changes',
+  loadTrash: 'reads',
+  saveTrash: 'changes',
 };
 
 /** Every step through the seams of the driver, as "ec2.attachVolume". */

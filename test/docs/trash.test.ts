@@ -15,8 +15,8 @@ describe.skipIf(requires('root', 'loop', 'aws').skip)('the trash, as docs/trash.
 
   beforeAll(async () => {
     // What users have who set nothing.
-    box = await testSandbox({ nodes: 2, nodeEnv: { DVE_SIZE: '1', DVE_ON_REMOVE: '' } });
-    env = await nodeShell(box, 1);
+    box = await testSandbox({ nodes: 3, zones: 2, nodeEnv: { DVE_SIZE: '1', DVE_ON_REMOVE: '' } });
+    env = await nodeShell(box, 2);
   });
   afterAll(() => box?.close());
 
@@ -28,11 +28,26 @@ describe.skipIf(requires('root', 'loop', 'aws').skip)('the trash, as docs/trash.
     await box.ok(0, 'Unmount', { Name, ID: 'one' });
   };
 
+  /** Removed from another zone, and brought back there. */
+  const movedAway = async (Name: string): Promise<string> => {
+    const far = dvdi(box.node(1).socket);
+    await box.detached(Name);
+    while ((await box.call(1, 'Remove', { Name })).body.Err !== '');
+    const { body } = await far.call('Ebs.Trash');
+    expect(body).toMatchObject({
+      volumes: expect.arrayContaining([expect.objectContaining({ name: Name, type: 'snapshot' })]),
+    });
+    expect(await far.call('Ebs.Undelete', { name: Name })).toMatchObject({ status: 200 });
+    return readFile(join(await mount(Name, 1), 'kept'), 'utf8');
+  };
+
   it('keeps what was removed, whose name is free at once, and brings it back on another node', async () => {
     await written('db', 'first');
     await written('web', 'pages', { onRemove: 'retain' });
     await written('tmp', 'gone', { onRemove: 'delete' });
     await written('oops', 'still there');
+    await written('far', 'moved');
+    const moved = movedAway('far');
     await box.ok(0, 'Create', { Name: 'blank' });
     for (const Name of ['db', 'web', 'tmp', 'blank', 'oops']) await box.ok(0, 'Remove', { Name });
     // By the node that has only just taken its name off.
@@ -51,7 +66,7 @@ describe.skipIf(requires('root', 'loop', 'aws').skip)('the trash, as docs/trash.
     // By a node that has seen nothing of all that, while the disks are still at the other.
     const [web, db, same] = await Promise.all([
       page.run('docker-volume-ebs undelete', { env, replace: { VOLUME: 'web' } }),
-      dvdi(box.node(1).socket).call('Ebs.Undelete', { name: id, as: 'db-before' }),
+      dvdi(box.node(2).socket).call('Ebs.Undelete', { name: id, as: 'db-before' }),
       oops,
       eventually(async () => (await box.volumes('blank')).length === 0),
     ]);
@@ -59,10 +74,11 @@ describe.skipIf(requires('root', 'loop', 'aws').skip)('the trash, as docs/trash.
     expect(same).toMatchObject({ status: 200, body: { name: 'oops' } });
     expect(db).toMatchObject({ status: 200, body: { volumeId: id, name: 'db-before' } });
     const contents = await Promise.all(
-      ['web', 'db-before', 'db', 'oops'].map(async (name) => readFile(join(await mount(name, 1), 'kept'), 'utf8')),
+      ['web', 'db-before', 'db', 'oops'].map(async (name) => readFile(join(await mount(name, 2), 'kept'), 'utf8')),
     );
     expect(contents).toEqual(['pages', 'first', 'second', 'still there']);
-    expect(await readdir(join(box.node(1).root, 'volumes'))).toHaveLength(4);
-    expect((await box.ok(1, 'Get', { Name: 'db-before' })).Volume.Status.volumeId).toBe(id);
+    expect(await moved).toBe('moved');
+    expect(await readdir(join(box.node(2).root, 'volumes'))).toHaveLength(4);
+    expect((await box.ok(2, 'Get', { Name: 'db-before' })).Volume.Status.volumeId).toBe(id);
   }, 180_000);
 });

@@ -144,6 +144,7 @@ function idleOperator(noted: Noted): Operator {
         volumeId: 'vol-1',
         name: as ?? which,
         removed: draining.since,
+        snapshotId: undefined,
         others: [],
       })),
       purge: noted('purge', (_which: readonly string[] | 'all', _how: { readonly dryRun: boolean }) => []),

@@ -13,7 +13,7 @@ import { removeVolume } from '../../src/volumes/requests/remove.ts';
 import type { DeviceUse } from '../../src/volumes/state/devices.ts';
 import { type Ghost, openGhosts } from '../../src/volumes/state/ghosts.ts';
 import type { Held } from '../../src/volumes/state/held.ts';
-import type { Allowance, Identity, Journal } from '../../src/volumes/state/journal.ts';
+import type { Allowance, Identity, Journal, SavedTrash } from '../../src/volumes/state/journal.ts';
 import type { LocalState } from '../../src/volumes/state/local.ts';
 import { createNameMemory } from '../../src/volumes/state/memory.ts';
 import type { Node } from '../../src/volumes/state/node.ts';
@@ -67,6 +67,16 @@ export class FakeJournal implements Journal {
 
   async saveScratch(records: readonly ScratchRecord[]): Promise<void> {
     this.scratch = structuredClone([...records]);
+  }
+
+  trash: readonly SavedTrash[] = [];
+
+  async loadTrash(): Promise<SavedTrash[]> {
+    return [...this.trash];
+  }
+
+  async saveTrash(saved: readonly SavedTrash[]): Promise<void> {
+    this.trash = saved;
   }
 
   async loadDevices(): Promise<DeviceUse[]> {

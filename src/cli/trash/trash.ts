@@ -94,7 +94,7 @@ function lines({ volumes }: Trash, command: string, yes: boolean): string[] {
 const cellsOf = ({ name, id, zone, sizeGiB, type, removed, expires, monthlyCost }: TrashEntry): string[] => [
   name,
   id,
-  zone,
+  zone ?? 'any',
   `${sizeGiB} GiB ${type}`,
   removed,
   expires,

@@ -8,7 +8,7 @@ import { nameOf } from '../state/lookup.ts';
 import type { Node } from '../state/node.ts';
 
 /** A snapshot takes seconds or hours: it is looked for often at first, and then once a minute. */
-const looksMs = [200, 1000, 2000, 5000, 12_500, 20_000, 30_000, 60_000];
+export const looksMs = [200, 1000, 2000, 5000, 12_500, 20_000, 30_000, 60_000];
 /** Another node's removal is taken up after this: by then its daemon has been started again or never will be. */
 const abandonedMs = 3_600_000;
 

@@ -11,8 +11,8 @@ import { readVerdict, type Verdict } from './verdict.ts';
 export const consistencies = ['unmounted', 'frozen', 'crash'] as const;
 export type Consistency = (typeof consistencies)[number];
 
-/** Who has taken a snapshot, and what for: somebody by name, a schedule, a removal, a rescue; another tool, as DLM or AWS Backup. */
-export type SnapshotKind = 'manual' | 'scheduled' | 'removal' | 'rescue' | 'foreign';
+/** Who has taken a snapshot, and what for: somebody by name, a schedule, a removal (for good, or for the trash), a rescue; another tool, as DLM or AWS Backup. */
+export type SnapshotKind = 'manual' | 'scheduled' | 'removal' | 'trash' | 'rescue' | 'foreign';
 
 /** A snapshot of a volume of the cluster. */
 export interface VolumeSnapshot {
@@ -59,6 +59,11 @@ const carried = [
 export const carriedTags = (tags: Tags): Tags =>
   Object.fromEntries(carried.flatMap((key) => (tags[key] === undefined ? [] : [[key, tags[key]]])));
 
+/** The tag that says what performance a volume has of which a snapshot is taken. */
+export const snapshotShape = ({ type, iops, throughput }: EbsVolume): Tags => ({
+  [tagKeys.performance]: [type, iops, throughput].filter((each) => each !== undefined).join(' '),
+});
+
 /** What is asked for when a snapshot is taken. */
 export interface Wanted {
   /** Unique: who repeats it means the same snapshot. */
@@ -73,7 +78,6 @@ export interface Wanted {
  * answered: who then knows better says so by another tag.
  */
 export function snapshotTags(cluster: string, volumeName: string, volume: EbsVolume, wanted: Wanted): Tags {
-  const { type, iops, throughput } = volume;
   return {
     ...carriedTags(volume.tags),
     [tagKeys.displayName]: displayName(volumeName),
@@ -82,7 +86,7 @@ export function snapshotTags(cluster: string, volumeName: string, volume: EbsVol
     [tagKeys.snapshotOf]: encodeName(volumeName),
     [tagKeys.snapshotVolume]: volume.id,
     [tagKeys.snapshotRequest]: wanted.request,
-    [tagKeys.performance]: [type, iops, throughput].filter((each) => each !== undefined).join(' '),
+    ...snapshotShape(volume),
     [tagKeys.consistency]: 'crash' satisfies Consistency,
     ...(wanted.slots === undefined ? {} : { [tagKeys.slots]: wanted.slots.join(' ') }),
   };
@@ -94,7 +98,8 @@ export function readSnapshot(
   nameOf: (volumeId: string) => string | undefined = () => undefined,
 ): VolumeSnapshot {
   const { tags } = snapshot;
-  const volumeId = tags[tagKeys.snapshotVolume] ?? tags[tagKeys.removalOf] ?? snapshot.volumeId;
+  const volumeId =
+    tags[tagKeys.snapshotVolume] ?? tags[tagKeys.removalOf] ?? tags[tagKeys.trashOf] ?? snapshot.volumeId;
   const kind = kindOf(tags);
   const encoded = tags[tagKeys.snapshotOf] ?? tags[tagKeys.rescued] ?? tags[tagKeys.name];
   return {
@@ -119,5 +124,6 @@ export function readSnapshot(
 function kindOf(tags: Tags): SnapshotKind {
   if (tags[tagKeys.snapshotRequest] !== undefined) return tags[tagKeys.slots] === undefined ? 'manual' : 'scheduled';
   if (tags[tagKeys.removalOf] !== undefined) return 'removal';
+  if (tags[tagKeys.trashOf] !== undefined) return 'trash';
   return tags[tagKeys.rescued] === undefined ? 'foreign' : 'rescue';
 }

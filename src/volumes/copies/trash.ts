@@ -1,13 +1,22 @@
 import { tagKeys } from '../../ebs/tags.ts';
-import type { EbsVolume, Tags } from '../../ebs/types.ts';
-import { attachmentOf, isGone, ownerText } from '../../ebs/volume-record.ts';
+import type { EbsSnapshot, EbsVolume } from '../../ebs/types.ts';
+import { isGone } from '../../ebs/volume-record.ts';
 import { DriverError, isCode } from '../../errors.ts';
-import { readOwner } from '../../fencing/records.ts';
+import { publish } from '../../events.ts';
 import { operation } from '../../log.ts';
 import { type Locked, takeName } from '../names/take-name.ts';
-import { decodeName } from '../options/names.ts';
 import { createAlarms } from '../state/alarms.ts';
+import type { SavedTrash as Saved } from '../state/journal.ts';
 import type { Node } from '../state/node.ts';
+import {
+  attached,
+  isOnItsWay,
+  type TrashMark,
+  trashed,
+  trashedSnapshot,
+  trashMark,
+  whyKept,
+} from './trash-mark.ts';
 
 /** The whole trash is looked through at most this often, with a removal. */
 const sweepMs = 3_600_000;
@@ -23,69 +32,6 @@ const soonMs = 600_000;
  */
 const purgeMs = ({ visibleMs }: Pick<Node, 'visibleMs'>): number => visibleMs / 2;
 
-/** What the tag of a volume in the trash says. Times are RFC 3339. */
-export interface TrashMark {
-  readonly expires: string;
-  readonly removed: string;
-  /** The instance that put it there. */
-  readonly by: string;
-  /** Since when its last owner had it: whoever has had it since has taken it out of the trash. `-` where nobody ever had it. */
-  readonly owned: string;
-}
-
-const attached = 'it is attached';
-
-const since = (tags: Tags): string => readOwner(tags)?.attachTime ?? '-';
-
-/** The value of the trash tag. */
-export const trashTag = ({ expires, removed, by, owned }: TrashMark): string => [expires, removed, by, owned].join(' ');
-
-/** The trash tag of a volume that this node puts there. Times are milliseconds of the wall clock. */
-export const trashMark = ({ instanceId }: Pick<Node, 'instanceId'>, tags: Tags, removed: number, expires: number) =>
-  trashTag({
-    expires: new Date(expires).toISOString(),
-    removed: new Date(removed).toISOString(),
-    by: instanceId,
-    owned: since(tags),
-  });
-
-/** What the trash tag says; undefined where there is none, or one that this driver did not write. Pure. */
-export function readTrash(tags: Tags): TrashMark | undefined {
-  const [expires = '', removed = '', by = '', owned = '', ...more] = tags[tagKeys.trash]?.split(' ') ?? [];
-  const times = [expires, removed].every((time) => !Number.isNaN(Date.parse(time)));
-  return times && by !== '' && owned !== '' && more.length === 0 ? { expires, removed, by, owned } : undefined;
-}
-
-/** A volume of the trash. */
-export interface Trashed {
-  readonly volume: EbsVolume;
-  /** The name that it had. */
-  readonly name: string;
-  readonly mark: TrashMark;
-}
-
-/** The volume as one of the trash; undefined for one that has a name, or is not there. Pure. */
-export function trashed(volume: EbsVolume): Trashed | undefined {
-  const { tags } = volume;
-  const mark = readTrash(tags);
-  const name = decodeName(tags[tagKeys.retained] ?? '');
-  if (mark === undefined || name === undefined || tags[tagKeys.name] !== undefined || isGone(volume)) return undefined;
-  return { volume, name, mark };
-}
-
-/**
- * Why a volume is not to be purged, as a clause; undefined where it may be. One that somebody has had since it was put into
- * the trash was taken out of it, and has lost its name since. Pure.
- */
-export function whyKept(volume: EbsVolume): string | undefined {
-  const found = trashed(volume);
-  if (found === undefined) return 'it is not in the trash';
-  const attachment = attachmentOf(volume);
-  if (attachment !== undefined) return `${attached} to ${ownerText(attachment)}`;
-  if (found.mark.owned !== since(volume.tags)) return 'somebody has had it since it was removed';
-  return undefined;
-}
-
 /**
  * Puts a volume into the trash: its name is free at once, and its data stays for the time that the settings say. One that
  * nobody has ever used has nothing to keep, and is deleted as soon as no read shows its name.
@@ -99,14 +45,20 @@ export async function putIntoTrash(node: Node, name: string, volume: EbsVolume):
     if (locked.unused) due = now;
     return { [tagKeys.trash]: trashMark(node, locked.volume.tags, now, due) };
   });
-  node.trash.purgeLater(volume.id, due);
+  node.trash.added(volume, due);
 }
 
+type Purging = Pick<Node, 'ec2' | 'log' | 'visibleMs'>;
+
 /**
- * Deletes a volume of the trash, by a look that is seconds old at most.
+ * Deletes a volume or a snapshot of the trash by its id: a volume by a look that is seconds old at most.
  * @throws DriverError INVALID_REQUEST where it is not to be purged; EC2_*.
  */
-export async function purge(node: Pick<Node, 'ec2' | 'log' | 'visibleMs'>, volumeId: string): Promise<void> {
+export async function purge(node: Purging, id: string): Promise<void> {
+  await (id.startsWith('snap-') ? purgeSnapshot : purgeVolume)(node, id);
+}
+
+async function purgeVolume(node: Purging, volumeId: string): Promise<void> {
   const { ec2, log } = node;
   const looked = performance.now();
   const volume = await ec2.describeVolume(volumeId, { lane: 'list' });
@@ -118,10 +70,34 @@ export async function purge(node: Pick<Node, 'ec2' | 'log' | 'visibleMs'>, volum
     if (isCode(error, 'EC2_VOLUME_IN_USE')) throw notPurged(volume, attached);
     if (!isCode(error, 'EC2_NO_SUCH_VOLUME')) throw error;
   });
+  publish('purge', { id: volumeId });
   log.info({ volumeId, name: volume.tags[tagKeys.displayName] }, 'deleted from the trash');
 }
 
-function notPurged({ id, tags }: EbsVolume, why: string): DriverError {
+/** A volume that was made of it does not need it any more; one that it was taken of is gone, or is not removed. */
+async function purgeSnapshot({ ec2, log }: Purging, snapshotId: string): Promise<void> {
+  const snapshot = await ec2.describeSnapshot(snapshotId, { lane: 'list' });
+  if (snapshot === undefined) return;
+  const found = trashedSnapshot(snapshot);
+  if (found === undefined) throw notPurged(snapshot, 'it is not in the trash');
+  const volume = await ec2.describeVolume(found.volumeId, { lane: 'list' });
+  if (isOnItsWay(found, volume)) {
+    const why = `${found.volumeId}, which it was taken of, is not deleted yet`;
+    throw new DriverError('STILL_WORKING', {
+      volume: found.name,
+      tried: `delete ${snapshotId}`,
+      why,
+      todo: 'Try again',
+    });
+  }
+  await ec2.deleteSnapshot(snapshotId, { lane: 'list' }).catch((error: unknown) => {
+    if (!isCode(error, 'EC2_NO_SUCH_SNAPSHOT')) throw error;
+  });
+  publish('purge', { id: snapshotId });
+  log.info({ snapshotId, name: found.name }, 'deleted from the trash');
+}
+
+function notPurged({ id, tags }: Pick<EbsVolume | EbsSnapshot, 'id' | 'tags'>, why: string): DriverError {
   return new DriverError('INVALID_REQUEST', {
     volume: tags[tagKeys.displayName],
     tried: `delete ${id} from the trash`,
@@ -130,48 +106,96 @@ function notPurged({ id, tags }: EbsVolume, why: string): DriverError {
   });
 }
 
+/** A volume, or a snapshot, of the trash. */
+type Item = Pick<EbsVolume | EbsSnapshot, 'id' | 'sizeGib'>;
+
 /** The trash of this node, until the signal is aborted: what it has put there it deletes itself, and the rest once an hour. */
 export function createTrash(
-  node: Pick<Node, 'ec2' | 'log' | 'instanceId' | 'visibleMs'>,
+  node: Pick<Node, 'ec2' | 'log' | 'instanceId' | 'visibleMs' | 'journal'>,
   signal: AbortSignal,
 ): Node['trash'] & {
-  /** Takes up what a listing of the cluster shows in the trash. */
+  /** Takes up what a listing of the cluster's volumes shows in the trash, and the snapshots that this node had put there. */
   found(listed: readonly EbsVolume[]): void;
 } {
-  const { ec2, log, instanceId } = node;
+  const { ec2, log, instanceId, journal } = node;
+  const known = new Map<string, Item>();
   let sweptAt = performance.now();
-  const alarms = createAlarms(signal, (volumeId, at) =>
-    operation
-      .run({ op: 'purge' }, () => purge(node, volumeId))
-      .catch((error: unknown) => {
-        if (signal.aborted || isSettled(error)) return;
-        log.warn({ volumeId, err: error }, 'a volume stays in the trash for now');
-        alarms.set(volumeId, Date.now() + (Date.now() - at < soonMs ? retryMs : sweepMs));
-      }),
-  );
-  const found = (listed: readonly EbsVolume[]) => {
-    for (const volume of listed) {
-      const mark = trashed(volume)?.mark;
-      if (mark === undefined || alarms.has(volume.id)) continue;
-      const expires = Date.parse(mark.expires);
-      if (mark.by === instanceId || Date.now() > expires + graceMs) alarms.set(volume.id, expires);
+  const ring = async (id: string, at: number) => {
+    try {
+      await operation.run({ op: 'purge' }, () => purge(node, id));
+      forget(id);
+    } catch (error) {
+      if (isSettled(error)) forget(id);
+      if (signal.aborted || isSettled(error)) return;
+      log.warn({ id, err: error }, 'it stays in the trash for now');
+      alarms.set(id, Date.now() + (Date.now() - at < soonMs ? retryMs : sweepMs));
     }
   };
-  const sweepNow = async () => {
-    sweptAt = performance.now();
-    found(await ec2.findTagged(tagKeys.trash, { lane: 'list' }));
+  const alarms = createAlarms(signal, ring);
+  /** No listing of volumes shows a snapshot after a restart, and one of snapshots at each start would cost a call. */
+  const saved = new Map<string, Saved>();
+  const save = () =>
+    void journal.saveTrash([...saved.values()]).catch((error: unknown) => {
+      log.warn({ err: error }, 'what this node has put into the trash could not be written down');
+    });
+  const forget = (id: string) => {
+    known.delete(id);
+    if (saved.delete(id)) save();
   };
-  const sweep = () =>
-    void operation
-      .run({ op: 'purge' }, sweepNow)
-      .catch((error: unknown) => log.warn({ err: error }, 'the trash was not looked through'));
+  const see = (item: Item, { by, expires }: TrashMark) => {
+    known.set(item.id, item);
+    const at = Date.parse(expires);
+    const isOurs = by === instanceId || Date.now() > at + graceMs;
+    if (isOurs && !alarms.has(item.id)) alarms.set(item.id, at);
+  };
+  const found = (listed: readonly EbsVolume[]) => {
+    known.clear();
+    for (const volume of listed) {
+      const mark = trashed(volume)?.mark;
+      if (mark !== undefined) see(volume, mark);
+    }
+  };
+  const findSnapshots = async () => {
+    for (const snapshot of await ec2.listSnapshots({ lane: 'list' })) {
+      const mark = trashedSnapshot(snapshot)?.mark;
+      if (mark !== undefined) see(snapshot, mark);
+    }
+  };
+  const look = async () => {
+    found(await ec2.findTagged(tagKeys.trash, { lane: 'list' }));
+    await findSnapshots();
+  };
+  const added = ({ id, sizeGib }: Item, at: number) => {
+    known.set(id, { id, sizeGib });
+    alarms.set(id, at);
+  };
 
   return {
-    purgeLater: alarms.set,
-    sweep() {
-      if (performance.now() - sweptAt > sweepMs) sweep();
+    added(item, at) {
+      added(item, at);
+      if (!item.id.startsWith('snap-')) return;
+      saved.set(item.id, { id: item.id, sizeGib: item.sizeGib, expires: new Date(at).toISOString() });
+      save();
     },
-    found,
+    takenOut: forget,
+    size: () => ({ count: known.size, gib: [...known.values()].reduce((sum, { sizeGib }) => sum + sizeGib, 0) }),
+    sweep() {
+      if (performance.now() - sweptAt <= sweepMs) return;
+      sweptAt = performance.now();
+      void operation.run({ op: 'purge' }, look).catch((error: unknown) => {
+        // A role without snapshots has put none there.
+        if (!isCode(error, 'EC2_DENIED')) log.warn({ err: error }, 'the trash was not looked through');
+      });
+    },
+    found(listed) {
+      found(listed);
+      void journal.loadTrash().then((earlier) => {
+        for (const each of earlier) {
+          saved.set(each.id, each);
+          added(each, Date.parse(each.expires));
+        }
+      });
+    },
   };
 }
 

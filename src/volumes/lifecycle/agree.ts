@@ -1,3 +1,4 @@
+import { tagKeys } from '../../ebs/tags.ts';
 import type { EbsVolume } from '../../ebs/types.ts';
 import { isCode } from '../../errors.ts';
 import { publish } from '../../events.ts';
@@ -72,7 +73,8 @@ async function settleAttaching(node: Node, held: Held): Promise<Held | undefined
 async function stillNamed(node: Node, held: Held): Promise<EbsVolume | undefined> {
   try {
     const { volume } = await confirmName(node, held, Promise.resolve(undefined));
-    return volume?.id === held.volume.id ? volume : undefined;
+    // Nor is one mounted that is being removed from another zone.
+    return volume?.id === held.volume.id && volume.tags[tagKeys.leaving] === undefined ? volume : undefined;
   } catch (error) {
     if (isCode(error, 'AMBIGUOUS_NAME', 'TAGS_LOST')) return undefined;
     throw error;

@@ -4,6 +4,7 @@ import { waitUntilCreated } from '../../ebs/volume-waits.ts';
 import { DriverError } from '../../errors.ts';
 import { type Fenced, type Takeover, takeOver } from '../../fencing/takeover.ts';
 import type { Held } from '../state/held.ts';
+import { refuseLeaving } from '../state/leaving.ts';
 import { nameOf } from '../state/lookup.ts';
 import { type Node, waiting } from '../state/node.ts';
 import { replacementIn } from '../state/succession.ts';
@@ -29,6 +30,7 @@ export async function acquire(node: Node, name: string, found: EbsVolume): Promi
   let freed = false;
   for (let round = 0; round < maxRounds; round++) {
     refuseForeign(node, name, volume);
+    refuseLeaving(name, volume, `attach ${volume.id}`);
     const attachment = attachmentOf(volume);
     if (attachment !== undefined) {
       ({ volume, fenced } = await makeFree(node, name, volume, attachment));

@@ -5,6 +5,7 @@ import { DriverError, type ErrorCode, isCode } from '../../errors.ts';
 import { publish, stopwatch } from '../../events.ts';
 import type { Fenced } from '../../fencing/takeover.ts';
 import type { Held } from '../state/held.ts';
+import { refuseLeaving } from '../state/leaving.ts';
 import { noSuchVolume } from '../state/lookup.ts';
 import { drop, keep, type Node, quarantine, waiting } from '../state/node.ts';
 import { isOurs } from './attachment-key.ts';
@@ -95,6 +96,7 @@ async function settle(
   const named = look(node, held, disk).then(async ({ volume }) => {
     if (volume?.id !== held.volume.id) return { volume };
     refuseForeign(node, held.name, volume);
+    if (!held.giving) refuseLeaving(held.name, volume, `attach ${volume.id}`);
     // A takeover has judged whom it took it from, and waited.
     if (fenced === undefined) await settleFormer(node, held.name, volume);
     return { volume: await claim(node, { ...held, volume }, fenced, disk) };

@@ -112,7 +112,8 @@ async function settleName(node: Node, held: Held, doubtful: boolean): Promise<Eb
     return othersOf(node, name, volume.id);
   });
   if (mine !== undefined && other === undefined) return finish(node, held, mine);
-  if (mine !== undefined) {
+  // One that was being removed has had the name all the time.
+  if (mine !== undefined && !(tagKeys.leaving in volume.tags)) {
     await waiting(node, name, `EC2 to take the name off ${volume.id} again`, async () => {
       await node.ec2.createTags(volume.id, keptTags(held));
       await node.ec2.deleteTags(volume.id, { [tagKeys.name]: undefined });
@@ -169,9 +170,11 @@ async function finish(node: Node, held: Held, named: EbsVolume): Promise<EbsVolu
   return volume;
 }
 
-/** The tags that say that it is kept, and where. */
+const keptKeys: readonly string[] = [tagKeys.retained, tagKeys.trash, tagKeys.leaving];
+
+/** The tags that say that it is kept, and where, or about to be deleted. */
 const keptTags = ({ volume }: Pick<Held, 'volume'>) =>
-  Object.fromEntries(Object.entries(volume.tags).filter(([key]) => key === tagKeys.retained || key === tagKeys.trash));
+  Object.fromEntries(Object.entries(volume.tags).filter(([key]) => keptKeys.includes(key)));
 
 function refused(name: string, id: string, why: string, todo: string): DriverError {
   return new DriverError('EXISTS_DIFFERENT', { volume: name, tried: `give ${id} its name`, why, todo });

@@ -4,6 +4,7 @@ import { attachmentOf } from '../../ebs/volume-record.ts';
 import { confirmationOf, intentsOf, readPause } from '../../fencing/records.ts';
 import { decodeName } from '../options/names.ts';
 import { whatIsKnown } from '../state/duplicates.ts';
+import { readLeaving } from '../state/leaving.ts';
 import { nameOf } from '../state/lookup.ts';
 import { type Node, ofNode, waiting } from '../state/node.ts';
 import type { ClusterOwner, ClusterVolume, ClusterVolumes } from './types.ts';
@@ -102,10 +103,17 @@ function notesOn({ tags, multiAttach }: EbsVolume, attachment: Attachment | unde
     ...(tags[tagKeys.replacing] === undefined || tags[tagKeys.name] === undefined
       ? []
       : [`a rollback of it was begun by ${tags[tagKeys.replacing]}`]),
+    ...leavingNote(tags),
     ...(multiAttach ? ['Multi-Attach: mounts of it are refused'] : []),
     ...(own === undefined ? [] : [`it has a fence policy of its own: ${own}`]),
     ...(attachment === undefined ? [] : notesOnAttachment(tags, attachment)),
   ];
+}
+
+function leavingNote(tags: EbsVolume['tags']): string[] {
+  const leaving = readLeaving(tags);
+  if (leaving === undefined) return [];
+  return [`${leaving.by} is removing it from another zone since ${leaving.since}: nobody can mount it`];
 }
 
 function notesOnAttachment(tags: EbsVolume['tags'], attachment: Attachment): string[] {

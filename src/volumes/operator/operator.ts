@@ -51,7 +51,8 @@ export function createOperator(
     endHolder: (name, holder) => run('unmount', 'end a holder of it', (controls) => controls.endHolder(name, holder)),
     trash: {
       list: () => run('trash', 'list the trash', ({ trash }) => trash.list()),
-      undelete: (which, as) => run('undelete', `undelete ${which}`, ({ trash }) => trash.undelete(which, as)),
+      undelete: (which, as, zone) =>
+        run('undelete', `undelete ${which}`, ({ trash }) => trash.undelete(which, as, zone)),
       purge: (which, how) => run('purge', 'delete from the trash', ({ trash }) => trash.purge(which, how)),
     },
     snapshots: {

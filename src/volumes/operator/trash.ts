@@ -1,11 +1,19 @@
-import { tagKeys } from '../../ebs/tags.ts';
 import type { EbsVolume } from '../../ebs/types.ts';
-import { DriverError } from '../../errors.ts';
-import { purge, type Trashed, trashed, whyKept } from '../copies/trash.ts';
+import { isGone } from '../../ebs/volume-record.ts';
+import { DriverError, isCode } from '../../errors.ts';
+import { purge } from '../copies/trash.ts';
+import {
+  isOnItsWay,
+  type Trashed,
+  type TrashedSnapshot,
+  trashed,
+  trashedSnapshot,
+  whyKept,
+} from '../copies/trash-mark.ts';
 import { release } from '../lifecycle/release.ts';
 import { lastAttachment, untilGivenBack } from '../names/given-back.ts';
 import { encodeName } from '../options/names.ts';
-import { monthlyCost } from '../options/prices.ts';
+import { monthlyCost, snapshotCost } from '../options/prices.ts';
 import { findKept, undelete } from '../requests/undelete.ts';
 import { type Node, ofNode } from '../state/node.ts';
 import type { TrashEntry, TrashOperator } from './trash-types.ts';
@@ -14,12 +22,12 @@ import type { TrashEntry, TrashOperator } from './trash-types.ts';
 export function createTrashOperator(node: Node): TrashOperator {
   return {
     list: async () => (await inTrash(node)).map((each) => entryOf(node, each)),
-    async undelete(which, as) {
+    async undelete(which, as, zone) {
       const kept = await findKept(node, which);
       const name = as ?? kept.name;
       encodeName(name);
-      await endRemoval(node, kept.volume, name);
-      return node.queue.run(name, () => undelete(node, name, kept));
+      await endRemoval(node, kept.id, name);
+      return node.queue.run(name, () => undelete(node, name, kept, zone));
     },
     async purge(which, { dryRun }) {
       const all = await inTrash(node);
@@ -32,26 +40,45 @@ export function createTrashOperator(node: Node): TrashOperator {
 }
 
 /** Under its former name it may still be attached here, until no read shows that: its new name takes an attachment of its own. */
-async function endRemoval(node: Node, { id }: EbsVolume, name: string): Promise<void> {
+async function endRemoval(node: Node, id: string, name: string): Promise<void> {
   const left = [...node.held.values()].find(({ volume, removing }) => removing && volume.id === id);
   if (left !== undefined && left.name !== name) await node.queue.run(left.name, () => release(node, left.name));
 }
 
 /** Deletes it, once its node has given it back where its removal has only just ended. */
-async function purgeNow(node: Node, { volume }: Trashed): Promise<void> {
-  if (lastAttachment(node, volume) !== undefined) {
-    await untilGivenBack(node, ofNode, volume, `delete ${volume.id} from the trash`);
+async function purgeNow(node: Node, each: Item): Promise<void> {
+  if ('volume' in each && lastAttachment(node, each.volume) !== undefined) {
+    await untilGivenBack(node, ofNode, each.volume, `delete ${each.volume.id} from the trash`);
   }
-  await purge(node, volume.id);
+  await purge(node, idOf(each));
+  node.trash.takenOut(idOf(each));
 }
 
-async function inTrash({ ec2 }: Node): Promise<Trashed[]> {
-  const tagged = await ec2.findTagged(tagKeys.trash);
-  return tagged.flatMap((volume) => trashed(volume) ?? []).sort((a, b) => (a.mark.removed < b.mark.removed ? 1 : -1));
+type Item = Trashed | TrashedSnapshot;
+
+const idOf = (each: Item): string => ('volume' in each ? each.volume.id : each.snapshot.id);
+
+/** What is in the trash: volumes, and snapshots that are all there is of one. */
+async function inTrash({ ec2 }: Node): Promise<Item[]> {
+  const snapshots = ec2.listSnapshots().catch((error: unknown) => {
+    // A role without snapshots has none in the trash.
+    if (isCode(error, 'EC2_DENIED')) return [];
+    throw error;
+  });
+  const [listed, taken] = await Promise.all([ec2.listVolumes(), snapshots]);
+  const present = new Map<string, EbsVolume>(listed.filter((each) => !isGone(each)).map((each) => [each.id, each]));
+  const items: Item[] = [
+    ...listed.flatMap((volume) => trashed(volume) ?? []),
+    ...taken.flatMap((snapshot) => {
+      const found = trashedSnapshot(snapshot);
+      return found === undefined || isOnItsWay(found, present.get(found.volumeId)) ? [] : [found];
+    }),
+  ];
+  return items.sort((a, b) => (a.mark.removed < b.mark.removed ? 1 : -1));
 }
 
-function theOne(all: readonly Trashed[], which: string): Trashed {
-  const found = all.filter(({ volume, name }) => volume.id === which || name === which);
+function theOne(all: readonly Item[], which: string): Item {
+  const found = all.filter((each) => idOf(each) === which || each.name === which);
   const [only] = found;
   if (only !== undefined && found.length === 1) return only;
   throw new DriverError(only === undefined ? 'NO_SUCH_VOLUME' : 'INVALID_REQUEST', {
@@ -60,21 +87,23 @@ function theOne(all: readonly Trashed[], which: string): Trashed {
     why:
       only === undefined
         ? 'there is no such volume in the trash of this cluster'
-        : `several had this name: ${found.map(({ volume, mark }) => `${volume.id} (removed ${mark.removed})`).join(', ')}`,
+        : `several had this name: ${found.map((each) => `${idOf(each)} (removed ${each.mark.removed})`).join(', ')}`,
     todo: only === undefined ? 'Look at docker-volume-ebs trash ls' : 'Name one by its id',
   });
 }
 
-const entryOf = (node: Node, { volume, name, mark }: Trashed): TrashEntry => ({
-  id: volume.id,
-  name,
-  zone: volume.zone,
-  type: volume.type,
-  sizeGiB: volume.sizeGib,
-  removed: mark.removed,
-  expires: mark.expires,
-  by: mark.by,
-  leaves: lastAttachment(node, volume)?.instanceId,
-  kept: lastAttachment(node, volume) === undefined ? whyKept(volume) : undefined,
-  monthlyCost: monthlyCost({ ...volume, sizeGiB: volume.sizeGib }),
-});
+function entryOf(node: Node, each: Item): TrashEntry {
+  const { name, mark } = each;
+  const { removed, expires, by } = mark;
+  const common = { id: idOf(each), name, removed, expires, by };
+  if ('snapshot' in each) {
+    const sizeGiB = each.snapshot.sizeGib;
+    const more = { zone: undefined, type: 'snapshot', sizeGiB, leaves: undefined, kept: undefined };
+    return { ...common, ...more, monthlyCost: snapshotCost(sizeGiB) };
+  }
+  const { volume } = each;
+  const { zone, type, sizeGib: sizeGiB } = volume;
+  const leaves = lastAttachment(node, volume)?.instanceId;
+  const kept = leaves === undefined ? whyKept(volume) : undefined;
+  return { ...common, zone, type, sizeGiB, leaves, kept, monthlyCost: monthlyCost({ ...volume, sizeGiB }) };
+}

@@ -16,6 +16,9 @@ export const prices: Readonly<
   standard: { gib: 0.05 },
 };
 
+/** A GiB of a snapshot for a month, from the same list (standard tier). */
+const snapshotGib = 0.05;
+
 interface Priced {
   readonly type: string;
   readonly sizeGiB: number;
@@ -32,3 +35,6 @@ export function monthlyCost({ type, sizeGiB, iops = 0, throughput = 0 }: Priced)
   const paidThroughput = Math.max(0, throughput - (price.freeThroughput ?? 0)) * (price.throughput ?? 0);
   return sizeGiB * price.gib + paidIops + paidThroughput;
 }
+
+/** Dollars a month for a snapshot, at most: it costs what was written and is in no earlier snapshot, which EC2 does not tell. */
+export const snapshotCost = (sizeGiB: number): number => sizeGiB * snapshotGib;

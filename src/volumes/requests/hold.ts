@@ -1,3 +1,4 @@
+import { tagKeys } from '../../ebs/tags.ts';
 import type { EbsVolume } from '../../ebs/types.ts';
 import { attachmentOf } from '../../ebs/volume-record.ts';
 import { DriverError, isCode } from '../../errors.ts';
@@ -122,7 +123,8 @@ async function acquireKnown(node: Node, name: string): Promise<Held | undefined>
 
 function isLikelyFree({ zone }: Node, known: EbsVolume): boolean {
   const free = known.state === 'available' && attachmentOf(known) === undefined;
-  return free && known.zone === zone && !known.multiAttach;
+  const isLeaving = known.tags[tagKeys.leaving] !== undefined;
+  return free && known.zone === zone && !known.multiAttach && !isLeaving;
 }
 
 async function acquireFound(node: Node, name: string): Promise<Held> {

@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import { tagKeys } from '../../ebs/tags.ts';
 import type { EbsVolume, Tags } from '../../ebs/types.ts';
 import { DriverError, isCode } from '../../errors.ts';
@@ -12,6 +13,9 @@ import { type OnRemove, removals } from '../options/options.ts';
 import { type Node, waiting } from '../state/node.ts';
 import { replacementIn } from '../state/succession.ts';
 
+/** dockerd waits 60 s for a removal, and the wire answers a little earlier. */
+const departMs = 45_000;
+
 /**
  * Removes a volume as its option onRemove says, or the node's setting. One that EC2 says is not there is success.
  * @throws DriverError IN_USE_HERE, ATTACHED_ELSEWHERE, AMBIGUOUS_NAME, EC2_*; nothing is removed then.
@@ -24,9 +28,9 @@ export async function removeVolume(node: Node, name: string): Promise<void> {
   } finally {
     // What could not be let go now is tried again: letting go has taken the release off the keeper's hands.
     const left = node.held.get(name);
-    if (left === undefined) node.waits.delete(name);
+    if (left === undefined && !node.departures.has(name)) node.waits.delete(name);
     // Whoever looked before the name went and attaches after this looks again, and no read shows the name to them then.
-    else if (left.holders.length === 0) node.scheduleRelease(name, left.removing ? node.visibleMs : 1000);
+    if (left?.holders.length === 0) node.scheduleRelease(name, left.removing ? node.visibleMs : 1000);
   }
 }
 
@@ -39,7 +43,9 @@ async function removeFree(node: Node, name: string): Promise<void> {
   const onRemove = removalOf(node, volume.tags);
   // EC2 can read one in this state no more: there is nothing to keep of it.
   const how = volume.state === 'error' && onRemove !== 'retain' ? 'delete' : onRemove;
-  await removeAs[how](node, name, volume);
+  const isLeaving = volume.tags[tagKeys.leaving] !== undefined;
+  const departs = isLeaving || (how === 'trash' && volume.zone !== node.zone);
+  await (departs ? depart : removeAs[how])(node, name, volume);
   node.names.removed(name, volume);
   node.log.info({ volume: name, volumeId: volume.id, onRemove }, 'removed');
 }
@@ -115,6 +121,29 @@ async function deleteAfterSnapshot(node: Node, name: string, volume: EbsVolume):
   node.finishRemoval(volume.id, snapshotId);
 }
 
+/**
+ * Puts a volume of another zone into the trash, as a snapshot. That goes on when its caller has left, and the volume keeps
+ * its name until then.
+ */
+async function depart(node: Node, name: string, volume: EbsVolume): Promise<void> {
+  if (!node.departures.has(name)) await refuseWithoutPermission(node, name, volume);
+  const done = new AbortController();
+  const late = sleep(departMs, undefined, { signal: done.signal }).then(() => {
+    throw new DriverError('STILL_WORKING', {
+      volume: name,
+      tried: `remove ${volume.id}, which is in ${volume.zone}, so soon`,
+      why: node.waits.get(name) === undefined ? 'it takes longer' : `it waits for ${node.waits.get(name)}`,
+      todo: `That goes on, and nobody can mount it meanwhile: remove it again to see whether it is done. docker-volume-ebs undelete ${name} on a node in ${volume.zone} calls it off`,
+    });
+  });
+  late.catch(() => undefined);
+  try {
+    await Promise.race([node.departures.remove(name, volume), late]);
+  } finally {
+    done.abort();
+  }
+}
+
 /** Once the name is off nobody would be told. */
 async function refuseWithoutPermission({ ec2, settings }: Node, name: string, { id }: EbsVolume): Promise<void> {
   const tags = { [tagKeys.cluster]: settings.cluster };
@@ -125,7 +154,7 @@ async function refuseWithoutPermission({ ec2, settings }: Node, name: string, { 
   if (why === undefined) return;
   throw new DriverError('EC2_DENIED', {
     volume: name,
-    tried: `snapshot ${id} before removing it (onRemove=snapshot)`,
+    tried: `snapshot ${id} before removing it`,
     why,
     todo: 'Allow ec2:CreateSnapshot in the IAM policy of the role (docs/iam.md), then remove it again',
   });

@@ -5,7 +5,7 @@ import { DriverError, shellWord, toDriverError } from '../../errors.ts';
 import { type Outcome, publish, stopwatch } from '../../events.ts';
 import { knownText, snapshotMeant } from '../copies/find.ts';
 import { type Consistency, carriedTags, type VolumeSnapshot } from '../copies/snapshot-tags.ts';
-import { trashMark } from '../copies/trash.ts';
+import { trashMark } from '../copies/trash-mark.ts';
 import { adoptMounted } from '../lifecycle/adopt.ts';
 import { acquire } from '../lifecycle/attach.ts';
 import { refuseWhileDraining } from '../lifecycle/drain.ts';
@@ -102,7 +102,7 @@ async function rollBackUnused(
       [tagKeys.trash]: trashMark(node, tags, removed, expires),
     }),
   });
-  node.trash.purgeLater(now.id, expires);
+  node.trash.added(now, expires);
   const ids = { volume: name, volumeId: made.id, former: now.id, snapshotId: snapshot.id };
   node.log.info({ op: 'rollback', ...ids }, 'rolled back');
   return { ...told, sizeGiB: made.sizeGib, former: now.id, volumeId: made.id };

@@ -32,6 +32,14 @@ export interface Allowance {
   readonly uptime?: number;
 }
 
+/** A snapshot that this node has put into the trash. */
+export interface SavedTrash {
+  readonly id: string;
+  readonly sizeGib: number;
+  /** RFC 3339. */
+  readonly expires: string;
+}
+
 /** The record of what this node holds, one file a volume. What a write has returned from survives a power cut. */
 export interface Journal {
   /** Every readable record, and the files that could not be read, with why. */
@@ -61,6 +69,9 @@ export interface Journal {
   loadScratch(): Promise<ScratchRecord[]>;
   /** @throws DriverError JOURNAL_FAILED */
   saveScratch(records: readonly ScratchRecord[]): Promise<void>;
+  /** Empty when none were saved, or they cannot be read. */
+  loadTrash(): Promise<SavedTrash[]>;
+  saveTrash(saved: readonly SavedTrash[]): Promise<void>;
   /** Volumes of a cluster that this node knows, by name: what to tell of while EC2 cannot be asked. */
   loadKnown(cluster: string): Promise<Map<string, EbsVolume>>;
   /** Never fails: without this memory nothing is lost but an answer. */
@@ -82,6 +93,10 @@ export async function openJournal(root: string): Promise<Journal> {
   const allowanceFile = join(root, 'allowance.json');
   const ghostsFile = join(root, 'ghosts.json');
   const scratchFile = join(root, 'scratch.json');
+  const trashFile = join(root, 'trash.json');
+  const saveTrash = latestOnly((saved: readonly SavedTrash[]) =>
+    replaceDurably(trashFile, `${JSON.stringify(saved)}\n`),
+  );
   const saveDevices = latestOnly((uses: readonly DeviceUse[]) =>
     replaceDurably(devicesFile, `${JSON.stringify(uses)}\n`),
   );
@@ -127,6 +142,8 @@ export async function openJournal(root: string): Promise<Journal> {
       saveScratch(records).catch((error: unknown) => {
         throw journalFailed(undefined, root, error);
       }),
+    loadTrash: async () => readTrash(await readJson(trashFile)),
+    saveTrash,
     loadAllowance: () => readJson(allowanceFile),
     saveAllowance: (allowance) => replaceDurably(allowanceFile, `${JSON.stringify(allowance)}\n`),
     loadKnown: async (cluster) => readKnown(await readJson(knownFile), cluster),
@@ -235,4 +252,12 @@ function journalFailed(volume: string | undefined, directory: string, cause: unk
 const readGhosts = (value: unknown): Ghost[] =>
   Array.isArray(value)
     ? value.filter(({ name, at, users }) => typeof name === 'string' && typeof at === 'string' && Array.isArray(users))
+    : [];
+
+const readTrash = (value: unknown): SavedTrash[] =>
+  Array.isArray(value)
+    ? value.filter(
+        ({ id, sizeGib, expires }) =>
+          typeof id === 'string' && typeof sizeGib === 'number' && !Number.isNaN(Date.parse(expires)),
+      )
     : [];

@@ -19,6 +19,7 @@ const passing: readonly string[] = [
   tagKeys.slotsDone,
   tagKeys.proof,
   tagKeys.verifySlot,
+  tagKeys.leaving,
 ];
 
 /** What our tags must say of the volume of a name, besides what is known of them. */

@@ -82,10 +82,23 @@ export interface Node {
   leaving(held: Held): Promise<void>;
   /** Disks of the driver's own; see copies/scratch.ts. */
   readonly scratch: ScratchVolumes;
+  /** Removals of volumes that are in another zone; see copies/departures.ts. */
+  readonly departures: {
+    remove(name: string, volume: EbsVolume): Promise<void>;
+    /** Whether one of this name is under way here. */
+    has(name: string): boolean;
+  };
   /** The trash of this node; see copies/trash.ts. */
   readonly trash: {
-    /** Deletes a volume of the trash once its time there is over. @param at by the wall clock, in milliseconds. */
-    purgeLater(volumeId: string, at: number): void;
+    /**
+     * Deletes a volume, or a snapshot, that was put into the trash once its time there is over.
+     * @param at by the wall clock, in milliseconds.
+     */
+    added(item: { readonly id: string; readonly sizeGib: number }, at: number): void;
+    /** Knows that it is in the trash no more. */
+    takenOut(id: string): void;
+    /** What is in it as far as this node knows: what it has put there, and what its last listing showed. */
+    size(): { readonly count: number; readonly gib: number };
     /** Deletes what any node has left there too long, at most once an hour. */
     sweep(): void;
   };

@@ -27,7 +27,7 @@ export function operators(node: FakeNode) {
   const trash = createTrashOperator(node);
   return {
     list: () => played(trash.list()),
-    undelete: (which: string, as?: string) => played(trash.undelete(which, as)),
+    undelete: (which: string, as?: string, zone?: string) => played(trash.undelete(which, as, zone)),
     purge: (which: readonly string[] | 'all', dryRun = false) => played(trash.purge(which, { dryRun })),
   };
 }
