@@ -8,15 +8,7 @@ import { type Locked, takeName } from '../names/take-name.ts';
 import { createAlarms } from '../state/alarms.ts';
 import type { SavedTrash as Saved } from '../state/journal.ts';
 import type { Node } from '../state/node.ts';
-import {
-  attached,
-  isOnItsWay,
-  type TrashMark,
-  trashed,
-  trashedSnapshot,
-  trashMark,
-  whyKept,
-} from './trash-mark.ts';
+import { attached, isOnItsWay, type TrashMark, trashed, trashedSnapshot, trashMark, whyKept } from './trash-mark.ts';
 
 /** The whole trash is looked through at most this often, with a removal. */
 const sweepMs = 3_600_000;
