@@ -14,7 +14,7 @@ is touched. An empty text ('') takes an option off: the node's own setting count
                          Whose that directory is when it is made
   --mkfs-options=WORDS   Arguments of mkfs; only while the volume has not been formatted
   --snapshots=SCHEDULE   When snapshots are taken, and how many of each are kept, as hourly:24,daily:7,weekly:4
-  --on-remove=WHAT       What docker volume rm does to it, as the option onRemove of create
+  --on-remove=WHAT       What becomes of it when it is removed, as the option onRemove
 
   --dry-run              Only tell what would change
   --json                 Print the answer as JSON
