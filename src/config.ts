@@ -114,6 +114,12 @@ export const settingsTable = {
     '24h',
     'How long a removed volume stays in the trash before it is deleted.',
   ),
+  snapshotRequests: setting(
+    'DVE_SNAPSHOT_REQUESTS',
+    whole(0, 3600, 'seconds'),
+    '0',
+    'How often this node looks whether another asks for a snapshot of a volume in use here, by one call to EC2; 0 never does.',
+  ),
   restoreTags: setting(
     'DVE_RESTORE_TAGS',
     oneOf('on', 'off'),

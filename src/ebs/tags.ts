@@ -40,6 +40,10 @@ export const tagKeys = {
   snapshots: 'docker-volume-ebs:snapshots',
   /** On a volume with a schedule: the last slot of each class that has its snapshot, and when that was begun (RFC 3339). */
   slotsDone: 'docker-volume-ebs:slots',
+  /** A snapshot that another node asks the owner for, or why that took none; see volumes/copies/asked.ts. */
+  snapshotWanted: 'docker-volume-ebs:snapshot-wanted',
+  /** The owner, and how often it looks for such requests, in seconds. */
+  looks: 'docker-volume-ebs:looks',
   /** What a removal does to the volume, from its options; the node's setting where it is absent. */
   onRemove: 'docker-volume-ebs:on-remove',
   /** On a volume without a name: until when it is kept in the trash, and who put it there; see volumes/copies/trash.ts. */

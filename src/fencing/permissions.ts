@@ -51,6 +51,8 @@ interface Subjects {
   readonly free: EbsVolume | undefined;
   /** A volume that is to grow by itself. */
   readonly grows: EbsVolume | undefined;
+  /** A volume with a schedule of snapshots. */
+  readonly scheduled: EbsVolume | undefined;
   /** An attachment of this node. */
   readonly here: AttachmentKey | undefined;
   /** A device name that no volume of the cluster has here. */
@@ -80,6 +82,7 @@ export function questionsOf(context: PermissionContext, volumes: readonly EbsVol
     ...moving(context, subjects),
     ...removing(context, subjects),
     ...growing(subjects),
+    ...scheduling(context, subjects),
     ...(policy === 'stonith' ? [{ ...stop, tag }] : []),
   ];
   const unasked = (subject: unknown, calls: string, when: string) =>
@@ -102,10 +105,12 @@ function subjectsOf({ instanceId, zone }: PermissionContext, volumes: readonly E
   );
   const settled = attached.find((each) => each.settled);
   const taken = new Set(attached.map(({ device }) => device));
+  const isScheduled = ({ tags }: EbsVolume) => tags[tagKeys.snapshots] !== undefined;
   const isGrowing = ({ tags }: EbsVolume) => tags[tagKeys.autoGrow] !== undefined;
   return {
     any: near[0] ?? present[0],
     grows: near.find(isGrowing) ?? present.find(isGrowing),
+    scheduled: near.find(isScheduled) ?? present.find(isScheduled),
     free: near.find(({ state, attachments }) => state === 'available' && attachments.length === 0),
     here: settled && { volumeId: settled.volumeId, instanceId, device: settled.device },
     device: deviceNames.find((name) => !taken.has(name)) ?? '',
@@ -166,6 +171,16 @@ function growing({ grows }: Subjects): Need[] {
   return [
     need({ action: 'DescribeVolumesModifications' }, without),
     need({ action: 'ModifyVolume', volumeId: grows.id, change: { sizeGib: grows.sizeGib + 1 } }, without),
+  ];
+}
+
+/** Removals that need a snapshot ask for the same. Which snapshots may be deleted can be asked only of those that are there. */
+function scheduling({ onRemove, cluster }: PermissionContext, { scheduled }: Subjects): Need[] {
+  if (scheduled === undefined || onRemove === 'snapshot') return [];
+  const without = 'no snapshot is taken by a schedule, as the option snapshots of some volume asks';
+  return [
+    need({ action: 'DescribeSnapshots' }, without),
+    need({ action: 'CreateSnapshot', volumeId: scheduled.id, tags: { [tagKeys.cluster]: cluster } }, without),
   ];
 }
 

@@ -80,6 +80,12 @@ export function countEvents(registry: Registry, onError: (error: unknown) => voi
   );
   for (const step of ['mkfs', 'fsck', 'mount'] as const) on(step, ({ seconds }) => stepTime.observe({ step }, seconds));
 
+  const snapshots = counter(
+    'snapshots_total',
+    'Snapshots, by kind (manual, scheduled) and by outcome: ok once begun, or the code of the error; of old ones of schedules deleted or not-deleted.',
+    ['kind', 'outcome'],
+  );
+  on('snapshot', ({ kind, outcome }) => snapshots.inc({ kind, outcome }));
   const freezeTime = histogram('freeze_duration_seconds', 'How long writers stood still for a snapshot.', quick);
   on('freeze', ({ seconds }) => freezeTime.observe(seconds));
   const rollbackTime = histogram(

@@ -127,6 +127,16 @@ export const nodeGauges: readonly Measure[] = [
     ...byProof(({ every, overdueSince }) => every && Number(overdueSince !== undefined)),
   },
   {
+    name: 'snapshot_newest_timestamp_seconds',
+    help: 'When the newest snapshot of the schedule of a held volume was begun; absent where it has none.',
+    ...byVolume(({ snapshots }) => secondsOf(snapshots?.lastAt)),
+  },
+  {
+    name: 'snapshot_due_timestamp_seconds',
+    help: 'Since when the schedule of a volume in use wants a snapshot that has not been taken; absent while none is due.',
+    ...byVolume(({ snapshots }) => secondsOf(snapshots?.dueSince)),
+  },
+  {
     name: 'filesystem_used_bytes',
     help: 'What is used of the filesystem.',
     ...byVolume(({ usage }) => usage?.bytes.used),

@@ -3,6 +3,7 @@ import { visibilityMs } from '../ebs/volume-record.ts';
 import { policyWarning } from '../fencing/policy.ts';
 import { workerWarning } from '../fencing/swarm.ts';
 import { operation, over } from '../log.ts';
+import { createAnswering } from './copies/answering.ts';
 import { createDepartures } from './copies/departures.ts';
 import { createRemovals } from './copies/removals.ts';
 import { createScheduler } from './copies/scheduler.ts';
@@ -175,17 +176,20 @@ async function openNode(local: LocalState, identity: Identity, signal: AbortSign
   const follower = createFollower(node);
   const grower = createGrower(node);
   const scheduler = createScheduler(node);
+  const answering = createAnswering(node);
   signal.addEventListener('abort', () => {
     keeper.stop();
     follower.stop();
     grower.stop();
     scheduler.stop();
+    answering.stop();
   });
   for (const record of held.values()) resume(node, record);
   keeper.start();
   follower.start();
   grower.start();
   scheduler.start();
+  answering.start();
   const removals = createRemovals(node, signal);
   const trash = createTrash(node, signal);
   const scratch = createScratch(node, leftScratch, signal);

@@ -4,7 +4,7 @@ import type { ListedVolume, VolumeInfo } from './requests/get.ts';
 import type { Awaited } from './state/waits.ts';
 
 export type { VolumeSnapshot } from './copies/snapshot-tags.ts';
-export type { Taken } from './copies/take.ts';
+export type { Taken } from './copies/taken.ts';
 export type { Verification } from './copies/verifications.ts';
 export type { ProofNote } from './copies/verify-schedule.ts';
 export type { DrainedVolume, DrainReport } from './lifecycle/drain.ts';

@@ -152,6 +152,20 @@ it('names the calls that grow volumes where one is to grow by itself, and there 
   });
 });
 
+it('names the call that takes snapshots where a volume has a schedule, and there alone', async () => {
+  const ec2 = fakeCluster();
+  ec2.denials.set('CreateSnapshot', 'not authorized');
+  expect(await finding('permissions', { ec2 })).toMatchObject({ level: 'ok' });
+  for (const volume of ec2.volumes.values()) volume.tags[tagKeys.snapshots] = 'daily:7';
+  expect(await finding('permissions', { ec2 })).toMatchObject({
+    level: 'fail',
+    found: 'this role may not call ec2:CreateSnapshot',
+    details: [
+      'without CreateSnapshot no snapshot is taken by a schedule, as the option snapshots of some volume asks. EC2: not authorized',
+    ],
+  });
+});
+
 it('takes a refused look at the instance for a missing permission', async () => {
   const instance = rejecting(ec2Error('EC2_DENIED', 'not authorized'));
   expect(await finding('permissions', { own: { instance } })).toMatchObject({

@@ -24,6 +24,7 @@ const volume: NodeVolume = {
   users: [],
   proof: undefined,
   autoGrow: undefined,
+  snapshots: undefined,
   ghost: false,
   fault: undefined,
   size: { diskBytes: 1200, filesystemBytes: 1000, refused: undefined },

@@ -43,6 +43,7 @@ const pgdata: NodeVolume = {
   size: { diskBytes: 2 ** 34, filesystemBytes: 2 ** 34, refused: undefined },
   proof: undefined,
   autoGrow: undefined,
+  snapshots: undefined,
   usage: { bytes: { total: 16 * gib, used: 4 * gib, available: 11 * gib }, inodes: { total: 1000, used: 10 } },
 };
 const unmounted: NodeVolume = { ...pgdata, device: '/dev/xvdbb', mountpoint: undefined, holders: [], usage: undefined };

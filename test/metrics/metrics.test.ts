@@ -26,6 +26,7 @@ const volume: NodeVolume = {
   size: { diskBytes: 1200, filesystemBytes: 1000, refused: undefined },
   proof: undefined,
   autoGrow: undefined,
+  snapshots: undefined,
   usage: { bytes: { total: 1000, used: 300, available: 650 }, inodes: { total: 64, used: 11 } },
 };
 const status: NodeStatus = {

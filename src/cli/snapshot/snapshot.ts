@@ -23,7 +23,8 @@ export const usage = () => `Usage: docker-volume-ebs snapshot take VOLUME [NAME]
 
 take  Takes a snapshot of a volume, under a name or the time of now. The filesystem of a volume that is mounted on this node
       is written out and stands still until EC2 has answered, ten seconds at most: writers wait for so long, and go on. How
-      long that was is printed.
+      long that was is printed. Where another node has the volume, that one is asked and waited for: it must look for requests
+      (DVE_SNAPSHOT_REQUESTS, in seconds), and how often it does is said.
 ls    Lists the snapshots of a volume, or of the cluster: also those that Amazon DLM, AWS Backup or a person took of its
       volumes.
 rm    Deletes a snapshot that this driver took. SNAPSHOT is its id or its name.
@@ -34,12 +35,12 @@ verify
 
   --before COMMAND    take: run before, when all is ready: the snapshot is only taken if it succeeds
   --after COMMAND     take: run after, whatever has happened, also if this command is killed
-  --crash-consistent  take: do not hold the writers: the snapshot is as after a power failure. From any node
+  --crash-consistent  take: do not hold the writers: the snapshot is as after a power failure. From any node, at once
 ${verifyUsage}  --json              Print the answer as JSON
   --socket PATH       The daemon's socket (DVE_SOCKET) [/run/docker/plugins/ebs.sock]
   --help              Show this text
 
-COMMAND is run by sh -c, as 'docker exec db pg_backup_start'.
+COMMAND is run by sh -c on this node, as 'docker exec db pg_backup_start': run snapshot take on the node that has the volume.
 
 Exit status: 0 when it is done, 1 when it cannot be or a snapshot fails, 2 for a wrong command line.
 `;

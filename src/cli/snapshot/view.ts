@@ -23,6 +23,9 @@ export function snapshotLines(snapshots: readonly VolumeSnapshot[], width: numbe
   );
 }
 
+/** Of a schedule: what it is the snapshot of, as "hourly daily". */
+const classesOf = ({ slots }: VolumeSnapshot): string[] => slots.flatMap((slot) => slot.split('/')[0] ?? []);
+
 function cellsOf(snapshot: VolumeSnapshot): string[] {
   const { kind, startedAt } = snapshot;
   return [
@@ -30,7 +33,7 @@ function cellsOf(snapshot: VolumeSnapshot): string[] {
     snapshot.id,
     snapshot.name ?? '-',
     `${startedAt.slice(0, 19)}Z`,
-    kind === 'foreign' ? 'another tool' : kind,
+    kind === 'foreign' ? 'another tool' : [kind, ...classesOf(snapshot)].join(' '),
     snapshot.state,
     snapshot.consistency ?? '-',
     verifiedOf(snapshot),

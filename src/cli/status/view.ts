@@ -146,7 +146,18 @@ function holdersOf({ holders, users }: NodeVolume): string {
   return `${holders.length} (${ids.join(', ')}${more})`;
 }
 
-function remarks({ name, users, ghost, fault, waitingFor, usage, rescue, size, autoGrow }: NodeVolume): string[] {
+function remarks({
+  name,
+  users,
+  ghost,
+  fault,
+  waitingFor,
+  usage,
+  rescue,
+  size,
+  autoGrow,
+  snapshots,
+}: NodeVolume): string[] {
   const inodes = usage === undefined ? 0 : usage.inodes.used / Math.max(1, usage.inodes.total);
   return [
     ...(ghost
@@ -160,6 +171,7 @@ function remarks({ name, users, ghost, fault, waitingFor, usage, rescue, size, a
       : [`its disk is ${rescue.path}; docker-volume-ebs rescue ${shellWord(name)} --end gives it back`]),
     ...(size?.refused === undefined ? [] : [smallerText(size)]),
     ...(autoGrow?.warning === undefined ? [] : [`grows by itself, but ${autoGrow.warning}`]),
+    ...(snapshots?.warning === undefined ? [] : [`its snapshots are not as its schedule says: ${snapshots.warning}`]),
     ...(users.length === 0 ? [] : [`used by ${users.join(', ')}`]),
     ...(waitingFor === undefined ? [] : [`waits for ${waitingFor}`]),
     ...(inodes < mostInodes ? [] : [`${Math.floor(inodes * 100)}% of its inodes are used`]),

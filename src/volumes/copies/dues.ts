@@ -6,6 +6,7 @@ import { BadValue } from '../options/bad-value.ts';
 import { readSchedule, type Schedule } from '../options/schedule.ts';
 import { spreadOf } from '../state/alarms.ts';
 import type { Held } from '../state/held.ts';
+import type { ScheduleFault } from '../state/local.ts';
 import { dueSlots, nextBegin, readSlots, type Slot } from './schedule.ts';
 
 /** Volumes take their snapshots in the first minutes of a slot, each at a moment of its own: a fleet's calls are spread. */
@@ -71,4 +72,40 @@ export function lastTaken(tags: Tags): string | undefined {
 export function slotsTag(tags: Tags, slots: readonly Slot[], now: number): string {
   const last = new Map([...doneIn(tags), ...slots].map((slot) => [slot.class, slot.id]));
   return [...last.values(), new Date(now).toISOString()].join(' ');
+}
+
+/** A schedule of snapshots as people are told of it. Times are RFC 3339. */
+export interface ScheduleStatus {
+  /** As "hourly:24,daily:7". */
+  readonly schedule: string;
+  /** When its last snapshot was begun; undefined where there was none. */
+  readonly lastAt: string | undefined;
+  /** When the next one is to be taken, if the volume is in use then; undefined unless it is in use here. */
+  readonly nextAt: string | undefined;
+  /** Since when one is due that has not been taken; undefined where none is. */
+  readonly dueSince: string | undefined;
+  /** Why it cannot be kept at present, as a clause. */
+  readonly warning: string | undefined;
+}
+
+/** The schedule of a volume; undefined where it has none. @param held where it is in use here. */
+export function scheduleStatus(
+  tags: Tags,
+  held: Pick<Held, 'volume' | 'attachTime'> | undefined,
+  fault: ScheduleFault | undefined,
+  now: number,
+): ScheduleStatus | undefined {
+  const schedule = tags[tagKeys.snapshots];
+  if (schedule === undefined) return undefined;
+  const done = doneIn(tags).filter(({ id }) => fault?.slots.includes(id) !== true);
+  const at = held && duesOf(held, done, now)?.at;
+  const isDue = at !== undefined && at <= now;
+  const isRead = scheduleOf(tags) !== undefined;
+  return {
+    schedule,
+    lastAt: lastTaken(tags),
+    nextAt: at === undefined || isDue ? undefined : new Date(at).toISOString(),
+    dueSince: isDue ? new Date(at).toISOString() : undefined,
+    warning: isRead ? fault?.why : 'its tag is no schedule; docker-volume-ebs set --snapshots corrects it',
+  };
 }

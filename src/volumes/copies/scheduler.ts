@@ -2,18 +2,18 @@ import { randomUUID } from 'node:crypto';
 import { tagKeys } from '../../ebs/tags.ts';
 import type { Tags } from '../../ebs/types.ts';
 import { DriverError, toDriverError } from '../../errors.ts';
-import { publish } from '../../events.ts';
 import { operation, over } from '../../log.ts';
 import { forgetOthers } from '../growth/follower.ts';
 import { isOurs, keyOf } from '../lifecycle/attachment-key.ts';
 import type { Held } from '../state/held.ts';
-import { rescueOf } from '../state/holders.ts';
+import { isOrdinary } from '../state/holders.ts';
 import { keep, type Node, waiting } from '../state/node.ts';
 import { doneIn, duesOf, isTakenOver, scheduleOf, slotsTag } from './dues.ts';
 import { createRetirement } from './retire.ts';
 import { dueSlots, readSlots, type Slot } from './schedule.ts';
 import type { Wanted } from './snapshot-tags.ts';
-import { type Taken, takeIdle, takeSnapshot } from './take.ts';
+import { takeIdle, takeSnapshot } from './take.ts';
+import type { Taken } from './taken.ts';
 
 /** What is held is looked at this often at least: that costs no call. */
 const [shortestMs, longestMs] = [1000, 60_000];
@@ -91,7 +91,7 @@ export function createScheduler(node: Node): { start(): void; stop(): void; leav
     if (schedule === undefined) return;
     void retire(name, volume.id, schedule).then((why) => {
       if (why === undefined) node.scheduleFaults.delete(name);
-      else if (node.held.has(name)) node.scheduleFaults.set(name, why);
+      else if (node.held.has(name)) node.scheduleFaults.set(name, { why, slots: [] });
     });
   };
   const failed = ({ name, volume }: Held, state: Watched, slots: readonly Slot[], error: unknown): void => {
@@ -100,9 +100,9 @@ export function createScheduler(node: Node): { start(): void; stop(): void; leav
     state.failed = slots;
     state.nextTry = Date.now() + (code === 'EC2_DENIED' ? deniedMs : (againMs[state.failures] ?? againMs[3] ?? 0));
     state.failures = Math.min(state.failures + 1, againMs.length - 1);
-    node.scheduleFaults.set(name, failure.parts.why);
-    publish('snapshot', { kind: 'scheduled', outcome: code });
-    const what = { volume: name, volumeId: volume.id, slots: slots.map(({ id }) => id), err: failure };
+    const ids = slots.map(({ id }) => id);
+    node.scheduleFaults.set(name, { why: failure.parts.why, slots: ids });
+    const what = { volume: name, volumeId: volume.id, slots: ids, err: failure };
     node.log.warn(what, 'its schedule is not kept at present; it will be tried again');
   };
 
@@ -128,12 +128,9 @@ export function createScheduler(node: Node): { start(): void; stop(): void; leav
       return;
     }
     due(dues.slots);
-    let begun = false;
-    const taken = await takeSnapshot(node, held.name, wantedFor(dues.slots), 'consistent', async () => {
-      await claim(held.name, state, dues.slots);
-      begun = true;
-    });
-    if (begun) publish('snapshot', { kind: 'scheduled', outcome: 'ok' });
+    const taken = await takeSnapshot(node, held.name, wantedFor(dues.slots), 'consistent', () =>
+      claim(held.name, state, dues.slots),
+    );
     succeeded(now, state, taken);
   };
   const attempt = async (held: Held, state: Watched): Promise<void> => {
@@ -188,7 +185,6 @@ export function createScheduler(node: Node): { start(): void; stop(): void; leav
       };
       try {
         const taken = await waiting(node, held.name, 'the snapshot of its schedule', take, leavingMs);
-        publish('snapshot', { kind: 'scheduled', outcome: 'ok' });
         succeeded(held, state, taken);
       } catch (error) {
         failed(held, state, slots, error);
@@ -199,7 +195,6 @@ export function createScheduler(node: Node): { start(): void; stop(): void; leav
   };
 }
 
-const isOrdinary = (held: Held): boolean => !held.removing && !held.giving && rescueOf(held) === undefined;
 const isInUse = (held: Held): boolean => held.phase === 'mounted' && isOrdinary(held);
 
 /** It is named by the longest of its slots, which keeps it longest. */

@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { tagKeys } from '../../ebs/tags.ts';
 import type { EbsSnapshot, EbsVolume } from '../../ebs/types.ts';
-import { attachmentOf, ownerText, visibilityMs } from '../../ebs/volume-record.ts';
+import { attachmentOf, ownerText } from '../../ebs/volume-record.ts';
 import { DriverError, isCode } from '../../errors.ts';
 import { publish, stopwatch } from '../../events.ts';
 import { agree } from '../lifecycle/agree.ts';
@@ -10,7 +10,8 @@ import { type Held, heldAs } from '../state/held.ts';
 import { rescueOf } from '../state/holders.ts';
 import { noSuchVolume } from '../state/lookup.ts';
 import { findVolume, keep, mountpointOf, type Node, waiting } from '../state/node.ts';
-import { type Consistency, consistencies, snapshotTags, type Wanted } from './snapshot-tags.ts';
+import { type Consistency, snapshotTags, type Wanted } from './snapshot-tags.ts';
+import { asTaken, settled, type Taken, taken, telling, tried } from './taken.ts';
 
 /** EBS takes one snapshot of a volume in this time, and copies so many of one at once; of a hard disk's one (EBS user guide). */
 const intervalMs = 15_000;
@@ -19,27 +20,12 @@ const hardDisks: readonly string[] = ['st1', 'sc1'];
 /** Writers wait no longer for EC2's answer: then they go on, and the snapshot is one of a crash if it comes. */
 const answerMs = 5000;
 const mostAttempts = 4;
-const lookMs = 1000;
 
 /** `consistent` is refused where it cannot be had, `crash` does not try. */
 export type Care = 'consistent' | 'crash';
 
-/** A snapshot that EC2 has begun: what it holds is fixed. */
-export interface Taken {
-  readonly snapshotId: string;
-  readonly name: string;
-  readonly volumeId: string;
-  readonly consistency: Consistency;
-  /** How long writers stood still; undefined where they did not. */
-  readonly frozenSeconds: number | undefined;
-  /** Of a schedule: the slots that it stands for. */
-  readonly slots?: readonly string[] | undefined;
-}
-
 /** What is done in the volume's turn before EC2 is asked; what it throws ends the attempt. */
 type Begin = () => Promise<void>;
-
-const tried = 'take a snapshot of it';
 
 /**
  * Takes a snapshot of a volume that is here or nowhere; with the same request again it comes to the same one. Everything
@@ -55,12 +41,30 @@ export async function takeSnapshot(
   care: Care,
   begin?: Begin,
 ): Promise<Taken> {
+  try {
+    return await tryToTake(node, name, wanted, care, begin);
+  } catch (error) {
+    count(wanted, error);
+    throw error;
+  }
+}
+
+/** Told to whoever counts: what was begun, and what the catalogue knows as a failure. */
+function count({ slots }: Wanted, error?: unknown): void {
+  const kind = slots === undefined ? 'manual' : 'scheduled';
+  if (error === undefined) publish('snapshot', { kind, outcome: 'ok' });
+  else if (error instanceof DriverError) publish('snapshot', { kind, outcome: error.code });
+}
+
+async function tryToTake(node: Node, name: string, wanted: Wanted, care: Care, begin?: Begin): Promise<Taken> {
   for (let attempt = 1; ; attempt += 1) {
     const volume = await volumeNow(node, name);
+    if (care === 'consistent' && heldAs(node.held, name) === undefined) refuseOwned(name, volume);
     const earlier = await readyFor(node, name, volume, wanted);
     if (earlier !== undefined) return asTaken(earlier, wanted, volume);
     try {
       const taken = await node.queue.run(name, () => takeNow(node, name, wanted, care, begin));
+      count(wanted);
       await telling(node, name, taken);
       return taken;
     } catch (error) {
@@ -128,18 +132,26 @@ async function takeNow(node: Node, name: string, wanted: Wanted, care: Care, beg
   if (held !== undefined) return takeHere(node, held, wanted, care);
   const volume = await findVolume(node, name);
   if (volume === undefined) throw noSuchVolume(name, tried);
+  if (care === 'consistent') refuseOwned(name, volume);
   const owner = attachmentOf(volume);
-  if (owner !== undefined && care === 'consistent') {
-    throw new DriverError('ATTACHED_ELSEWHERE', {
-      volume: name,
-      tried,
-      why: `${ownerText(owner)} has it, and only there its writers can be held for a moment`,
-      todo: `Run docker-volume-ebs snapshot take there, or give --crash-consistent`,
-    });
-  }
   const snapshotId = await create(node, name, volume, wanted);
   const after = owner === undefined ? await node.ec2.describeVolume(volume.id) : undefined;
   return taken(volume, wanted, snapshotId, isAtRest(volume, after) ? 'unmounted' : 'crash');
+}
+
+function refuseOwned(name: string, volume: EbsVolume): void {
+  if (attachmentOf(volume) !== undefined) refuseElsewhere(name, volume);
+}
+
+/** @throws DriverError ATTACHED_ELSEWHERE */
+export function refuseElsewhere(name: string, volume: EbsVolume): never {
+  const owner = attachmentOf(volume);
+  throw new DriverError('ATTACHED_ELSEWHERE', {
+    volume: name,
+    tried,
+    why: `${owner === undefined ? 'another node' : ownerText(owner)} has it, and only there its writers can be held for a moment`,
+    todo: 'Run docker-volume-ebs snapshot take there, or give --crash-consistent; a node with DVE_SNAPSHOT_REQUESTS takes what others ask for',
+  });
 }
 
 /** Whoever attaches a volume writes so in its tags: nobody has had it between two such looks. */
@@ -160,9 +172,15 @@ export async function takeIdle(
   wanted: Wanted,
   signal: AbortSignal,
 ): Promise<Taken> {
-  const now = taken(volume, wanted, await create(node, name, volume, wanted, signal), 'unmounted');
-  void telling(node, name, now);
-  return now;
+  try {
+    const now = taken(volume, wanted, await create(node, name, volume, wanted, signal), 'unmounted');
+    count(wanted);
+    void telling(node, name, now);
+    return now;
+  } catch (error) {
+    count(wanted, error);
+    throw error;
+  }
 }
 
 async function takeHere(node: Node, held: Held, wanted: Wanted, care: Care): Promise<Taken> {
@@ -237,47 +255,4 @@ function create(
       once: around,
     }),
   );
-}
-
-const taken = (
-  { id: volumeId }: EbsVolume,
-  { name, slots }: Wanted,
-  snapshotId: string,
-  consistency: Consistency,
-  frozenSeconds?: number,
-): Taken => ({ snapshotId, name, volumeId, consistency, frozenSeconds, slots });
-
-function asTaken({ id, tags }: EbsSnapshot, wanted: Wanted, volume: EbsVolume): Taken {
-  const consistency = consistencies.find((known) => known === tags[tagKeys.consistency]) ?? 'crash';
-  const name = tags[tagKeys.snapshotName] ?? wanted.name;
-  return taken(volume, { ...wanted, name, slots: tags[tagKeys.slots]?.split(' ') }, id, consistency);
-}
-
-/** EC2 has no token for a snapshot: a lost answer is looked for by the request, and never asked for again. */
-async function settled({ ec2 }: Node, volume: string, { request }: Wanted, lost: DriverError): Promise<EbsSnapshot> {
-  for (let waited = 0; waited <= visibilityMs; waited += lookMs) {
-    const [found] = await ec2.findSnapshots(tagKeys.snapshotRequest, request).catch(() => []);
-    if (found !== undefined) return found;
-    await sleep(lookMs);
-  }
-  const why = `${lost.parts.why}; EC2 shows no snapshot of this request`;
-  const todo = 'See with docker-volume-ebs snapshot ls whether it has come all the same, and take another if not';
-  throw new DriverError('EC2_UNAVAILABLE', { volume, tried, why, todo, cause: lost });
-}
-
-/** The tag of a new snapshot promises the least: here is what is known better. EC2 may not know a new id for some seconds. */
-async function telling({ ec2, log }: Node, name: string, { snapshotId, consistency, volumeId }: Taken): Promise<void> {
-  log.info({ op: 'snapshot', volume: name, volumeId, snapshotId, consistency }, 'snapshot taken');
-  if (consistency === 'crash') return;
-  for (let waited = 0; ; waited += lookMs) {
-    try {
-      return await ec2.createTags(snapshotId, { [tagKeys.consistency]: consistency });
-    } catch (error) {
-      if (!isCode(error, 'EC2_NO_SUCH_SNAPSHOT') || waited >= visibilityMs) {
-        log.warn({ op: 'snapshot', volume: name, snapshotId, err: error }, 'its tag says crash, and it is better');
-        return;
-      }
-      await sleep(lookMs);
-    }
-  }
 }

@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import { uptime } from 'node:os';
 import { tagKeys } from '../../ebs/tags.ts';
+import type { Tags } from '../../ebs/types.ts';
 import { askFor, type Missing, questionsOf } from '../../fencing/permissions.ts';
 import { operation, over } from '../../log.ts';
 import type { Allowance } from '../state/journal.ts';
@@ -34,9 +35,12 @@ export function createPermissionCheck(node: Node): PermissionCheck {
   let running: Promise<readonly Missing[] | undefined> | undefined;
   let found: { readonly missing: readonly Missing[]; readonly at: number } | undefined;
 
-  const growing = `${asked} grow`;
-  const growsHere = () => [...node.held.values()].some(({ volume }) => tagKeys.autoGrow in volume.tags);
-  const isAsked = (text: string) => text === growing || (text === asked && !growsHere());
+  /** What was asked for volumes with such options follows the rest. */
+  const isAsked = (text: string) => {
+    const more = text.startsWith(`${asked} `) ? text.slice(asked.length + 1).split(' ') : [];
+    const here = optionsOf([...node.held.values()].map(({ volume }) => volume));
+    return (text === asked || more.length > 0) && here.every((word) => more.includes(word));
+  };
   const holds = (allowed: Allowance | undefined) =>
     allowed?.bootId === host.bootId && isAsked(allowed.asked) && uptime() - (allowed.uptime ?? 0) < daySeconds;
   const ask = async (): Promise<readonly Missing[] | undefined> => {
@@ -64,8 +68,7 @@ export function createPermissionCheck(node: Node): PermissionCheck {
       found = { missing: [], at: performance.now() };
       return [];
     }
-    const grows = listed.some(({ tags }) => tagKeys.autoGrow in tags);
-    const allowance = { bootId: host.bootId, asked: grows ? growing : asked, uptime: uptime() };
+    const allowance = { bootId: host.bootId, asked: [asked, ...optionsOf(listed)].join(' '), uptime: uptime() };
     await journal.saveAllowance(allowance).catch(() => undefined);
     return [];
   };
@@ -88,6 +91,14 @@ export function createPermissionCheck(node: Node): PermissionCheck {
   const timer = setTimeout(() => void missing(), firstMs + spreadOf(instanceId)).unref();
   return { missing, close: () => clearTimeout(timer) };
 }
+
+/** Options for which a role needs more, and the word for each in what was asked. */
+const demanding = [
+  [tagKeys.autoGrow, 'grow'],
+  [tagKeys.snapshots, 'snapshots'],
+] as const;
+const optionsOf = (volumes: readonly { readonly tags: Tags }[]): string[] =>
+  demanding.flatMap(([key, word]) => (volumes.some(({ tags }) => key in tags) ? [word] : []));
 
 /** Different instances get different parts of the spread, and each the same at every start. */
 function spreadOf(instanceId: string): number {

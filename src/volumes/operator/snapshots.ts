@@ -1,9 +1,11 @@
 import { randomUUID } from 'node:crypto';
 import { attachmentOf } from '../../ebs/volume-record.ts';
 import { DriverError } from '../../errors.ts';
+import { askOwner } from '../copies/ask.ts';
 import { listSnapshots, removeSnapshot } from '../copies/find.ts';
 import type { VolumeSnapshot } from '../copies/snapshot-tags.ts';
-import { readyFor, type Taken, takeSnapshot, volumeNow } from '../copies/take.ts';
+import { readyFor, takeSnapshot, volumeNow } from '../copies/take.ts';
+import type { Taken } from '../copies/taken.ts';
 import { type RolledBack, rollback } from '../requests/rollback.ts';
 import { heldAs } from '../state/held.ts';
 import type { Node } from '../state/node.ts';
@@ -17,7 +19,7 @@ export interface SnapshotOperator {
    * run around the freeze belongs there.
    */
   ready(name: string): Promise<void>;
-  /** @param snapshot its name; the time of now without. */
+  /** Where another node has the volume, that one is asked. @param snapshot its name; the time of now without. */
   take(name: string, snapshot: string | undefined, options: { readonly crash: boolean }): Promise<Taken>;
   /** One that this driver took, by its id or name. */
   remove(name: string, snapshot: string): Promise<VolumeSnapshot>;
@@ -50,6 +52,10 @@ export function createSnapshotOperator(node: Node): SnapshotOperator {
         throw new DriverError('INVALID_REQUEST', { volume: name, tried: 'take a snapshot of it', why, todo });
       }
       const wanted = { request: randomUUID(), name: snapshot };
+      if (!crash && heldAs(node.held, name) === undefined) {
+        const volume = await volumeNow(node, name);
+        if (attachmentOf(volume) !== undefined) return askOwner(node, name, volume, wanted);
+      }
       return takeSnapshot(node, name, wanted, crash ? 'crash' : 'consistent');
     },
     remove: (name, snapshot) => removeSnapshot(node, name, snapshot),

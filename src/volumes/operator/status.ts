@@ -1,5 +1,6 @@
 import { isCode } from '../../errors.ts';
 import type { Notice } from '../../host/notices.ts';
+import { scheduleStatus } from '../copies/dues.ts';
 import type { Verifications } from '../copies/verifications.ts';
 import { proofNote } from '../copies/verify-schedule.ts';
 import { secondLook } from '../lifecycle/detach.ts';
@@ -36,6 +37,7 @@ interface StatusSources {
     | 'journal'
     | 'sizes'
     | 'growths'
+    | 'scheduleFaults'
   >;
   readonly contact: Contact;
   opened(): Opened | undefined;
@@ -68,6 +70,7 @@ export function createNodeStatus({ local, contact, opened, reason }: StatusSourc
           size: sizeOf(local, each),
           autoGrow: each.phase === 'mounted' ? local.growths.get(each.name) : undefined,
           proof: proofNote(each.volume.tags, Date.now()),
+          snapshots: scheduleOf(local, each),
           users: await usersOf(each),
           ...(await look(local, readUsage, each)),
         }),
@@ -108,7 +111,8 @@ const byName = (a: NodeVolume, b: NodeVolume) => (a.name < b.name ? -1 : 1);
 
 /** What is asked of this machine about a held volume. */
 type Seen = Pick<NodeVolume, 'ghost' | 'usage'>;
-type Looked = Seen & Pick<NodeVolume, 'waitingFor' | 'fault' | 'rescue' | 'size' | 'autoGrow' | 'proof' | 'users'>;
+type Looked = Seen &
+  Pick<NodeVolume, 'waitingFor' | 'fault' | 'rescue' | 'size' | 'autoGrow' | 'proof' | 'snapshots' | 'users'>;
 
 function heldVolume(held: Held, looked: Looked): NodeVolume {
   return {
@@ -127,6 +131,14 @@ function sizeOf({ sizes }: Pick<LocalState, 'sizes'>, { name, phase, filesystemB
   const size = phase === 'mounted' ? sizes.get(name) : undefined;
   return size && { ...size, filesystemBytes };
 }
+
+const scheduleOf = ({ scheduleFaults }: Pick<LocalState, 'scheduleFaults'>, held: Held): NodeVolume['snapshots'] =>
+  scheduleStatus(
+    held.volume.tags,
+    held.phase === 'mounted' ? held : undefined,
+    scheduleFaults.get(held.name),
+    Date.now(),
+  );
 
 function rescueShown(held: Held, settings: StatusSources['local']['settings']): NodeVolume['rescue'] {
   const rescued = rescueOf(held);
@@ -205,6 +217,7 @@ function waitingVolumes({ held, queue, waits, fencing }: Node): NodeVolume[] {
     size: undefined,
     autoGrow: undefined,
     proof: undefined,
+    snapshots: undefined,
     usage: undefined,
   }));
 }

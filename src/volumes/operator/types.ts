@@ -2,6 +2,7 @@
 
 import type { FenceCounters } from '../../fencing/audit.ts';
 import type { FilesystemUsage } from '../../host/types.ts';
+import type { ScheduleStatus } from '../copies/dues.ts';
 import type { Verification } from '../copies/verifications.ts';
 import type { ProofNote } from '../copies/verify-schedule.ts';
 import type { DrainReport } from '../lifecycle/drain.ts';
@@ -140,6 +141,8 @@ export interface NodeVolume {
   readonly autoGrow: GrowthNote | undefined;
   /** Undefined where none of its snapshots was ever verified, and nobody asks for it. */
   readonly proof: ProofNote | undefined;
+  /** Undefined unless it is held here and has a schedule of snapshots. */
+  readonly snapshots: ScheduleStatus | undefined;
   /** Undefined while it is not mounted, and where the filesystem does not answer. */
   readonly usage: FilesystemUsage | undefined;
 }

@@ -1,8 +1,9 @@
 import { tagKeys } from '../../ebs/tags.ts';
 import type { EbsVolume } from '../../ebs/types.ts';
 import { attachmentOf } from '../../ebs/volume-record.ts';
+import { lastTaken, scheduleStatus } from '../copies/dues.ts';
 import { type Held, heldAs } from '../state/held.ts';
-import type { DiskSize, GrowthNote, LocalState } from '../state/local.ts';
+import type { DiskSize, GrowthNote, LocalState, ScheduleFault } from '../state/local.ts';
 import { nameOf, noSuchVolume } from '../state/lookup.ts';
 import type { Node } from '../state/node.ts';
 import type { Seen } from '../state/view.ts';
@@ -29,7 +30,10 @@ export function heldInfo(
   waitingFor: string | undefined,
   size?: DiskSize | undefined,
   growth?: GrowthNote | undefined,
+  scheduleFault?: ScheduleFault | undefined,
 ): VolumeInfo {
+  const inUse = held.phase === 'mounted' ? held : undefined;
+  const schedule = scheduleStatus(held.volume.tags, inUse, scheduleFault, Date.now());
   return {
     name: held.name,
     mountpoint: held.directory,
@@ -44,6 +48,9 @@ export function heldInfo(
       filesystem: held.filesystem ?? held.volume.tags[tagKeys.formatted],
       ...smallerFilesystem(held, size),
       growWarning: growth?.warning,
+      nextSnapshot: schedule?.nextAt,
+      snapshotDueSince: schedule?.dueSince,
+      snapshotWarning: schedule?.warning,
       holders: held.holders.map(({ id, since }) => ({ id: id ?? 'anonymous', since })),
       waitingFor,
     }),
@@ -96,6 +103,8 @@ function facts(volume: EbsVolume) {
     rollback: volume.tags[tagKeys.replacing],
     onRemove: volume.tags[tagKeys.onRemove],
     ttl: volume.tags[tagKeys.ttl],
+    snapshots: volume.tags[tagKeys.snapshots],
+    lastSnapshot: volume.tags[tagKeys.snapshots] && lastTaken(volume.tags),
   };
 }
 
@@ -107,7 +116,17 @@ function compact(status: Record<string, unknown>): Record<string, unknown> {
 export interface Showing {
   readonly local: Pick<
     LocalState,
-    'held' | 'host' | 'settings' | 'waits' | 'tagLooks' | 'ec2Says' | 'names' | 'log' | 'sizes' | 'growths'
+    | 'held'
+    | 'host'
+    | 'settings'
+    | 'waits'
+    | 'tagLooks'
+    | 'ec2Says'
+    | 'names'
+    | 'log'
+    | 'sizes'
+    | 'growths'
+    | 'scheduleFaults'
   >;
   /** Why EC2's side of the driver has not been met, as a clause; undefined once it has. Answers soon. */
   unmet(): Promise<string | undefined>;
@@ -123,7 +142,14 @@ export interface Showing {
 export async function get({ local, unmet, connected }: Showing, name: string): Promise<VolumeInfo> {
   const here = heldAs(local.held, name);
   if (here !== undefined)
-    return heldInfo(here, here.instanceId, waitOf(local, name), local.sizes.get(name), local.growths.get(name));
+    return heldInfo(
+      here,
+      here.instanceId,
+      waitOf(local, name),
+      local.sizes.get(name),
+      local.growths.get(name),
+      local.scheduleFaults.get(name),
+    );
   const { value, stale } = (await fromMemory(local, unmet, name)) ?? (await connected((node) => seen(node, name)));
   return remoteInfo(name, value, local.waits.get(name), stale);
 }

@@ -26,6 +26,13 @@ export const rescuer = 'rescue';
 export const rescueOf = (held: { readonly holders: readonly Holder[] } | undefined): Holder | undefined =>
   held?.holders.find(({ id }) => id === rescuer);
 
+/** Whether a record is that of the volume of its name, in the hands of its callers or nobody's: not renamed, nor rescued. */
+export const isOrdinary = (held: {
+  readonly holders: readonly Holder[];
+  readonly removing?: true | undefined;
+  readonly giving?: true | undefined;
+}): boolean => !held.removing && !held.giving && rescueOf(held) === undefined;
+
 /**
  * With this caller among the holders. The same id again is the same holder, young again: `docker cp` repeats a live one,
  * and dockerd after a crash an old one, whose next container is yet to start; the engine is the one that asked last.

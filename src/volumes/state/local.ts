@@ -47,6 +47,14 @@ export interface GrowthNote {
   readonly fullAt: string | undefined;
 }
 
+/** Why a schedule of snapshots cannot be kept at present. */
+export interface ScheduleFault {
+  /** A clause. */
+  readonly why: string;
+  /** The slots that have no snapshot for that, although the volume's tag may name them. */
+  readonly slots: readonly string[];
+}
+
 /** What is known of this machine before anything is asked of the network. */
 export interface LocalState {
   readonly settings: Settings;
@@ -66,8 +74,8 @@ export interface LocalState {
   readonly sizes: Map<string, DiskSize>;
   /** Volumes that grow by themselves, by name; see growth/grower.ts. */
   readonly growths: Map<string, GrowthNote>;
-  /** Volumes whose schedules cannot be kept at present, by name: why, as a clause; see copies/scheduler.ts. */
-  readonly scheduleFaults: Map<string, string>;
+  /** Volumes whose schedules cannot be kept at present, by name; see copies/scheduler.ts. */
+  readonly scheduleFaults: Map<string, ScheduleFault>;
   readonly ghosts: Ghosts;
   /** When the tags of a volume held here were looked at last (monotonic milliseconds), and what is waited for if they are lost. */
   readonly tagLooks: Map<string, { readonly at: number; readonly lost: string | undefined }>;

@@ -20,6 +20,8 @@ const passing: readonly string[] = [
   tagKeys.proof,
   tagKeys.verifySlot,
   tagKeys.leaving,
+  tagKeys.snapshotWanted,
+  tagKeys.looks,
 ];
 
 /** What our tags must say of the volume of a name, besides what is known of them. */

@@ -1,6 +1,7 @@
 import { beforeEach, describe, expect, it, vi } from 'vitest';
 import { tagKeys } from '../../../src/ebs/tags.ts';
 import type { CallOptions } from '../../../src/ebs/types.ts';
+import { scheduleStatus } from '../../../src/volumes/copies/dues.ts';
 import { ec2Error, type FakeEc2 } from '../../support/fake-ec2.ts';
 import { fakeNode, nodeWithVolume, verbs } from '../../support/fake-node.ts';
 import { pass, useVirtualTime } from '../../support/virtual-time.ts';
@@ -96,11 +97,20 @@ describe('a volume with a schedule that is in use', () => {
     const create = ec2.createSnapshot.bind(ec2);
     ec2.createSnapshot = () => Promise.reject(ec2Error('EC2_LIMIT', 'five are pending'));
     await until('11-30T13:06');
-    expect(node.scheduleFaults.get('a')).toBe('five are pending');
+    const held = node.held.get('a');
+    const told = (now = Date.now()) => scheduleStatus(held?.volume.tags ?? {}, held, node.scheduleFaults.get('a'), now);
+    expect(told()).toEqual({
+      schedule: 'hourly:3',
+      lastAt: expect.stringMatching(/^2026-11-30T13:0/),
+      nextAt: undefined,
+      dueSince: expect.stringMatching(/^2026-11-30T13:0/),
+      warning: 'five are pending',
+    });
     ec2.createSnapshot = create;
     await until('11-30T13:12');
     expect(slotsOf(ec2)).toEqual(['hourly/2026-11-30T13']);
     expect(node.scheduleFaults.size).toBe(0);
+    expect(told()).toMatchObject({ nextAt: expect.stringMatching(/^2026-11-30T14:0/), dueSince: undefined });
   });
 
   it('runs on where the role may delete none, and says so', async () => {
@@ -108,7 +118,7 @@ describe('a volume with a schedule that is in use', () => {
     ec2.deleteSnapshot = () => Promise.reject(ec2Error('EC2_DENIED'));
     await until('11-30T16:06');
     expect(slotsOf(ec2)).toHaveLength(4);
-    expect(node.scheduleFaults.get('a')).toMatch(/^its old snapshots are not deleted: /);
+    expect(node.scheduleFaults.get('a')?.why).toMatch(/^its old snapshots are not deleted: /);
   });
 });
 

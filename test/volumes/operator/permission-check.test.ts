@@ -54,6 +54,23 @@ describe('the permissions of the role', () => {
     expect(ec2.count('denied')).toBeGreaterThan(0);
   });
 
+  it('to take snapshots are asked for anew once a volume with a schedule is here', async () => {
+    const { ec2, fence, elsewhere, journal, driver } = await bench();
+    await elsewhere();
+    addAskable(ec2);
+    await played(fence.explain('a'));
+    await played(driver.create('db', { snapshots: 'daily:7', autoGrow: '80%', autoGrowMax: '100' }));
+    await played(driver.mount('db', 'id'));
+    ec2.calls.length = 0;
+    await played(fence.explain('a'));
+    const asked = ec2.calls.flatMap(({ method, args }) => (method === 'denied' ? args : []));
+    expect(asked).toContainEqual(expect.objectContaining({ action: 'CreateSnapshot' }));
+    expect(journal.allowance?.asked).toMatch(/ grow snapshots$/);
+    ec2.calls.length = 0;
+    await played(fence.explain('a'));
+    expect(ec2.count('denied')).toBe(0);
+  });
+
   it('to grow volumes are asked for where one is to grow by itself, and it runs on without them', async () => {
     const { ec2, fence, elsewhere, lines, journal, driver } = await bench();
     await elsewhere();

@@ -117,6 +117,7 @@ describe('the status of a node', () => {
       fault: undefined,
       size: { diskBytes: 2 ** 34, filesystemBytes: 2 ** 34, refused: undefined },
       autoGrow: undefined,
+      snapshots: undefined,
       usage: { bytes: { total: 100, used: 40, available: 55 }, inodes: { total: 10, used: 3 } },
     });
   });
