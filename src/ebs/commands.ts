@@ -116,8 +116,8 @@ export const createSnapshot = (
     DryRun: dryRun,
   });
 
-export const deleteSnapshot = (snapshotId: string, dryRun?: true): DeleteSnapshotCommand =>
-  new DeleteSnapshotCommand({ SnapshotId: snapshotId, DryRun: dryRun });
+export const deleteSnapshot = (snapshotId: string): DeleteSnapshotCommand =>
+  new DeleteSnapshotCommand({ SnapshotId: snapshotId });
 
 /** Force alone still tries the guest's shutdown first; only with SkipOsShutdown is the power cut at once. */
 export const stopInstance = (

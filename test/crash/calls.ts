@@ -1,4 +1,5 @@
 import { readFile, writeFile } from 'node:fs/promises';
+import { dvdi } from '../support/dvdi-client.ts';
 import { type Bench, released, type State } from './bench.ts';
 
 export const id = 'a'.repeat(64);
@@ -20,11 +21,20 @@ export const unmount = async (bench: Bench, name: string, ID?: string) =>
   void (await bench.ok('Unmount', { Name: name, ...(ID === undefined ? {} : { ID }) }));
 export const remove = async (bench: Bench, name: string) => void (await bench.ok('Remove', { Name: name }));
 
+/** One of the operator's calls. */
+export async function operator(bench: Bench, endpoint: string, body: object): Promise<void> {
+  const { status, body: answer } = await dvdi(bench.box.node(bench.instanceId).socket).call(`Ebs.${endpoint}`, body);
+  if (status !== 200) throw new Error(`${endpoint} answered ${status}: ${JSON.stringify(answer)}`);
+}
+
+/** Puts data on a mounted volume, for {@link checkData}. */
+export const withMarker = (bench: Bench, name: string) => writeFile(bench.marker(name), name, { flush: true });
+
 /** Mounted for the holder, with data. */
 export async function inUse(bench: Bench, name: string): Promise<void> {
   await create(bench, name);
   await mount(bench, name, id);
-  await writeFile(bench.marker(name), name, { flush: true });
+  await withMarker(bench, name);
 }
 
 /** Detached, with data. */

@@ -1,13 +1,7 @@
-import { dvdi } from '../support/dvdi-client.ts';
 import { type Bench, released } from './bench.ts';
-import { anyOf, serves, withData } from './calls.ts';
+import { anyOf, operator, serves, withData } from './calls.ts';
 import type { Scenario } from './scenarios.ts';
 
-/** One of the operator's calls. */
-async function operator(bench: Bench, endpoint: string, body: object): Promise<void> {
-  const { status, body: answer } = await dvdi(bench.box.node(bench.instanceId).socket).call(`Ebs.${endpoint}`, body);
-  if (status !== 200) throw new Error(`${endpoint} answered ${status}: ${JSON.stringify(answer)}`);
-}
 const rescue = (bench: Bench, name: string) => operator(bench, 'Rescue', { name });
 /** It is ended already where a call before this one was cut off. */
 const endRescue = (bench: Bench, name: string) =>

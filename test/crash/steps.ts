@@ -101,7 +101,7 @@ export const knownSteps: ReadonlyMap<string, Effect> = new Map(
 );
 
 /** Programs that only look: `node` is the worker that reads disks. */
-const readers = new Set(['exec.node', 'exec.blkid', 'exec.dumpe2fs', 'exec.xfs_db', 'exec.blockdev']);
+const readers = new Set(['exec.node', 'exec.blkid', 'exec.dumpe2fs', 'exec.xfs_db', 'exec.blockdev', 'exec.df']);
 
 /** True where a crash at this point may leave another world than one at the point before it. */
 export function mayDiffer(point: string): boolean {

@@ -93,12 +93,13 @@ async function aboutOf(bench: Bench, name: string): Promise<string[]> {
   return [name, ...(await bench.state(name)).volumes];
 }
 
-/** The trace once nothing is added any more. */
+/** The trace once nothing but looks is added any more. */
 async function quiet(bench: Bench): Promise<string[]> {
   for (let before = -1; ; ) {
     const trace = await bench.trace();
-    if (trace.length === before) return trace;
-    before = trace.length;
+    const changes = trace.filter(mayDiffer).length;
+    if (changes === before) return trace;
+    before = changes;
     await sleep(quietMs);
   }
 }

@@ -158,6 +158,8 @@ const world: World = {
   readIdentity: (settings) => readIdentity(settings, process.env),
   // The EC2 of these tests shows at once what was done to it.
   visibleMs: 1000,
+  // A volume that is to grow is looked at every quarter of a second.
+  haste: 20,
 };
 const settings = loadSettings([], process.env);
 await runDaemon(settings, { log: createLogger(settings), openDriver: (given, log) => openDriver(given, log, world) });

@@ -54,7 +54,7 @@ export function createFollower(node: Node): { start(): void; stop(): void } {
 
   return {
     start() {
-      timer = setInterval(lookAtAll, lookMs).unref();
+      timer = setInterval(lookAtAll, lookMs / node.haste).unref();
     },
     stop() {
       clearInterval(timer);

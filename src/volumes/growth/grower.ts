@@ -38,13 +38,14 @@ interface Watched extends Growing {
 export function createGrower(node: Node): { start(): void; stop(): void } {
   const watched = new Map<string, Watched>();
   const day = createDayLimit(node);
+  const tick = tickMs / node.haste;
   let timer: NodeJS.Timeout | undefined;
 
   const attempt = async (held: Held, state: Watched): Promise<void> => {
     const { name } = held;
     const about = { op: 'auto-grow', volume: name };
     state.looking = true;
-    state.nextLook = performance.now() + longestMs;
+    state.nextLook = performance.now() + longestMs / node.haste;
     try {
       await operation.run(about, () => look(node, held, state, day));
       over(node.log, about);
@@ -74,13 +75,13 @@ export function createGrower(node: Node): { start(): void; stop(): void } {
       watched.set(held.name, state);
       if (!state.looking && performance.now() >= state.nextLook) void attempt(held, state);
     }
-    const soonest = Math.min(tickMs, ...[...watched.values()].map(({ nextLook }) => nextLook - performance.now()));
-    timer = setTimeout(lookAtAll, Math.max(shortestMs, soonest)).unref();
+    const soonest = Math.min(tick, ...[...watched.values()].map(({ nextLook }) => nextLook - performance.now()));
+    timer = setTimeout(lookAtAll, Math.max(shortestMs / node.haste, soonest)).unref();
   };
 
   return {
     start() {
-      timer = setTimeout(lookAtAll, tickMs).unref();
+      timer = setTimeout(lookAtAll, tick).unref();
     },
     stop() {
       clearTimeout(timer);

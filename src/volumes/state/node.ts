@@ -66,7 +66,7 @@ export interface Node {
   };
   /** How long reads of EC2 may not show a change yet, in milliseconds: visibilityMs of ebs/volume-record.ts. */
   readonly visibleMs: number;
-  /** How many times as fast as elsewhere the hours pass in which volumes grow: 1, but in tests. */
+  /** How many times as fast as elsewhere time passes for volumes that grow, so that a day fits in a test: 1 everywhere else. */
   readonly haste: number;
   /** Asks for a release of the volume after a while; see keeper.ts. */
   scheduleRelease(name: string, delayMs: number): void;
