@@ -89,6 +89,31 @@ test.each<Case>([
     { own: { daemon: async () => undefined } },
     { level: 'warn', found: expect.stringContaining('and not at /run/docker/plugins/ebs.sock') },
   ],
+  ['no volume mounted', 'growth', {}, { level: 'ok' }],
+  [
+    'volumes that cannot grow',
+    'growth',
+    {
+      own: {
+        mounted: async () => [
+          {
+            name: 'a',
+            size: { diskBytes: 2 ** 31, filesystemBytes: 2 ** 30, refused: 'no right' },
+            autoGrow: undefined,
+          },
+          { name: 'b', size: undefined, autoGrow: { left: 0, fullAt: undefined, warning: 'it has 9 GiB' } },
+        ],
+      },
+    },
+    {
+      level: 'warn',
+      details: [
+        'the disk of a has 2 GiB, and its filesystem does not grow: no right',
+        'b grows by itself, but it has 9 GiB',
+      ],
+      todo: expect.stringContaining('CAP_SYS_RESOURCE'),
+    },
+  ],
   ['no daemon anywhere', 'one daemon', { machine: { isServed: async () => false } }, { level: 'ok' }],
 ])('%s (%s)', async (_what, title, parts, expected) => {
   expect(await finding(title, parts)).toMatchObject(expected);

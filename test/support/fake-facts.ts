@@ -59,6 +59,7 @@ export function fakeFacts({ ec2 = fakeCluster(), argv = [], machine, own }: Fake
     clockAheadMs: async () => 400,
     schedulers: async () => [],
     daemon: async () => ({ status: 'ok', version: about.version, problems: [], instanceId: 'i-1' }),
+    mounted: async () => [],
     machine: fakeMachine(machine),
     ...own,
   };

@@ -3,6 +3,7 @@ import type { Check } from './check.ts';
 import { cluster, fencing } from './cluster.ts';
 import { daemon, oneDaemon } from './daemon.ts';
 import { attachments, devices, foreign, nvmeTimeout, slots } from './disks.ts';
+import { growth } from './growth.ts';
 import { identity, metadata, settingsSource } from './identity.ts';
 import { permissions } from './permissions.ts';
 import { capabilities, processes } from './process.ts';
@@ -15,5 +16,5 @@ export const checks: readonly Check[] = [
   ...[region, credentials, ec2, clock, permissions],
   ...[tools, filesystems, devices, nvmeTimeout, root, propagation, capabilities, processes],
   ...[slots, attachments, foreign, cluster, fencing],
-  ...[daemon, oneDaemon],
+  ...[daemon, oneDaemon, growth],
 ];

@@ -3,6 +3,7 @@ import type { CredentialSource, InspectedInstance } from '../../ebs/inspect.ts';
 import type { EbsVolume, Ec2 } from '../../ebs/types.ts';
 import type { Testimony } from '../../fencing/types.ts';
 import type { Identity } from '../../host/identity.ts';
+import type { NodeVolume } from '../../volumes/types.ts';
 import type { HealthAnswer } from '../health/health.ts';
 import type { Variables } from '../node-variables.ts';
 import type { Machine } from './machine.ts';
@@ -38,5 +39,7 @@ export interface Facts {
   schedulers(): Promise<readonly SchedulerFact[]>;
   /** What the daemon says at its socket; undefined where nobody listens. @throws Error when somebody does, and does not answer */
   daemon(): Promise<HealthAnswer | undefined>;
+  /** The volumes that it has mounted; none where nobody listens. @throws Error when somebody does, and does not answer */
+  mounted(): Promise<readonly Pick<NodeVolume, 'name' | 'size' | 'autoGrow'>[]>;
   readonly machine: Machine;
 }

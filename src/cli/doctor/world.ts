@@ -5,6 +5,8 @@ import { openSwarm } from '../../fencing/swarm.ts';
 import type { Scheduler } from '../../fencing/types.ts';
 import { readIdentity } from '../../host/identity.ts';
 import { openImds } from '../../host/imds.ts';
+import type { NodeStatus } from '../../volumes/types.ts';
+import { callDriver } from '../dvdi-client.ts';
 import { askHealth } from '../health/health.ts';
 import type { Variables } from '../node-variables.ts';
 import type { Facts, SchedulerFact } from './facts.ts';
@@ -47,7 +49,13 @@ export function openWorld({ settings, variables, env, deadline, onThrottled }: W
     },
     clockAheadMs: async () => (await inspection()).clockAheadMs(),
     schedulers: once(() => askSchedulers(settings)),
-    daemon: once(() => askDaemon(settings)),
+    daemon: once(() => whereOneListens(() => askHealth(settings.socket, settings.root))),
+    mounted: once(async () => {
+      const ask = () =>
+        callDriver(settings.socket, 'Ebs.Status', {}, deadline) as Promise<unknown> as Promise<NodeStatus>;
+      const status = await whereOneListens(ask);
+      return (status?.volumes ?? []).filter(({ phase }) => phase === 'mounted');
+    }),
     machine: openMachine(settings),
   };
 }
@@ -75,9 +83,10 @@ async function askSchedulers({ mesosMasters, mesosAgent, swarmSocket }: Settings
   );
 }
 
-async function askDaemon({ socket, root }: Settings) {
+/** Undefined where no daemon listens. */
+async function whereOneListens<T>(ask: () => Promise<T>): Promise<T | undefined> {
   try {
-    return await askHealth(socket, root);
+    return await ask();
   } catch (error) {
     const { code } = ((error as Error).cause ?? {}) as NodeJS.ErrnoException;
     if (code === 'ENOENT' || code === 'ECONNREFUSED') return undefined;

@@ -1,4 +1,4 @@
-import type { ModificationRule } from '../account.ts';
+import type { Account, ModificationRule } from '../account.ts';
 import { Ec2Error } from '../ec2-error.ts';
 import { applyFilters, type FilterFields, readFilters } from '../filters.ts';
 import { type ModificationRecord, type Shape, type TagSet, timestamp, type VolumeRecord } from '../model.ts';
@@ -18,7 +18,7 @@ const rules = {
 
 export const modifyVolume: Action = async ({ query }, world) => {
   const volume = one(volumeKind, world.store.state, requiredText(query, 'VolumeId'));
-  checkModifiable(volume, world.account.modificationRule);
+  checkModifiable(volume, world.account);
   const original: Shape = {
     sizeGib: volume.sizeGib,
     type: volume.type,
@@ -41,7 +41,7 @@ export const modifyVolume: Action = async ({ query }, world) => {
   return { volumeModification: modificationShape(volume.id, modification) };
 };
 
-function checkModifiable({ id, state, modifications }: VolumeRecord, rule: ModificationRule): void {
+function checkModifiable({ id, state, modifications }: VolumeRecord, { modificationRule: rule, haste }: Account): void {
   if (state !== 'available' && state !== 'in-use') {
     throw new Ec2Error('IncorrectState', `Volume '${id}' is in the '${state}' state.`);
   }
@@ -54,7 +54,7 @@ function checkModifiable({ id, state, modifications }: VolumeRecord, rule: Modif
   }
   const { most, withinMs } = rules[rule];
   const recent = modifications
-    .map(({ startTime }) => Date.parse(startTime) + withinMs)
+    .map(({ startTime }) => Date.parse(startTime) + withinMs / haste)
     .filter((end) => end > Date.now());
   const [oldest] = recent.slice(-most);
   if (recent.length < most || oldest === undefined) return;

@@ -111,7 +111,7 @@ async function look(node: Node, held: Held, state: Watched, day: DayLimit): Prom
   if (plan.grow === undefined) return;
   const { toGib, begun } = plan.grow;
   const second = Math.floor(view.now / 1000) * 1000;
-  const growth = begun ?? { at: second, fromGib: view.sizeGib, toGib, usedGib: view.usedGib };
+  const growth = begun ?? { at: second, fromGib: view.sizeGib, toGib, usedGib: filledNow(state) };
   day.take(volume.id, growth);
   try {
     await node.queue.run(name, () => grow(node, name, growth, state));
@@ -147,15 +147,15 @@ function viewOf(
   node: Node,
   { volume }: Held,
   state: Watched,
-  { auto, diskBytes, used }: { auto: AutoGrow; diskBytes: number; used: number },
+  { auto, diskBytes, used }: { auto: AutoGrow; diskBytes: number; used: ReturnType<typeof usedOf> },
   day: DayLimit,
 ): GrowthView {
   const { haste } = node;
   const now = Date.now() * haste;
   const sizeGib = Math.floor(diskBytes / gibibyte);
-  const usedGib = used * sizeGib;
+  const usedGib = used.full * sizeGib;
   const growths = readGrowths(volume.tags);
-  state.samples = withSample(state.samples, { at: now, usedGib });
+  state.samples = withSample(state.samples, { at: now, usedGib: used.filled * sizeGib });
   const onClock = (monotonic: number) => now + (monotonic - performance.now()) * haste;
   return {
     ...{ now, sizeGib, usedGib, auto, growths, rate: fillRate(state.samples, growths.at(-1)) },
@@ -166,6 +166,8 @@ function viewOf(
   };
 }
 
+const filledNow = ({ samples }: Watched): number => samples.at(-1)?.usedGib ?? 0;
+
 /** Milliseconds until the next look: soon where it will be due soon, not before EC2 may be asked where it is. */
 function pauseAfter({ now, sizeGib, usedGib, rate, auto, blockedUntil }: GrowthView, { grow }: GrowthPlan): number {
   if (rate === undefined) return tickMs;
@@ -175,10 +177,16 @@ function pauseAfter({ now, sizeGib, usedGib, rate, auto, blockedUntil }: GrowthV
   return Math.min(longestMs, Math.max(shortestMs, wait));
 }
 
-/** The larger part that is used, 0 to 1: of bytes, as df has it, or of inodes. */
-function usedOf({ bytes, inodes }: FilesystemUsage): number {
-  const ofBytes = bytes.used / Math.max(1, bytes.used + bytes.available);
-  return Math.max(ofBytes, inodes.total === 0 ? 0 : inodes.used / inodes.total);
+/**
+ * How full it is, 0 to 1, by bytes or inodes, whichever is the larger part: `full` of what programs may have, as df has it, and
+ * `filled` of the whole, by which the rate is reckoned: btrfs takes room for metadata away in large pieces, which nobody wrote.
+ */
+function usedOf({ bytes, inodes }: FilesystemUsage): { full: number; filled: number } {
+  const ofInodes = inodes.total === 0 ? 0 : inodes.used / inodes.total;
+  return {
+    full: Math.max(bytes.used / Math.max(1, bytes.used + bytes.available), ofInodes),
+    filled: Math.max(bytes.used / Math.max(1, bytes.total), ofInodes),
+  };
 }
 
 function note(

@@ -62,6 +62,19 @@ describe('a volume that grows by itself', () => {
     expect(ec2.calls).toEqual([]);
   });
 
+  it('takes its usual step where btrfs has taken room for metadata, which nobody wrote', async () => {
+    const { node, volume } = await bed(50);
+    let available = 40;
+    node.host.filesystemUsage = async () => ({
+      bytes: { total: 100, used: 60, available },
+      inodes: { total: 0, used: 0 },
+    });
+    await pass(minutes);
+    available = 14;
+    await pass(minutes);
+    expect(volume.sizeGib).toBe(20);
+  });
+
   it('is left alone where it is mounted only to be read', async () => {
     const { ec2, volume, mount, unmount, node } = await bed(40);
     await unmount('a', 'id-a');
