@@ -3,7 +3,7 @@ import { type Sample, throttledOf } from './sample.ts';
 
 /** One thing that was measured against its limit; it may be equal to it. */
 export interface Check {
-  readonly what: 'calls' | 'wall' | 'overhead' | 'memory' | 'failures';
+  readonly what: 'calls' | 'wall' | 'overhead' | 'memory' | 'cpu' | 'failures';
   readonly unit: 'ms' | 'MB' | '';
   readonly value: number;
   readonly limit: number;
@@ -98,6 +98,18 @@ export function memoryRow(id: string, operation: string, megabytes: readonly num
     runs: megabytes.length,
     checks: check('memory', 'MB', max, limit),
     note: `${Math.round(max)} MB resident`,
+  };
+}
+
+/** A row that says how much CPU time something takes, in milliseconds. */
+export function cpuRow(id: string, operation: string, ms: number, limit?: number): Row {
+  return {
+    ...unmeasured,
+    id,
+    operation,
+    runs: 1,
+    checks: check('cpu', 'ms', ms, limit),
+    note: `${ms.toFixed(1)} ms`,
   };
 }
 

@@ -27,7 +27,7 @@ async function startRow(lab: Lab): Promise<Row> {
     id: 'listening',
     operation: 'the daemon listens after its start',
     samples,
-    limits: { wall: 300 },
+    limits: { wall: 150 },
   });
 }
 
@@ -100,7 +100,8 @@ async function memoryRows(lab: Lab): Promise<Row[]> {
   ];
 }
 
-async function residentMb(pid: number): Promise<number> {
+/** Memory that a process has in RAM, in MB (10^6 bytes). */
+export async function residentMb(pid: number): Promise<number> {
   const status = await readFile(`/proc/${pid}/status`, 'utf8');
   const [, kib] = /^VmRSS:\s*(\d+) kB$/m.exec(status) ?? [];
   return (Number(kib ?? Number.NaN) * 1024) / 1e6;

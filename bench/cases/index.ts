@@ -1,6 +1,7 @@
 import { attachTimes } from './attach-times.ts';
 import type { Case } from './case.ts';
 import { create } from './create.ts';
+import { cycles1000 } from './cycles.ts';
 import { daemon } from './daemon.ts';
 import { fleet } from './fleet.ts';
 import { inside } from './inside.ts';
@@ -24,5 +25,6 @@ export const cases: readonly Case[] = [
   storm,
   fleet,
   daemon,
+  cycles1000,
   inside,
 ];
