@@ -53,6 +53,8 @@ export interface Events {
   readonly growth: { readonly outcome: 'grown' | 'refused' | 'asked' | 'denied' };
   /** A name means a volume made from a snapshot now, or means still what it meant, after an error of the catalogue. */
   readonly rollback: { readonly outcome: Outcome; readonly seconds: number };
+  /** What is in the trash, as far as this node knows, has changed. */
+  readonly trash: { readonly count: number; readonly gib: number };
   /** A volume, or a snapshot, was deleted from the trash for good: its id. */
   readonly purge: { readonly id: string };
   /** A disk went from this machine without us, and its mount was taken away. */

@@ -26,6 +26,10 @@ export const commands: CommandTable = {
     summary: 'Bring a removed volume back from the trash',
     load: () => import('./undelete/undelete.ts'),
   },
+  gc: {
+    summary: 'Show what the cluster may not need any more, and what it costs; do away with it',
+    load: () => import('./gc/gc.ts'),
+  },
   trash: {
     summary: 'Show what is in the trash, how long and at what cost; end that early',
     load: () => import('./trash/trash.ts'),

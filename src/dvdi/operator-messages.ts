@@ -33,6 +33,12 @@ export const CommandEnding = Type.Object({
 /** A name of a zone, as "eu-west-1a". */
 const zone = Type.String({ pattern: '^[a-z0-9-]{1,64}$' });
 export const Undeleting = Type.Object({ name, as: Type.Optional(name), zone: Type.Optional(zone) });
+/** Without `ids` it is about all that is found; `idle` is a time as "30d". */
+export const Collecting = Type.Object({
+  ids: Type.Optional(Type.Array(name, { minItems: 1 })),
+  idle: Type.String({ maxLength: 20 }),
+  apply: Type.Optional(Type.Boolean()),
+});
 /** Without `which` it is about all of the trash. */
 export const Purging = Type.Object({
   which: Type.Optional(Type.Array(name, { minItems: 1 })),

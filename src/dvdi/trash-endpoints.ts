@@ -1,6 +1,6 @@
 import { type Endpoint, endpoint } from './endpoint.ts';
 import { Anything } from './messages.ts';
-import { Purging, Undeleting } from './operator-messages.ts';
+import { Collecting, Purging, Undeleting } from './operator-messages.ts';
 
 /** What is about removed volumes. */
 export const trashEndpoints: readonly Endpoint[] = [
@@ -17,6 +17,15 @@ export const trashEndpoints: readonly Endpoint[] = [
     Purging,
     async (driver, { which, dryRun = false }) => ({
       volumes: await (await driver()).operator.trash.purge(which ?? 'all', { dryRun }),
+    }),
+    { long: true },
+  ),
+  endpoint(
+    '/Ebs.Gc',
+    'find what nobody needs',
+    Collecting,
+    async (driver, { ids, idle, apply = false }) => ({
+      garbage: await (await driver()).operator.trash.collect({ ids, idle, apply }),
     }),
     { long: true },
   ),

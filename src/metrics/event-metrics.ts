@@ -115,6 +115,16 @@ export function countEvents(registry: Registry, onError: (error: unknown) => voi
     ['outcome'],
   );
   on('growth', ({ outcome }) => growths.inc({ outcome }));
+  const gauge = (name: string, help: string) => new Gauge({ name: `${prefix}${name}`, help, registers });
+  const known = 'as far as this node knows: what it has put there, and what its last listing showed';
+  const trashItems = gauge('trash_items', `Volumes and snapshots in the trash, ${known}.`);
+  const trashBytes = gauge('trash_bytes', `The size of the volumes and snapshots in the trash, ${known}.`);
+  on('trash', ({ count, gib }) => {
+    trashItems.set(count);
+    trashBytes.set(gib * 2 ** 30);
+  });
+  const purges = counter('purges_total', 'Volumes and snapshots that this node has deleted from the trash for good.');
+  on('purge', () => purges.inc());
   const ghosts = counter(
     'ghosts_total',
     'Disks that went from this machine without us, so that their mounts were taken away.',

@@ -147,6 +147,7 @@ function idleOperator(noted: Noted): Operator {
         snapshotId: undefined,
         others: [],
       })),
+      collect: noted('gc', () => []),
       purge: noted('purge', (_which: readonly string[] | 'all', _how: { readonly dryRun: boolean }) => []),
     },
     snapshots: {

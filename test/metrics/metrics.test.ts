@@ -170,6 +170,8 @@ describe('what is counted', () => {
     publish('freeze', { seconds: 0.02 });
     publish('takeover', { policy: 'stonith', outcome: 'fenced', seconds: 70 });
     publish('ghost', { volume: 'data' });
+    publish('trash', { count: 2, gib: 3 });
+    publish('purge', { id: 'vol-1' });
     const seen = await scrape();
     expect(seen.value(ours('operations_total'), { verb: 'mount', outcome: 'ok' })).toBe(1);
     expect(seen.value(ours('operations_total'), { verb: 'mount', outcome: 'NODE_FULL' })).toBe(1);
@@ -184,6 +186,7 @@ describe('what is counted', () => {
     expect(seen.value(ours('freeze_duration_seconds_count'), {})).toBe(1);
     expect(seen.value(ours('takeover_duration_seconds_count'), { policy: 'stonith', outcome: 'fenced' })).toBe(1);
     expect(seen.value(ours('ghosts_total'))).toBe(1);
+    expect(['trash_items', 'trash_bytes', 'purges_total'].map((name) => seen.value(ours(name)))).toEqual([2, 3 * 2 ** 30, 1]);
   });
 
   it('an event that cannot be counted is logged, and harms nobody', () => {

@@ -130,8 +130,12 @@ export function createTrash(
     void journal.saveTrash([...saved.values()]).catch((error: unknown) => {
       log.warn({ err: error }, 'what this node has put into the trash could not be written down');
     });
+  const size = () => ({
+    count: known.size,
+    gib: [...known.values()].reduce((sum, { sizeGib }) => sum + sizeGib, 0),
+  });
   const forget = (id: string) => {
-    known.delete(id);
+    if (known.delete(id)) publish('trash', size());
     if (saved.delete(id)) save();
   };
   const see = (item: Item, { by, expires }: TrashMark) => {
@@ -146,12 +150,14 @@ export function createTrash(
       const mark = trashed(volume)?.mark;
       if (mark !== undefined) see(volume, mark);
     }
+    publish('trash', size());
   };
   const findSnapshots = async () => {
     for (const snapshot of await ec2.listSnapshots({ lane: 'list' })) {
       const mark = trashedSnapshot(snapshot)?.mark;
       if (mark !== undefined) see(snapshot, mark);
     }
+    publish('trash', size());
   };
   const look = async () => {
     found(await ec2.findTagged(tagKeys.trash, { lane: 'list' }));
@@ -160,6 +166,7 @@ export function createTrash(
   const added = ({ id, sizeGib }: Item, at: number) => {
     known.set(id, { id, sizeGib });
     alarms.set(id, at);
+    publish('trash', size());
   };
 
   return {
@@ -170,7 +177,7 @@ export function createTrash(
       save();
     },
     takenOut: forget,
-    size: () => ({ count: known.size, gib: [...known.values()].reduce((sum, { sizeGib }) => sum + sizeGib, 0) }),
+    size,
     sweep() {
       if (performance.now() - sweptAt <= sweepMs) return;
       sweptAt = performance.now();

@@ -53,6 +53,7 @@ export function createOperator(
       list: () => run('trash', 'list the trash', ({ trash }) => trash.list()),
       undelete: (which, as, zone) =>
         run('undelete', `undelete ${which}`, ({ trash }) => trash.undelete(which, as, zone)),
+      collect: (options) => run('gc', 'find what nobody needs', ({ trash }) => trash.collect(options)),
       purge: (which, how) => run('purge', 'delete from the trash', ({ trash }) => trash.purge(which, how)),
     },
     snapshots: {

@@ -1,7 +1,9 @@
 /** What operators are told of the trash, and may do with it. */
 import type { Undeleted } from '../requests/undelete.ts';
+import type { Collected, GcOptions } from './gc.ts';
 
 export type { Undeleted } from '../requests/undelete.ts';
+export type { Collected, GcOptions } from './gc.ts';
 
 /** A volume of the trash, or the snapshot that is all there is of one that was removed from another zone. */
 export interface TrashEntry {
@@ -41,4 +43,9 @@ export interface TrashOperator {
    * @returns what was deleted, or would be.
    */
   purge(which: readonly string[] | 'all', how: { readonly dryRun: boolean }): Promise<readonly TrashEntry[]>;
+  /**
+   * What nobody needs any more, and what became of it where that was to be done away with. INVALID_REQUEST for an id that is
+   * none of it.
+   */
+  collect(options: GcOptions): Promise<readonly Collected[]>;
 }

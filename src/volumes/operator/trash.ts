@@ -16,6 +16,7 @@ import { encodeName } from '../options/names.ts';
 import { monthlyCost, snapshotCost } from '../options/prices.ts';
 import { findKept, undelete } from '../requests/undelete.ts';
 import { type Node, ofNode } from '../state/node.ts';
+import { collectGarbage } from './gc.ts';
 import type { TrashEntry, TrashOperator } from './trash-types.ts';
 
 /** The trash of the cluster, for operators. */
@@ -29,6 +30,7 @@ export function createTrashOperator(node: Node): TrashOperator {
       await endRemoval(node, kept.id, name);
       return node.queue.run(name, () => undelete(node, name, kept, zone));
     },
+    collect: (options) => collectGarbage(node, options),
     async purge(which, { dryRun }) {
       const all = await inTrash(node);
       const chosen = which === 'all' ? all : [...new Set(which.map((each) => theOne(all, each)))];

@@ -18,12 +18,13 @@ const departMs = 45_000;
 
 /**
  * Removes a volume as its option onRemove says, or the node's setting. One that EC2 says is not there is success.
+ * @param careful what would be deleted at once goes into the trash.
  * @throws DriverError IN_USE_HERE, ATTACHED_ELSEWHERE, AMBIGUOUS_NAME, EC2_*; nothing is removed then.
  */
-export async function removeVolume(node: Node, name: string): Promise<void> {
+export async function removeVolume(node: Node, name: string, careful = false): Promise<void> {
   try {
     await letGo(node, name);
-    await removeFree(node, name);
+    await removeFree(node, name, careful);
     node.trash.sweep();
   } finally {
     // What could not be let go now is tried again: letting go has taken the release off the keeper's hands.
@@ -34,13 +35,14 @@ export async function removeVolume(node: Node, name: string): Promise<void> {
   }
 }
 
-async function removeFree(node: Node, name: string): Promise<void> {
+async function removeFree(node: Node, name: string, careful: boolean): Promise<void> {
   const volume = await waiting(node, name, 'EC2 to tell which EBS volume has this name', () =>
     node.lookup.findSurely(name),
   );
   if (volume === undefined) return;
   if ((await adoptMounted(node, name, volume)) !== undefined) throw inUseHere(name, heldUnrecorded(node));
-  const onRemove = removalOf(node, volume.tags);
+  const own = removalOf(node, volume.tags);
+  const onRemove = careful && own === 'delete' ? 'trash' : own;
   // EC2 can read one in this state no more: there is nothing to keep of it.
   const how = volume.state === 'error' && onRemove !== 'retain' ? 'delete' : onRemove;
   const isLeaving = volume.tags[tagKeys.leaving] !== undefined;
