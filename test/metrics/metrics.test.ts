@@ -186,7 +186,11 @@ describe('what is counted', () => {
     expect(seen.value(ours('freeze_duration_seconds_count'), {})).toBe(1);
     expect(seen.value(ours('takeover_duration_seconds_count'), { policy: 'stonith', outcome: 'fenced' })).toBe(1);
     expect(seen.value(ours('ghosts_total'))).toBe(1);
-    expect(['trash_items', 'trash_bytes', 'purges_total'].map((name) => seen.value(ours(name)))).toEqual([2, 3 * 2 ** 30, 1]);
+    expect(['trash_items', 'trash_bytes', 'purges_total'].map((name) => seen.value(ours(name)))).toEqual([
+      2,
+      3 * 2 ** 30,
+      1,
+    ]);
   });
 
   it('an event that cannot be counted is logged, and harms nobody', () => {

@@ -1,13 +1,6 @@
 import type { Grammar } from '../../flags.ts';
 import type { Collected } from '../../volumes/types.ts';
-import {
-  callDaemon,
-  daemonFlags,
-  printAsIs,
-  printJson,
-  readInvocation,
-  terminalWidth,
-} from '../operator-client.ts';
+import { callDaemon, daemonFlags, printAsIs, printJson, readInvocation, terminalWidth } from '../operator-client.ts';
 import { type Column, tableLines } from '../table.ts';
 
 /** What `--help` prints. */
