@@ -32,9 +32,8 @@ export const safe: readonly TrashVariant[] = [
     large: true,
   },
   {
-    name: 'rollback, look, two mounts, two crashes, calls however late, attachments ended by others',
+    name: 'rollback, look, two mounts, two crashes',
     kinds: ['rollback to W', 'look', 'mount', 'mount'],
-    protocol: { fencesLiving: true, lateIsBounded: false },
     named,
     crashes: 2,
     mounts: 2,

@@ -12,6 +12,8 @@ export class Callers extends Daemons {
   /** What every volume must still hold: the records whose writers were told that they are safe. */
   readonly acknowledged = new Map<string, string[]>();
   #records = 0;
+  protected takes = 0;
+  rollbacks = 0;
   readonly #changing = new Map<string, number>();
 
   /** Holds "no such volume" against the world: the volume was there all the time and every read must show it. */
@@ -34,8 +36,11 @@ export class Callers extends Daemons {
     );
   }
 
-  create(node: NodeOf, name: string): void {
-    const call = this.call(node, `create ${name}`, (driver) => driver.create(name, {}));
+  /** @param from another volume to copy. */
+  create(node: NodeOf, name: string, from?: string): void {
+    const options = from === undefined ? {} : { from };
+    const what = from === undefined ? `create ${name}` : `create ${name} from ${from}`;
+    const call = this.call(node, what, (driver) => driver.create(name, options));
     this.#changingCall(name, call, (alone) => {
       const stale = Date.now() - (this.lastSeen.get(name) ?? Number.NEGATIVE_INFINITY) < knownMs;
       if (alone && !stale && this.volumeOf(name) === undefined)
@@ -61,6 +66,49 @@ export class Callers extends Daemons {
       ({ volumeId }) => {
         if (!this.cloud.volumes.has(volumeId) && !this.cloud.tampered.has(volumeId))
           this.broken('undelete', `${volumeId} was undeleted and is not there`);
+      },
+      () => undefined,
+    );
+  }
+
+  /** Takes a snapshot; one that stood still holds all that was acknowledged before it was asked for. */
+  take(node: NodeOf, name: string): void {
+    const before = new Map([...this.acknowledged].map(([id, records]) => [id, [...records]]));
+    this.takes += 1;
+    const called = `s${this.takes}`;
+    const call = this.call(node, `take ${called} of ${name}`, (driver) =>
+      driver.operator.snapshots.take(name, called, { crash: false }),
+    );
+    call?.then(
+      ({ snapshotId, volumeId }) => {
+        const { records = [] } = this.cloud.taken.get(snapshotId) ?? {};
+        const missing = (before.get(volumeId) ?? []).filter((record) => !records.includes(record));
+        if (missing.length > 0) this.broken('snapshot', `${snapshotId} of ${volumeId} lacks ${missing.join(', ')}`);
+      },
+      () => undefined,
+    );
+  }
+
+  /**
+   * Gives the data of the last snapshot back, which another tool may just have taken: what the name means then holds it, and
+   * nobody was at it.
+   */
+  rollback(node: NodeOf, name: string): void {
+    const volume = this.volumeOf(name);
+    const isFormatted = this.cloud.contents.get(volume?.id ?? '')?.kind === 'filesystem';
+    if (volume !== undefined && isFormatted && this.random() < 0.7) this.cloud.addSnapshot(volume.id);
+    const call = this.call(node, `rollback ${name}`, (driver) =>
+      driver.operator.snapshots.rollback(name, 'latest', { dryRun: false }),
+    );
+    this.#changingCall(name, call, () => undefined);
+    call?.then(
+      ({ volumeId = '', snapshotId, former }) => {
+        this.rollbacks += 1;
+        const { records = [] } = this.cloud.taken.get(snapshotId) ?? {};
+        this.acknowledged.set(volumeId, [...records, ...(this.acknowledged.get(volumeId) ?? [])]);
+        if (!this.cloud.tampered.has(volumeId)) this.checkContent(volumeId, this.cloud.records.get(volumeId) ?? []);
+        const isThere = this.cloud.volumes.has(former) || this.purges > 0 || this.cloud.tampered.has(former);
+        if (!isThere) this.broken('rollback', `${former} is not in the trash`);
       },
       () => undefined,
     );

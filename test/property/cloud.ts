@@ -1,5 +1,14 @@
 import { tagKeys } from '../../src/ebs/tags.ts';
-import type { Attachment, AttachmentKey, CallOptions, EbsVolume, Ec2, Instance } from '../../src/ebs/types.ts';
+import type {
+  Attachment,
+  AttachmentKey,
+  CallOptions,
+  CreateVolumeSpec,
+  EbsVolume,
+  Ec2,
+  Instance,
+} from '../../src/ebs/types.ts';
+import type { DiskContent } from '../../src/host/types.ts';
 import { ec2Error, FakeEc2 } from '../support/fake-ec2.ts';
 import type { Machine } from './machine.ts';
 import type { Witness } from './plugged.ts';
@@ -28,6 +37,12 @@ export class Cloud extends FakeEc2 {
   /** What is written on each volume, durably. */
   readonly records = new Map<string, string[]>();
   readonly machines = new Map<string, Machine>();
+  /** What each snapshot holds, and with how many records of another a volume began. */
+  readonly taken = new Map<
+    string,
+    { readonly records: readonly string[]; readonly content: DiskContent | undefined }
+  >();
+  readonly copied = new Map<string, number>();
   /** Completed mkfs runs. */
   readonly mkfs = new Map<string, number>();
   /** Volumes that were detached by force or deleted behind the driver's back. */
@@ -39,6 +54,7 @@ export class Cloud extends FakeEc2 {
   readonly #history: Sight[] = [];
   readonly #witness: Witness;
   readonly #random: () => number;
+  /** When the call was sent that made an attachment. */
   readonly #madeAt = new WeakMap<Attached, number>();
   /** When the call that takes effect now was sent. */
   #sentAt = 0;
@@ -116,6 +132,26 @@ export class Cloud extends FakeEc2 {
     }
   }
 
+  override addSnapshot(volumeId: string, change: Parameters<FakeEc2['addSnapshot']>[1] = {}) {
+    const snapshot = super.addSnapshot(volumeId, change);
+    const records = this.records.get(volumeId) ?? [];
+    this.taken.set(snapshot.id, { records: [...records], content: this.contents.get(volumeId) });
+    return snapshot;
+  }
+
+  override async createVolume(spec: CreateVolumeSpec): Promise<EbsVolume> {
+    const { sourceVolumeId = '', snapshotId = '' } = spec;
+    const source = { records: this.records.get(sourceVolumeId) ?? [], content: this.contents.get(sourceVolumeId) };
+    const { records, content } = this.taken.get(snapshotId) ?? source;
+    const before = new Set(this.volumes.keys());
+    const answer = await super.createVolume(spec);
+    if (before.has(answer.id) || content === undefined) return answer;
+    this.contents.set(answer.id, content);
+    this.records.set(answer.id, [...records]);
+    this.copied.set(answer.id, records.length);
+    return answer;
+  }
+
   override async attachVolume(key: AttachmentKey): Promise<Attachment> {
     const { state } = this.instances.get(key.instanceId) ?? {};
     if (state !== 'running' && state !== 'stopped') throw ec2Error('EC2_INCORRECT_STATE', `the instance is ${state}`);
@@ -127,7 +163,7 @@ export class Cloud extends FakeEc2 {
     const attachTime = answer.attachTime.replace(/\.\d+/, '.000');
     if (made !== undefined) {
       made.attachTime = attachTime;
-      this.#madeAt.set(made, Date.now());
+      this.#madeAt.set(made, this.#sentAt);
     }
     return { ...answer, attachTime };
   }

@@ -5,6 +5,7 @@ import type { Ec2 } from '../../src/ebs/types.ts';
 import { openDriver } from '../../src/volumes/driver.ts';
 import { encodeName } from '../../src/volumes/options/names.ts';
 import { mountpointOf } from '../../src/volumes/state/node.ts';
+import { bearers } from '../../src/volumes/state/succession.ts';
 import type { VolumeDriver } from '../../src/volumes/types.ts';
 import { FakeAudit } from '../support/fake-audit.ts';
 import { FakeJournal } from '../support/fake-node.ts';
@@ -106,7 +107,7 @@ export class Daemons implements Witness {
       if (writers.length > 1) this.broken('I1', `${writers.map(idOf).join(' and ')} both have ${volumeId} mounted`);
     }
     const names = new Map<string, string[]>();
-    for (const { id, tags } of this.cloud.volumes.values()) {
+    for (const { id, tags } of bearers([...this.cloud.volumes.values()])) {
       const name = tags[tagKeys.name];
       if (name !== undefined && !this.#isGiven(id)) names.set(name, [...(names.get(name) ?? []), id]);
     }
@@ -116,7 +117,20 @@ export class Daemons implements Witness {
       if (this.#named.get(name)?.id !== id) this.#named.set(name, { id, since: Date.now() });
       if (others.length > 0) this.broken('one volume', `${name} is ${[id, ...others].join(' and ')}`);
     }
+    this.#checkMounts();
     this.#checkKept();
+  }
+
+  /** What is mounted under one name is one volume, wherever. */
+  #checkMounts(): void {
+    const mounts = new Map<string, Set<string>>();
+    for (const { machine } of this.nodes) {
+      if (!machine.powered) continue;
+      for (const [target, disk] of machine.mounted)
+        if (disk.live) mounts.set(target, (mounts.get(target) ?? new Set()).add(disk.volumeId));
+    }
+    for (const [target, ids] of mounts)
+      if (ids.size > 1) this.broken('one name', `${[...ids].join(' and ')} are both mounted at ${target}`);
   }
 
   /** Nothing that has been written on goes but from the trash, and from there only when somebody says so. */
@@ -124,7 +138,7 @@ export class Daemons implements Witness {
     for (const [id, had] of this.#before) {
       if (this.cloud.volumes.has(id)) continue;
       this.#before.delete(id);
-      const written = (this.cloud.records.get(id) ?? []).length > 0;
+      const written = (this.cloud.records.get(id) ?? []).length > (this.cloud.copied.get(id) ?? 0);
       if (!written || this.cloud.tampered.has(id) || (!had && this.purges > 0)) continue;
       this.broken(
         'trash',
@@ -148,7 +162,7 @@ export class Daemons implements Witness {
   }
 
   volumeOf(name: string) {
-    return [...this.cloud.volumes.values()].find(({ tags }) => tags[tagKeys.name] === encodeName(name));
+    return bearers([...this.cloud.volumes.values()]).find(({ tags }) => tags[tagKeys.name] === encodeName(name));
   }
 
   startDaemon(node: NodeOf): void {

@@ -41,7 +41,7 @@ async function play(
 
 test('whatever happens in whatever order, no rule is broken and the end is rest', async () => {
   const began = realNow();
-  const tried = { runs: 0, steps: 0, kills: 0 };
+  const tried = { runs: 0, steps: 0, kills: 0, rollbacks: 0 };
   let failedAt: number | undefined;
   const property = fc.asyncProperty(fc.integer(), fc.integer({ min: 2, max: 3 }), steps, async (seed, nodes, list) => {
     const overdue = PROPERTY_RUNS === undefined && realNow() - began > budgetMs;
@@ -50,6 +50,7 @@ test('whatever happens in whatever order, no rule is broken and the end is rest'
     tried.runs += 1;
     tried.steps += list.length;
     tried.kills += world.kills;
+    tried.rollbacks += world.rollbacks;
     if (wrong === undefined) return;
     failedAt ??= realNow();
     throw new Error(wrong);
@@ -60,7 +61,7 @@ test('whatever happens in whatever order, no rule is broken and the end is rest'
     ...(PROPERTY_PATH === undefined ? {} : { path: PROPERTY_PATH }),
   });
   process.stdout.write(
-    `interleavings tried: ${tried.runs}, steps: ${tried.steps}, kills: ${tried.kills} (seed ${details.seed}, ${Math.round((realNow() - began) / 1000)} s)\n`,
+    `interleavings tried: ${tried.runs}, steps: ${tried.steps}, kills: ${tried.kills}, rollbacks done: ${tried.rollbacks} (seed ${details.seed}, ${Math.round((realNow() - began) / 1000)} s)\n`,
   );
   if (!details.failed) return;
   const [seed, nodes, list = []] = details.counterexample ?? [];

@@ -104,6 +104,13 @@ const remove = onNode<{ name: string }>('remove', { name }, (world, where, given
 const undelete = onNode<{ name: string }>('undelete', { name }, (world, where, given) =>
   world.undelete(where, given.name),
 );
+const clone = onNode<{ name: string }>('clone', { name }, (world, where, given) => {
+  world.create(where, given.name === 'a' ? 'b' : 'a', given.name);
+});
+const take = onNode<{ name: string }>('take', { name }, (world, where, given) => world.take(where, given.name));
+const rollback = onNode<{ name: string }>('rollback', { name }, (world, where, given) =>
+  world.rollback(where, given.name),
+);
 const purge = onNode<object>('purge', {}, (world, where) => world.purge(where));
 const look = onNode<{ name: string; verb: 'get' | 'path' }>(
   'look',
@@ -162,6 +169,9 @@ const anything = fc.oneof(
   { weight: 7, arbitrary: leaveHolder },
   { weight: 3, arbitrary: remove },
   { weight: 3, arbitrary: undelete },
+  { weight: 2, arbitrary: clone },
+  { weight: 3, arbitrary: take },
+  { weight: 3, arbitrary: rollback },
   { weight: 1, arbitrary: purge },
   { weight: 4, arbitrary: look },
   { weight: 1, arbitrary: list },

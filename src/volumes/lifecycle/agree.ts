@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import { tagKeys } from '../../ebs/tags.ts';
 import type { EbsVolume } from '../../ebs/types.ts';
 import { isCode } from '../../errors.ts';
@@ -12,6 +13,8 @@ import { detachIdle, finishDetach } from './detach.ts';
 import { settleFormer } from './former-owner.ts';
 import { lookAgain, unseenDisk } from './missing-disk.ts';
 import { isAnnounced } from './yield.ts';
+
+const lookMs = 1000;
 
 /**
  * The reconciler of one volume: makes what is recorded, what the kernel has and what EC2 says agree, and finishes what was
@@ -44,9 +47,7 @@ async function thawed(node: Node, held: Held): Promise<Held> {
 
 /** AttachVolume may or may not have taken effect: EC2 says. */
 async function settleAttaching(node: Node, held: Held): Promise<Held | undefined> {
-  const disk = await node.host.findDevice(held.volume.id, held.device);
-  const volume = await node.ec2.describeVolume(held.volume.id);
-  const ours = volume?.attachments.find((each) => isOurs(keyOf(held), each));
+  const { disk, ours } = await untilTold(node, held);
   const usable = ours !== undefined && disk !== undefined && ours.state !== 'detaching' && ours.state !== 'busy';
   const named = usable ? await stillNamed(node, { ...held, attachTime: ours.attachTime }) : undefined;
   if (ours !== undefined && named !== undefined) {
@@ -67,6 +68,20 @@ async function settleAttaching(node: Node, held: Held): Promise<Held | undefined
   // On its way, or stuck, and nobody waits for it: it ends here, and whoever wants the volume attaches it anew.
   await finishDetach(node, await keep(node, { ...held, phase: 'detaching', attachTime: ours?.attachTime }));
   return undefined;
+}
+
+/** The attachment, if there is one. A read without it proves nothing while it may be from before AttachVolume was sent. */
+async function untilTold(node: Node, held: Held) {
+  const began = performance.now();
+  const sinceMs = Math.max(0, Date.now() - Date.parse(held.since ?? ''));
+  for (;;) {
+    const disk = await node.host.findDevice(held.volume.id, held.device);
+    const volume = await node.ec2.describeVolume(held.volume.id);
+    const ours = volume?.attachments.find((each) => isOurs(keyOf(held), each));
+    const isOld = !(performance.now() - began + sinceMs < node.visibleMs);
+    if (ours !== undefined || disk !== undefined || volume === undefined || isOld) return { disk, ours };
+    await sleep(lookMs);
+  }
 }
 
 /** The volume of an attachment that was found to have taken effect, if it has its name; see {@link confirmName}. */

@@ -148,6 +148,12 @@ async function chosen(node: Node, name: string, volume: EbsVolume, which: string
       todo: `Give one of its own (docker-volume-ebs snapshot ls ${shellWord(name)}), or make another volume from that one: docker volume create -o fromSnapshot=${found.id}`,
     });
   }
+  // Of one that was made empty the tags say what is to be on it, and once that is, that it is.
+  const { [tagKeys.fsType]: wanted, [tagKeys.formatted]: formatted } = found.tags;
+  if (found.kind === 'manual' && wanted !== undefined && formatted === undefined) {
+    const why = `${found.id} was taken before the volume was first mounted: there is nothing on it`;
+    throw new DriverError('INVALID_REQUEST', { volume: name, tried, why, todo: 'Give another of its snapshots' });
+  }
   return complete(name, found);
 }
 

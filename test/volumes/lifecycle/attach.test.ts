@@ -52,11 +52,25 @@ describe('an answer of AttachVolume that was lost', () => {
     expect([volume.attachments.length, node.held.size]).toEqual([0, 0]);
   });
 
+  it('a call that took effect and that a stale read does not show is ended all the same', async () => {
+    const { mount, ec2, node, volume } = await bench();
+    ec2.neverPlugged.add('vol-1');
+    ec2.failNext('attachVolume', 'EC2_UNAVAILABLE', 'after');
+    const before = structuredClone(volume) as never;
+    vi.spyOn(ec2, 'describeVolume').mockResolvedValueOnce(before).mockResolvedValueOnce(before);
+    expect(await failure(mount('a', 'id-1'))).toMatchObject({ code: 'EC2_UNAVAILABLE' });
+    await pass(60_000);
+    expect([volume.attachments.length, node.held.size, node.journal.records.size]).toEqual([0, 0, 0]);
+  });
+
   it('a call that took no effect is reported, and leaves nothing', async () => {
     const { mount, ec2, node, volume } = await bench();
     ec2.failNext('attachVolume', 'EC2_UNAVAILABLE');
     expect(await failure(mount('a', 'id-1'))).toMatchObject({ code: 'EC2_UNAVAILABLE' });
+    // Until reads can lag no more it may have taken effect.
     await pass(10_000);
+    expect(node.held.get('a')).toMatchObject({ phase: 'attaching' });
+    await pass(15_000);
     expect([volume.attachments.length, node.held.size, node.journal.records.size]).toEqual([0, 0, 0]);
   });
 });
