@@ -35,6 +35,8 @@ export interface Scenario {
   readonly only?: RegExp;
   /** Before it. */
   prepare(bench: Bench, name: string): Promise<void>;
+  /** What else its steps are about, beside the name and its volumes. */
+  also?(bench: Bench, name: string): Promise<readonly string[]>;
   /** The call, which may break. Run again after the restart, it must succeed. */
   act(bench: Bench, name: string): Promise<void>;
   /** The state that all comes to when nothing breaks. */

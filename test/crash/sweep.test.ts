@@ -7,6 +7,7 @@ import { rescues } from './rescues.ts';
 import { scenarios, takeover } from './scenarios.ts';
 import { knownSteps } from './steps.ts';
 import { describeExtent, extent, onePart, sweep } from './sweep.ts';
+import { verifies } from './verifies.ts';
 
 const { skip } = requires('root', 'loop');
 const tries = extent();
@@ -52,7 +53,7 @@ describe.skipIf(skip)('kill -9 at every step, then a restart', () => {
     for (const { bench } of lanes) expect((await bench.methods()).sort()).toEqual([...knownSteps.keys()].sort());
   });
 
-  const chosen = [...scenarios, ...rescues, ...growths].filter(({ main }) => main || full);
+  const chosen = [...scenarios, ...rescues, ...growths, ...verifies].filter(({ main }) => main || full);
   it.concurrent.each(chosen)('$title', { timeout: 3_600_000 }, async (scenario) => {
     const lane = await eventually(async () => free.shift());
     const { bench, container } = lane;

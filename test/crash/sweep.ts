@@ -79,7 +79,7 @@ function describePoint({ point, nth, childLivesMs }: CrashPoint): string {
 async function dryRun(bench: Bench, scenario: Scenario): Promise<string[]> {
   const name = freshName();
   await scenario.prepare(bench, name);
-  await bench.order(await aboutOf(bench, name));
+  await bench.order(await aboutOf(bench, scenario, name));
   await scenario.act(bench, name);
   await bench.reaches(name, scenario.end, scenario.withinMs);
   const trace = await quiet(bench);
@@ -89,8 +89,8 @@ async function dryRun(bench: Bench, scenario: Scenario): Promise<string[]> {
   return trace;
 }
 
-async function aboutOf(bench: Bench, name: string): Promise<string[]> {
-  return [name, ...(await bench.state(name)).volumes];
+async function aboutOf(bench: Bench, { also }: Scenario, name: string): Promise<string[]> {
+  return [name, ...(await bench.state(name)).volumes, ...((await also?.(bench, name)) ?? [])];
 }
 
 /** The trace once nothing but looks is added any more. */
@@ -135,7 +135,7 @@ export function everyState(trace: readonly string[]): CrashPoint[] {
 async function crashAt(bench: Bench, scenario: Scenario, at: CrashPoint): Promise<boolean> {
   const name = freshName();
   await scenario.prepare(bench, name);
-  const about = await aboutOf(bench, name);
+  const about = await aboutOf(bench, scenario, name);
   await bench.order(about, at);
   const broken = await scenario.act(bench, name).then(
     () => undefined,

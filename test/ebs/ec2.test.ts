@@ -158,6 +158,7 @@ describe('what goes over the wire', () => {
       encrypted: true,
       kmsKeyId: 'alias/k',
       snapshotId: 'snap-1',
+      initializationRate: 200,
     });
     const fields = await form;
     expect(fields).toMatchObject({
@@ -166,6 +167,7 @@ describe('what goes over the wire', () => {
       Encrypted: 'true',
       KmsKeyId: 'alias/k',
       SnapshotId: 'snap-1',
+      VolumeInitializationRate: '200',
     });
     expect(fields).not.toHaveProperty('Size');
   });

@@ -15,6 +15,7 @@ is touched. An empty text ('') takes an option off: the node's own setting count
   --mkfs-options=WORDS   Arguments of mkfs; only while the volume has not been formatted
   --snapshots=SCHEDULE   When snapshots are taken, and how many of each are kept, as hourly:24,daily:7,weekly:4
   --on-remove=WHAT       What becomes of it when it is removed, as the option onRemove
+  --verify=HOW-OFTEN     daily, weekly or monthly: its newest snapshot is verified by itself
 
   --dry-run              Only tell what would change
   --json                 Print the answer as JSON
@@ -34,6 +35,7 @@ const settable = {
   'mkfs-options': 'mkfsOptions',
   snapshots: 'snapshots',
   'on-remove': 'onRemove',
+  verify: 'verify',
 } as const;
 
 export const grammar: Grammar = {

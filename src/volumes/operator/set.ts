@@ -14,7 +14,12 @@ import { keep, type Node } from '../state/node.ts';
 import type { OptionChange, OptionsSet } from './types.ts';
 
 /** The options of an existing volume that can be changed, and their tags. */
-const settable = { ...mountTags, snapshots: tagKeys.snapshots, onRemove: tagKeys.onRemove } as const;
+const settable = {
+  ...mountTags,
+  snapshots: tagKeys.snapshots,
+  onRemove: tagKeys.onRemove,
+  verify: tagKeys.verify,
+} as const;
 type Option = keyof typeof settable;
 const options = Object.keys(settable) as Option[];
 
@@ -22,7 +27,7 @@ const tried = 'set its options';
 const atRemoval = 'It counts when the volume is removed, on whichever node';
 
 /**
- * Changes the options that say how an existing volume is mounted, its schedule of snapshots, and what its removal does; an
+ * Changes the options that say how an existing volume is mounted, its schedules of snapshots and verifications, and what its removal does; an
  * empty text takes an option off. They are read as at create and written to the volume's tags; nothing that is mounted changes. Runs in the volume's queue, so that no mount
  * reads half of them.
  * @param given by the option's name, as `mountOptions`.
@@ -60,14 +65,21 @@ export async function setOptions(
       node.log.info({ volume: name, volumeId: volume.id, changes }, 'an operator has set its options');
   }
   const after = { ...volume, tags: changed(volume.tags, keyed) };
-  const ofMount = changes.some(({ option }) => option !== 'snapshots' && option !== 'onRemove');
+  const ofMount = changes.some(({ option }) => !['snapshots', 'onRemove', 'verify'].includes(option));
   const effective = [
     ...(ofMount || changes.length === 0 ? [whenEffective(node, name, volume)] : []),
     ...(changes.some(({ option }) => option === 'onRemove') ? [atRemoval] : []),
     ...('snapshots' in given ? [whenTaken(node, name, after)] : []),
+    ...('verify' in given ? [whenVerified(after)] : []),
   ];
   return { volumeId: volume.id, changes, effective: effective.join('. ') };
 }
+
+/** What becomes of verifications, as a sentence without its full stop. */
+const whenVerified = ({ tags }: EbsVolume): string =>
+  tags[tagKeys.verify] === undefined
+    ? 'Its snapshots are no longer verified by themselves'
+    : 'The node that has it verifies its newest snapshot, once in each of these times; another than this one from its next attachment on';
 
 /** What becomes of a schedule, as a sentence without its full stop. */
 function whenTaken(node: Node, name: string, volume: EbsVolume): string {

@@ -9,6 +9,7 @@ import { nearest } from '../../spelling.ts';
 import { BadValue, bad } from './bad-value.ts';
 import { mostAsked, type VolumeType, volumeTypes } from './limits.ts';
 import { readSchedule, scheduleText } from './schedule.ts';
+import { type VerifyEvery, verifyIntervals } from './verify.ts';
 
 /** The options of a create as the user gave them, read and checked one by one; what was not given is absent. */
 export interface CreateOptions {
@@ -42,6 +43,8 @@ export interface CreateOptions {
   readonly onRemove?: OnRemove;
   /** As "hourly:24,daily:7,weekly:4". */
   readonly snapshots?: string;
+  /** How often its newest snapshot is verified by itself. */
+  readonly verify?: VerifyEvery;
   readonly tags?: Readonly<Record<string, string>>;
   /** As "80%": how full it is when it grows by itself. */
   readonly autoGrow?: string;
@@ -173,6 +176,7 @@ const table: {
   fencePolicy: { read: among(fencePolicies) },
   onRemove: { read: among(removals) },
   snapshots: { read: (text) => scheduleText(readSchedule(text)) },
+  verify: { read: among(verifyIntervals) },
   tags: { read: tagList },
   autoGrow: { read: percent(10, 95) },
   autoGrowBy: { read: growthStep },

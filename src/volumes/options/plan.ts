@@ -122,6 +122,7 @@ function planTags(name: string, options: CreateOptions, defaults: Defaults, isNe
     [tagKeys.fencePolicy]: options.fencePolicy,
     [tagKeys.onRemove]: options.onRemove,
     [tagKeys.snapshots]: options.snapshots,
+    [tagKeys.verify]: options.verify,
     ...growthTags(options),
     [tagKeys.ttl]: options.ttl === undefined ? undefined : new Date(Date.now() + options.ttl * 1000).toISOString(),
   };
@@ -176,6 +177,7 @@ export function differences(options: CreateOptions, volume: EbsVolume): string[]
     ['fence policy', options.fencePolicy, tags[tagKeys.fencePolicy]],
     ['onRemove', options.onRemove, tags[tagKeys.onRemove]],
     ['snapshots', options.snapshots, tags[tagKeys.snapshots]],
+    ['verify', options.verify, tags[tagKeys.verify]],
     ...Object.entries(growthTags(options)).map(([key, value]): [string, unknown, unknown] => [
       optionOfTag(key),
       value,

@@ -35,6 +35,7 @@ const samples: [option: string, text: string, read: Record<string, unknown>][] =
   ['mode', '0750', { mode: 0o750 }],
   ['onRemove', 'retain', { onRemove: 'retain' }],
   ['snapshots', 'weekly:4, hourly:24', { snapshots: 'hourly:24,weekly:4' }],
+  ['verify', 'Weekly', { verify: 'weekly' }],
   ['fencePolicy', 'never', { fencePolicy: 'never' }],
   ['autoGrow', '80 %', { autoGrow: '80%' }],
   ['autoGrowBy', '50G', { autoGrowBy: '50' }],

@@ -47,6 +47,14 @@ describe('planVolume', () => {
     ]);
   });
 
+  it('keeps how often snapshots are verified, which a second create must give the same', () => {
+    const asked = plan({ verify: 'weekly' }).tags;
+    expect(asked[tagKeys.verify]).toBe('weekly');
+    expect(differences(parseOptions('data', { verify: 'daily' }), volumeWith({ tags: asked }))).toEqual([
+      'verify is weekly, asked daily',
+    ]);
+  });
+
   it('asks for what the options say', () => {
     const raw = { size: '100', type: 'io2', iops: '5000', availabilityZone: zone, uid: '999', mode: '750' };
     expect(plan(raw, { size: 1, type: 'gp2' })).toMatchObject({
