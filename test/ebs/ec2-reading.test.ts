@@ -87,6 +87,23 @@ describe('the log', () => {
 });
 
 describe('the status of a volume', () => {
+  it('says how much of what it was made from is there', async () => {
+    const asked = (state: string, more: string) => {
+      const detail = `<item><name>initialization-state</name><status>${state}</status></item>`;
+      const status = `<volumeStatus><status>ok</status><details>${detail}</details></volumeStatus>`;
+      const set = `<volumeStatusSet><item><volumeId>vol-1</volumeId>${status}${more}</item></volumeStatusSet>`;
+      answerOnce(200, answerXml('DescribeVolumeStatus', set));
+      return openTestEc2().describeVolumeStatus('vol-1');
+    };
+    const progress =
+      '<initializationStatusDetails><initializationType>provisioned-rate</initializationType><progress>40</progress>' +
+      '<estimatedTimeToCompleteInSeconds>120</estimatedTimeToCompleteInSeconds></initializationStatusDetails>';
+    const rest = { status: 'ok', ioDisabled: false, findings: [] };
+    expect(await asked('initializing', progress)).toEqual({ ...rest, initialized: { share: 0.4, secondsLeft: 120 } });
+    expect(await asked('completed', '')).toEqual({ ...rest, initialized: { share: 1, secondsLeft: 0 } });
+    expect(await asked('initializing', '')).toEqual(rest);
+  });
+
   it('is asked for by its id', async () => {
     const item = (status: string) =>
       answerXml(

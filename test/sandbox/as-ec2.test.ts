@@ -207,6 +207,25 @@ describe.skipIf(requires('root', 'loop').skip)('what EC2 was seen to do', () => 
     expect(await ask()).toMatchObject({ VolumeStatus: { Status: 'ok' } });
   });
 
+  test('a volume from a snapshot is complete at once, and only such a one takes an initialization rate', async () => {
+    const { ec2 } = await openCloud(0);
+    const VolumeId = await newVolume(ec2);
+    const { SnapshotId } = await ec2.send(new CreateSnapshotCommand({ VolumeId }));
+    const make = (more: object) =>
+      ec2.send(new CreateVolumeCommand({ AvailabilityZone: 'us-east-1a', VolumeType: 'gp3', Size: 1, ...more }));
+    await expect(make({ VolumeInitializationRate: 200 })).rejects.toEqual(refusal('InvalidParameterCombination'));
+    await vi.waitFor(() => make({ SnapshotId, VolumeInitializationRate: 200 }), { timeout: 20_000 });
+    await expect(make({ SnapshotId, VolumeInitializationRate: 301 })).rejects.toEqual(refusal('InvalidParameterValue'));
+    const made = await make({ SnapshotId });
+    const ask = async (id = '') =>
+      (await ec2.send(new DescribeVolumeStatusCommand({ VolumeIds: [id] }))).VolumeStatuses?.[0];
+    expect(await ask(made.VolumeId)).toMatchObject({
+      VolumeStatus: { Details: expect.arrayContaining([{ Name: 'initialization-state', Status: 'completed' }]) },
+      InitializationStatusDetails: { InitializationType: 'default', Progress: 100 },
+    });
+    expect((await ask(VolumeId))?.InitializationStatusDetails).toBeUndefined();
+  });
+
   test('all unknown ids are named, and ids beside MaxResults are refused before they are looked up', async () => {
     const { ec2 } = await openCloud(0);
     const other = 'vol-0aaaaaaaaaaaaaaa0';

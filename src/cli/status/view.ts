@@ -157,6 +157,7 @@ function remarks({
   size,
   autoGrow,
   snapshots,
+  initialized,
 }: NodeVolume): string[] {
   const inodes = usage === undefined ? 0 : usage.inodes.used / Math.max(1, usage.inodes.total);
   return [
@@ -172,10 +173,16 @@ function remarks({
     ...(size?.refused === undefined ? [] : [smallerText(size)]),
     ...(autoGrow?.warning === undefined ? [] : [`grows by itself, but ${autoGrow.warning}`]),
     ...(snapshots?.warning === undefined ? [] : [`its snapshots are not as its schedule says: ${snapshots.warning}`]),
+    ...(initialized === undefined ? [] : [initializedText(initialized)]),
     ...(users.length === 0 ? [] : [`used by ${users.join(', ')}`]),
     ...(waitingFor === undefined ? [] : [`waits for ${waitingFor}`]),
     ...(inodes < mostInodes ? [] : [`${Math.floor(inodes * 100)}% of its inodes are used`]),
   ];
+}
+
+function initializedText({ share, secondsLeft }: NonNullable<NodeVolume['initialized']>): string {
+  const left = secondsLeft === undefined ? '' : `, for about ${Math.ceil(secondsLeft / 60)} minutes more`;
+  return `EC2 has fetched ${Math.floor(share * 100)}% of what it was made from${left}: the rest is slow to read the first time`;
 }
 
 function smallerText({ diskBytes, filesystemBytes, refused }: VolumeSize): string {

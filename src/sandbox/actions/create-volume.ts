@@ -69,6 +69,7 @@ function newVolume(query: Query, world: World): VolumeRecord {
     throw new Ec2Error('UnsupportedOperation', 'The sandbox has no Multi-Attach volumes');
   }
   const source = snapshotSource(query, world);
+  checkRate(whole(query, 'VolumeInitializationRate'), source);
   const size = whole(query, 'Size') ?? source?.volumeSizeGib;
   if (size === undefined) {
     throw new Ec2Error('MissingParameter', 'The request must contain the parameter size/snapshotId');
@@ -99,6 +100,17 @@ function newVolume(query: Query, world: World): VolumeRecord {
     file: `${id}.img`,
     modifications: [],
   };
+}
+
+/** 100 to 300 MiB/s, for what is made from a snapshot ("Initialize Amazon EBS volumes"). */
+function checkRate(rate: number | undefined, source: SnapshotRecord | undefined): void {
+  if (rate === undefined) return;
+  if (source === undefined) {
+    throw new Ec2Error('InvalidParameterCombination', 'VolumeInitializationRate requires a snapshot.');
+  }
+  if (rate < 100 || rate > 300) {
+    throw new Ec2Error('InvalidParameterValue', `The initialization rate ${rate} is not between 100 and 300 MiB/s`);
+  }
 }
 
 function snapshotSource(query: Query, world: World): SnapshotRecord | undefined {

@@ -53,26 +53,41 @@ export const describeVolumeStatus: Action = ({ query, view }, { faults }) => {
   const matching = applyFilters(some(volumeKind, view, ids), readFilters(query), statusFilters(faults));
   const { items, nextToken } = page(matching, query);
   return {
-    volumeStatusSet: items.map(({ id, zone }) => ({
-      volumeId: id,
-      availabilityZone: zone,
-      ...statusShape(statusOf(faults, id)),
+    volumeStatusSet: items.map((volume) => ({
+      volumeId: volume.id,
+      availabilityZone: volume.zone,
+      ...statusShape(statusOf(faults, volume.id), volume),
     })),
     nextToken,
   };
 };
 
-function statusShape(status: string): XmlBody {
+/** Absent for a volume that was made empty; the content of one from a snapshot is there at once here. */
+function initialization({ snapshotId, sourceVolumeId, filling }: VolumeRecord): XmlBody | undefined {
+  if (snapshotId === undefined && sourceVolumeId === undefined) return undefined;
+  return { initializationType: sourceVolumeId === undefined ? 'default' : 'volume-copy', progress: filling ? 0 : 100 };
+}
+
+function statusShape(status: string, volume: VolumeRecord): XmlBody {
+  const initializationStatusDetails = initialization(volume);
   const details = [
     { name: 'io-enabled', status: status === 'impaired' ? 'failed' : 'passed' },
     { name: 'io-performance', status: 'not-applicable' },
+    ...(initializationStatusDetails === undefined
+      ? []
+      : [{ name: 'initialization-state', status: volume.filling ? 'initializing' : 'completed' }]),
   ];
   const enable = {
     code: 'enable-volume-io',
     description: 'Enable volume I/O',
     eventType: 'potential-data-inconsistency',
   };
-  return { volumeStatus: { status, details }, eventsSet: [], actionsSet: status === 'impaired' ? [enable] : [] };
+  return {
+    volumeStatus: { status, details },
+    initializationStatusDetails,
+    eventsSet: [],
+    actionsSet: status === 'impaired' ? [enable] : [],
+  };
 }
 
 /** Puts an impaired volume to work again. */

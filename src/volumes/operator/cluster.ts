@@ -1,4 +1,4 @@
-import { cleanMark, tagKeys } from '../../ebs/tags.ts';
+import { cleanMark, readScratch, tagKeys } from '../../ebs/tags.ts';
 import type { Attachment, EbsVolume } from '../../ebs/types.ts';
 import { attachmentOf } from '../../ebs/volume-record.ts';
 import { confirmationOf, intentsOf, readPause } from '../../fencing/records.ts';
@@ -96,7 +96,11 @@ function ownerOf({ instanceId, device, attachTime }: Attachment, states: Readonl
 
 function notesOn({ tags, multiAttach }: EbsVolume, attachment: Attachment | undefined): string[] {
   const own = tags[tagKeys.fencePolicy];
+  const scratch = readScratch(tags[tagKeys.scratch]);
   return [
+    ...(scratch === undefined || tags[tagKeys.name] !== undefined
+      ? []
+      : [`a scratch volume of ${scratch.instanceId} (${scratch.purpose}), which deletes it`]),
     ...(tags[tagKeys.removing] === undefined || tags[tagKeys.name] !== undefined
       ? []
       : ['it is deleted once its snapshot is complete (DVE_ON_REMOVE=snapshot)']),

@@ -10,6 +10,7 @@ import type { LocalState } from '../state/local.ts';
 import { mountpointOf, type Node, rescuePathOf, unsurveyed } from '../state/node.ts';
 import { waitOf } from '../state/waits.ts';
 import type { Contact } from './health.ts';
+import { createInitializedReader, type Initialized } from './initialized.ts';
 import type { ForeignAttachment, NodeVolume, Operator } from './types.ts';
 import { createUsageReader, type UsageReader } from './usage.ts';
 
@@ -50,6 +51,7 @@ interface StatusSources {
 export function createNodeStatus({ local, contact, opened, reason }: StatusSources): Operator['status'] {
   const since = new Date().toISOString();
   const readUsage = createUsageReader(local.host);
+  const readInitialized = createInitializedReader();
   const { settings, held, faults, ec2Says, fencing, journal } = local;
   const faultOf = ({ name, phase }: Held) => {
     const fault = phase === 'mounted' ? faults.get(name) : undefined;
@@ -60,6 +62,7 @@ export function createNodeStatus({ local, contact, opened, reason }: StatusSourc
     // Both at one moment: what is held or given up while disks are looked at must be neither missing nor there twice.
     const waiting = node === undefined ? [] : waitingVolumes(node);
     const impaired = checks && node !== undefined ? impairedChecks(node) : undefined;
+    const initialized = checks && node !== undefined ? readInitialized(node) : new Map<string, Initialized>();
     const usersOf = await usersHere(local);
     const here = await Promise.all(
       [...held.values()].map(async (each) =>
@@ -71,6 +74,7 @@ export function createNodeStatus({ local, contact, opened, reason }: StatusSourc
           autoGrow: each.phase === 'mounted' ? local.growths.get(each.name) : undefined,
           proof: proofNote(each.volume.tags, Date.now()),
           snapshots: scheduleOf(local, each),
+          initialized: (await initialized).get(each.name),
           users: await usersOf(each),
           ...(await look(local, readUsage, each)),
         }),
@@ -112,7 +116,10 @@ const byName = (a: NodeVolume, b: NodeVolume) => (a.name < b.name ? -1 : 1);
 /** What is asked of this machine about a held volume. */
 type Seen = Pick<NodeVolume, 'ghost' | 'usage'>;
 type Looked = Seen &
-  Pick<NodeVolume, 'waitingFor' | 'fault' | 'rescue' | 'size' | 'autoGrow' | 'proof' | 'snapshots' | 'users'>;
+  Pick<
+    NodeVolume,
+    'waitingFor' | 'fault' | 'rescue' | 'size' | 'autoGrow' | 'proof' | 'snapshots' | 'initialized' | 'users'
+  >;
 
 function heldVolume(held: Held, looked: Looked): NodeVolume {
   return {

@@ -11,6 +11,7 @@ import type { Draining } from '../state/draining.ts';
 import type { Ghost } from '../state/ghosts.ts';
 import type { GrowthNote } from '../state/local.ts';
 import type { ClusterVolumes } from './cluster-types.ts';
+import type { Initialized } from './initialized.ts';
 import type { ModifyReport, OptionChange, VolumeSize } from './modify-report.ts';
 import type { SnapshotOperator } from './snapshots.ts';
 import type { TrashOperator } from './trash-types.ts';
@@ -143,6 +144,8 @@ export interface NodeVolume {
   readonly proof: ProofNote | undefined;
   /** Undefined unless it is held here and has a schedule of snapshots. */
   readonly snapshots: ScheduleStatus | undefined;
+  /** How much of what it was made from is on its disk; absent where that is all of it, and where EC2 was not asked. */
+  readonly initialized?: Initialized | undefined;
   /** Undefined while it is not mounted, and where the filesystem does not answer. */
   readonly usage: FilesystemUsage | undefined;
 }
