@@ -44,9 +44,10 @@ export async function withData(bench: Bench, name: string): Promise<void> {
   await bench.reaches(name, released);
 }
 
-export async function checkData(bench: Bench, name: string): Promise<void> {
+/** @param written what is to be on it. */
+export async function checkData(bench: Bench, name: string, written = name): Promise<void> {
   const text = await readFile(bench.marker(name), 'utf8');
-  if (text !== name) throw new Error(`the data is gone: ${JSON.stringify(text)}`);
+  if (text !== written) throw new Error(`the data is gone: ${JSON.stringify(text)}`);
 }
 
 /** Usable for another holder, its data there; released when that one leaves. */

@@ -2,6 +2,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { requires } from '../support/requirements.ts';
 import { eventually, type TestSandbox } from '../support/sandbox.ts';
 import { Bench, Container, crashSandbox, heldBy } from './bench.ts';
+import { copies } from './copies.ts';
 import { growths } from './growths.ts';
 import { rescues } from './rescues.ts';
 import { scenarios, takeover } from './scenarios.ts';
@@ -53,7 +54,7 @@ describe.skipIf(skip)('kill -9 at every step, then a restart', () => {
     for (const { bench } of lanes) expect((await bench.methods()).sort()).toEqual([...knownSteps.keys()].sort());
   });
 
-  const chosen = [...scenarios, ...rescues, ...growths, ...verifies].filter(({ main }) => main || full);
+  const chosen = [...scenarios, ...rescues, ...growths, ...verifies, ...copies].filter(({ main }) => main || full);
   it.concurrent.each(chosen)('$title', { timeout: 3_600_000 }, async (scenario) => {
     const lane = await eventually(async () => free.shift());
     const { bench, container } = lane;
