@@ -27,12 +27,27 @@ const advice =
   /force|overwrit|wipe|try running|alternate superblock|<device>|use the -\w|-L option|without -a or -p|^or$/i;
 const manually = /;?\s*run fsck manually\.?/i;
 
-/** A command's own words on one line, standard error first, without what it advises; its exit code where it said nothing. */
+/** What a tool begins with whatever it has to say: who it is. */
+const banner = /^(?:\w+2fs|e2fsck) \d[\d.]* \(.*\)$|^btrfs-progs v[\d.]+$|^See https?:\S+ for more information\.?$/;
+/** Its own name before what it says: of mount and umount it is part of texts that are looked at. */
+const ownName = new RegExp(
+  `^(?:/\\S*/s?bin/[\\w.-]+|${Object.keys(packages)
+    .filter((name) => !name.endsWith('mount'))
+    .join('|')
+    .replaceAll('.', '\\.')}): `,
+);
+
+/**
+ * A command's own words on one line, standard error first, without its name and version, which whoever ran it knows, and without
+ * what it advises; its exit code where it said nothing.
+ */
 export function wordsOf({ code, stdout, stderr }: CommandResult): string {
-  const lines = (stderr.trim() || stdout.trim()).split(/\s*\n\s*/);
+  const all = (stderr.trim() || stdout.trim()).split(/\s*\n\s*/);
+  const telling = all.filter((line) => !banner.test(line));
+  const lines = telling.length === 0 ? all : telling;
   const words = lines
     .filter((line) => !advice.test(line))
-    .map((line) => line.replace(manually, ''))
+    .map((line) => line.replace(ownName, '').replace(manually, ''))
     .join('; ');
   return words === ''
     ? `it ended with exit code ${code}${lines.join('') === '' ? ' and said nothing' : ''}`

@@ -1,3 +1,4 @@
+import { uptime } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Logger } from 'pino';
@@ -33,6 +34,10 @@ import type { VolumeDriver } from './types.ts';
 
 /** dockerd waits 60 s for the quick verbs (moby daemon/volume/drivers/proxy.go): an error of ours must come first. */
 const connectWaitMs = 45_000;
+/** With this a call is told the known reason, while that is looked after further. */
+const knownWaitMs = 3000;
+/** While a machine boots its network is on its way, and a container that is refused its volume is not started again. */
+const bootSeconds = 180;
 /** From the start on; a known volume is told of from memory then. */
 const meetMs = 2000;
 
@@ -72,11 +77,17 @@ export async function openDriver(
   controls.catch(() => undefined);
 
   const connected = async (tried: string): Promise<Node> => {
-    const late = sleep(connectWaitMs, undefined, { ref: false }).then(() => {
+    const unknown = () => {
       throw new DriverError('STILL_WORKING', { tried, why: connection.reason(), todo: 'Try again' });
-    });
+    };
+    const late = sleep(connectWaitMs, undefined, { ref: false }).then(unknown);
+    const known = connection.failed
+      .then(() =>
+        sleep((world.uptime ?? uptime)() < bootSeconds ? connectWaitMs : knownWaitMs, undefined, { ref: false }),
+      )
+      .then(unknown);
     try {
-      return await Promise.race([connection.node, late]);
+      return await Promise.race([connection.node, late, known]);
     } catch (error) {
       if (!closing.signal.aborted) throw error;
       const why = 'this daemon is being stopped';

@@ -21,6 +21,7 @@ async function bench(readIdentity = async () => identity, world: Partial<World> 
   const ec2 = new FakeEc2();
   ec2.addInstance('i-1');
   const driver = await openDriver(loadSettings(['--root', '/ebs'], {}), pino({ level: 'silent' }), {
+    uptime: () => 3600,
     openHost: async () => new FakeHost(ec2, 'i-1'),
     openJournal: async () => new FakeJournal(),
     openAudit: () => new FakeAudit().audit,
@@ -174,13 +175,33 @@ describe('errors', () => {
       if (!known.yet) throw new Error('the metadata service does not answer');
       return identity;
     });
-    const before = Date.now();
-    const error = await failure(driver.mount('a', 'x'));
-    expect(error).toMatchObject({ code: 'STILL_WORKING' });
-    expect(String(error)).toContain('the metadata service does not answer');
-    expect(Date.now() - before).toBeLessThan(60_000);
+    for (const call of [() => driver.create('a', {}), () => driver.mount('a', 'x')]) {
+      const before = Date.now();
+      const error = await failure(call());
+      expect(error).toMatchObject({ code: 'STILL_WORKING' });
+      expect(String(error)).toContain('the metadata service does not answer');
+      expect(Date.now() - before).toBeLessThanOrEqual(5000);
+    }
     known.yet = true;
+    await pass(10_000);
     await played(driver.create('a', {}));
+  });
+
+  it('are not told so soon while the machine boots: its network may be on its way, and a container is started once', async () => {
+    const known = { yet: false };
+    const silent = async () => {
+      if (!known.yet) throw new Error('the metadata service does not answer');
+      return identity;
+    };
+    const { driver } = await bench(silent, { uptime: () => 20 });
+    const creating = driver.create('a', {});
+    await pass(20_000);
+    known.yet = true;
+    await played(creating);
+    const { driver: other } = await bench(() => Promise.reject(new Error('IMDS is silent')), { uptime: () => 20 });
+    const before = Date.now();
+    expect(await failure(other.mount('a', 'x'))).toMatchObject({ code: 'STILL_WORKING' });
+    expect(Date.now() - before).toBeLessThan(60_000);
   });
 });
 

@@ -26,6 +26,8 @@ export interface World {
   readonly visibleMs?: number;
   /** Another value for Node's haste. */
   readonly haste?: number;
+  /** Seconds since this machine has booted, where not the real ones. */
+  uptime?(): number;
   /** Watches for what EC2 announces to do to this instance; absent where nobody announces anything. */
   watchNotices?(listener: NoticeListener): { close(): void };
 }
