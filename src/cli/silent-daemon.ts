@@ -1,5 +1,5 @@
 import { existsSync, readdirSync, readFileSync, readlinkSync, statSync } from 'node:fs';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 
 const unit = '/etc/systemd/system/docker-volume-ebs.service';
 
@@ -14,14 +14,14 @@ export function silentDaemon(socket: string, root: string, seconds: number): Err
   const facts = seen.length === 0 ? '' : `: ${seen.join(', ')}`;
   return new Error(
     `the daemon at ${socket} does not answer, for ${seconds} s now${facts}. ` +
-      `Restart it with ${restartOf(pid)}; what is mounted stays mounted, and containers go on.`,
+      `${restartOf(pid)}; what is mounted stays mounted, and containers go on.`,
   );
 }
 
 function restartOf(pid: number | undefined): string {
-  if (existsSync(unit)) return 'systemctl restart docker-volume-ebs';
-  if (pid === undefined) return 'what supervises it';
-  return `kill -9 ${pid}, if nothing that supervises it starts it anew start it again then`;
+  if (existsSync(unit)) return 'Restart it with systemctl restart docker-volume-ebs';
+  if (pid === undefined) return 'Restart it by what supervises it';
+  return `End it with kill -9 ${pid}, and start it again if nothing that supervises it does (Docker does for its managed plugin)`;
 }
 
 /** The process that listens on a Unix socket of this machine, as far as this process may see it. */
@@ -32,19 +32,30 @@ function listenerOf(path: string): number | undefined {
     const wanted = new Set(inodes.map((words) => `socket:[${words[6]}]`));
     const pids = readdirSync('/proc').filter((name) => /^\d+$/.test(name));
     // systemd has it too where it made it; the daemon is the other.
-    const all = pids.filter((pid) => pid !== '1' && has(pid, wanted));
-    return all[0] === undefined ? undefined : Number(all[0]);
+    const isIts = (fd: string) => wanted.has(linkOf(fd)) || isLock(fd, path);
+    const found = pids.find((pid) => pid !== '1' && has(pid, isIts));
+    return found === undefined ? undefined : Number(found);
   } catch {
     return undefined;
   }
 }
 
-function has(pid: string, wanted: ReadonlySet<string>): boolean {
+function has(pid: string, isIt: (fd: string) => boolean): boolean {
   try {
-    return readdirSync(`/proc/${pid}/fd`).some((fd) => wanted.has(linkOf(`/proc/${pid}/fd/${fd}`)));
+    return readdirSync(`/proc/${pid}/fd`).some((fd) => isIt(`/proc/${pid}/fd/${fd}`));
   } catch {
     return false;
   }
+}
+
+/**
+ * A daemon that made its socket itself made it under another name, and keeps a lock beside it open (dvdi/socket.ts). A plugin
+ * has it under another path, in a namespace of its own.
+ */
+function isLock(fd: string, path: string): boolean {
+  if (!linkOf(fd).endsWith(`/${basename(path)}.lock`)) return false;
+  const [open, lock] = [statSync(fd), statSync(`${path}.lock`)];
+  return open.ino === lock.ino && open.dev === lock.dev;
 }
 
 function linkOf(path: string): string {

@@ -105,7 +105,9 @@ export function createAudit(file: AuditFile, log: Logger): Audit {
       const stands = kind === 'refuse' || kind === 'wait';
       const repeated = folded(subject, stands ? `${kind} ${reason}` : undefined);
       if (repeated === 'folded') return;
-      log.info({ op: 'fence', ...subject, ownerState: observation.owner?.state, policy, decision }, 'fencing decision');
+      const told = { op: 'fence', ...subject, ownerState: observation.owner?.state, policy, decision };
+      // Of what follows the takeover itself tells when it begins.
+      log[stands ? 'info' : 'debug'](told, 'fencing decision');
       const written = file.append({ event: 'decision', ...subject, policy, decision, repeated, observation });
       if (!stands) return written;
       await written.catch((error: unknown) =>
@@ -125,7 +127,10 @@ export function createAudit(file: AuditFile, log: Logger): Audit {
     async ended(subject, outcome) {
       if (outcome.startsWith('aborted')) counters.aborted += 1;
       if (outcome.startsWith('lost')) counters.lostRaces += 1;
-      log.info({ op: 'fence', ...subject, outcome }, 'fencing outcome');
+      const goesOn = outcome === 'detached' || outcome.startsWith('aborted');
+      const told = { op: 'fence', ...subject, outcome };
+      if (goesOn) log.debug(told, 'fencing outcome');
+      else log.info(told, 'a takeover has ended');
       await file.append({ event: 'outcome', ...subject, outcome }).catch((error: unknown) => {
         log.error({ op: 'fence', ...subject, err: error }, 'what fencing did could not be written into its history');
       });

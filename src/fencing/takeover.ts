@@ -129,6 +129,10 @@ async function round(job: Job, volume: EbsVolume, attachment: Attachment): Promi
   if (isKind(sight, 'stop') && !(await takePlace(job))) return 'again';
   if (isKind(sight, 'take')) leavePlace(job, sight);
   job.attempts += 1;
+  if (job.attempts === 1) {
+    const subject = subjectOf(job, attachment);
+    job.context.log.info({ op: 'fence', ...subject, why: sight.decision.reason }, 'a takeover begins');
+  }
   if (job.attempts - job.lateCalls > maxAttempts) {
     throw refused(
       job,

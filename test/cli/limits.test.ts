@@ -5,6 +5,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, onTestFinished, test } from 'vitest';
 import { nodeVariables } from '../../src/cli/node-variables.ts';
+import { silentDaemon } from '../../src/cli/silent-daemon.ts';
+import { listenOn } from '../../src/dvdi/socket.ts';
 import { fakeDriver } from '../dvdi/fake-driver.ts';
 import { serving } from '../dvdi/serving.ts';
 
@@ -46,8 +48,26 @@ test('a daemon that takes connections and answers nothing is told of by every co
     expect([status, stdout]).toEqual([1, '']);
     expect(stderr).toMatch(/^docker-volume-ebs: the daemon at \S+s\.sock does not answer, for 5 s now/);
     expect(stderr).toContain(`its process ${process.pid} `);
-    expect(stderr).toMatch(/it was last seen to write its journal at 20\S+Z\. Restart it with [^\n]+\n$/);
+    expect(stderr).toMatch(
+      /it was last seen to write its journal at 20\S+Z\. (?:Restart it with|End it with kill) [^\n]+\n$/,
+    );
   }
+});
+
+test('the process of a daemon that made its socket itself is found by the lock that it keeps', async () => {
+  const dir = directory();
+  const socket = join(dir, 'ebs.sock');
+  const app = createServer();
+  const owned = await listenOn(app, socket);
+  onTestFinished(() => {
+    app.close();
+    owned.release();
+  });
+  expect(silentDaemon(socket, dir, 5).message).toMatch(
+    new RegExp(
+      `its process ${process.pid} runs.*\\. End it with kill -9 ${process.pid}, and start it again if nothing`,
+    ),
+  );
 });
 
 test('what takes longer is said on standard error, once a reason; the answer comes all the same', async () => {

@@ -144,6 +144,24 @@ describe('the audit', () => {
     ]);
   });
 
+  it('says at level info what stands and what has ended, and the steps between at debug', async () => {
+    const said: string[] = [];
+    const destination = { write: (line: string) => said.push(`${JSON.parse(line).level} ${JSON.parse(line).msg}`) };
+    const audit = createAudit({ append: async () => undefined }, pino({ level: 'debug' }, destination));
+    await audit.decided(subject, 'stonith', observation, refuse('it runs'));
+    await audit.decided(subject, 'stonith', observation, take);
+    await audit.ended(subject, 'aborted: another look');
+    await audit.ended(subject, 'detached');
+    await audit.ended(subject, 'attached to i-b');
+    expect(said).toEqual([
+      '30 fencing decision',
+      '20 fencing decision',
+      '20 fencing outcome',
+      '20 fencing outcome',
+      '30 a takeover has ended',
+    ]);
+  });
+
   it('counts', async () => {
     const audit = createAudit({ append: async () => undefined }, log);
     await audit.decided(subject, 'stonith', observation, take);

@@ -1,3 +1,4 @@
+import { pino } from 'pino';
 import { beforeEach, describe, expect, it, vi } from 'vitest';
 import { cleanMark, tagKeys } from '../../src/ebs/tags.ts';
 import type { Instance } from '../../src/ebs/types.ts';
@@ -87,6 +88,17 @@ describe('an owner that changes', () => {
     ec2.setInstance('i-a', stopped);
     expect(await within(90_000, taking)).toMatchObject({ ...free, fenced: { evidence: 'stopped' } });
     expect(argsOf('detachVolume')).toEqual([key]);
+  });
+
+  it('is told of in the log when its volume is taken, once', async () => {
+    const said: string[] = [];
+    const destination = { write: (line: string) => said.push(JSON.parse(line).msg) };
+    const { begin, ec2 } = takeoverBench({ owner: { state: 'stopping' } });
+    const taking = begin({ log: pino({ level: 'info' }, destination) });
+    await pass(60_000);
+    ec2.setInstance('i-a', stopped);
+    await within(90_000, taking);
+    expect(said).toEqual(['a takeover begins']);
   });
 
   it('41: that never stops is left alone, and an operator is asked for', async () => {

@@ -1,5 +1,5 @@
 import { styleText } from 'node:util';
-import type { Grammar } from '../../flags.ts';
+import { type Grammar, UsageError } from '../../flags.ts';
 import type { ClusterVolume, ClusterVolumes } from '../../volumes/types.ts';
 import {
   callDaemon,
@@ -48,6 +48,7 @@ export const grammar = {
 export async function run(argv: readonly string[]): Promise<number> {
   const invocation = readInvocation(argv, grammar);
   const { values, words: names } = invocation;
+  if (values['zone'] === '') throw new UsageError('--zone is empty. See docker-volume-ebs ls --help.');
   const answer = await callDaemon<ClusterVolumes>(invocation, 'Volumes');
   const wanted = ({ name, zone, owner }: ClusterVolume) =>
     (names.length === 0 || (name !== undefined && names.includes(name))) &&
@@ -57,7 +58,7 @@ export async function run(argv: readonly string[]): Promise<number> {
   const absent = absentTexts(answer, names, values['zone']);
   for (const text of absent) tell(`${text}\n`);
   if (cluster.stale !== undefined) tell(`This is an earlier answer: ${cluster.stale}.\n`);
-  show(cluster, answer, values);
+  if (absent.length === 0 || cluster.volumes.length > 0 || values['json']) show(cluster, answer, values);
   return absent.length === 0 ? 0 : 1;
 }
 

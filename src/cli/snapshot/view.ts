@@ -2,10 +2,10 @@ import type { VolumeSnapshot } from '../../volumes/types.ts';
 import { type Column, tableLines } from '../table.ts';
 
 const columns: readonly Column[] = [
-  { title: 'VOLUME', least: 12 },
+  { title: 'VOLUME', least: 10 },
   { title: 'SNAPSHOT' },
-  { title: 'NAME', least: 10 },
-  { title: 'TAKEN' },
+  { title: 'NAME', least: 8 },
+  { title: 'TAKEN', rank: 1 },
   { title: 'BY', rank: 2 },
   { title: 'STATE' },
   { title: 'CONTENT', rank: 3 },

@@ -1,6 +1,15 @@
 import type { Grammar } from '../../flags.ts';
 import type { ClusterVolume, ClusterVolumes } from '../../volumes/types.ts';
-import { callDaemon, daemonFlags, onlyWord, printAsIs, printJson, readInvocation, tell } from '../operator-client.ts';
+import {
+  callDaemon,
+  daemonFlags,
+  onlyWord,
+  print,
+  printAsIs,
+  printJson,
+  readInvocation,
+  tell,
+} from '../operator-client.ts';
 import { constraintsFor, whereLines } from './view.ts';
 
 /** What `--help` prints. */
@@ -42,7 +51,8 @@ export async function run(argv: readonly string[]): Promise<number> {
   if (invocation.values['json']) {
     printJson({ name, volumeId: volume.volumeId, zone, constraints: constraintsFor(zone) });
   } else if (invocation.values['quiet']) printAsIs(`${zone}\n`);
-  else printAsIs(`${whereLines(volume).join('\n')}\n`);
+  // What stands further in is to be copied.
+  else for (const line of whereLines(volume)) (line.startsWith(' ') ? printAsIs : print)(`${line}\n`);
   return 0;
 }
 

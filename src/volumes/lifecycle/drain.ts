@@ -48,6 +48,17 @@ export function createDrain(node: Node): Drain {
   /** What uses a volume, as last seen, by name. */
   const uses = new Map<string, string>();
   let timer: NodeJS.Timeout | undefined;
+  let isDone = false;
+  /** Says once that all is released. */
+  const tellWhenDone = () => {
+    const { now } = node.drain;
+    if (now === undefined || isDone || node.held.size > 0) return;
+    isDone = true;
+    node.log.info(
+      { op: 'drain', reason: now.reason, volumes: [...volumes.keys()] },
+      'drained: all volumes are released',
+    );
+  };
 
   /** Ends the holders if nothing uses it. @returns what does, or may be about to. */
   const unlessEnded = async (name: string): Promise<string | undefined> => {
@@ -85,6 +96,7 @@ export function createDrain(node: Node): Drain {
       volumes.set(name, volume.id);
       void lookInTurn(name);
     }
+    tellWhenDone();
   };
   const stateOf = (name: string, volumeId: string): DrainedVolume => {
     const held = node.held.get(name);
@@ -106,6 +118,7 @@ export function createDrain(node: Node): Drain {
         return report();
       }
       node.drain.now = { reason, by, since: new Date().toISOString() };
+      isDone = false;
       node.log.warn({ op: 'drain', reason, by, volumes: [...node.held.keys()] }, 'draining: no new mounts here');
       for (const { name, holders } of node.held.values()) if (holders.length === 0) node.scheduleRelease(name, 0);
       lookAtAll();

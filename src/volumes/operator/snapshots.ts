@@ -8,11 +8,12 @@ import { readyFor, takeSnapshot, volumeNow } from '../copies/take.ts';
 import type { Taken } from '../copies/taken.ts';
 import { type RolledBack, rollback } from '../requests/rollback.ts';
 import { heldAs } from '../state/held.ts';
+import { noSuchVolume } from '../state/lookup.ts';
 import type { Node } from '../state/node.ts';
 
 /** Snapshots as an operator asks for them. */
 export interface SnapshotOperator {
-  /** Of the cluster, or of one volume; the newest first. */
+  /** Of the cluster, or of one volume; the newest first. NO_SUCH_VOLUME where neither a volume nor a snapshot has the name. */
   list(name: string | undefined): Promise<readonly VolumeSnapshot[]>;
   /**
    * Waits until a snapshot could be taken at once, here. INVALID_REQUEST where another node has the volume: what is to be
@@ -35,7 +36,12 @@ const snapshotName = /^[\w.@+:-]{1,100}$/;
 
 export function createSnapshotOperator(node: Node): SnapshotOperator {
   return {
-    list: (name) => listSnapshots(node, name),
+    list: async (name) => {
+      const all = await listSnapshots(node, name);
+      if (name !== undefined && all.length === 0 && (await node.lookup.named(name, { lane: 'list' })).length === 0)
+        throw noSuchVolume(name, 'list its snapshots');
+      return all;
+    },
     ready: async (name) => {
       const tried = 'prepare a snapshot of it';
       const volume = await volumeNow(node, name);

@@ -43,6 +43,21 @@ describe('a drain', () => {
     expect(node.held.size).toBe(0);
   });
 
+  it('says once in the log when it begins, and once when all is released', async () => {
+    const { node, drain, unmount } = await bench('a');
+    const said: unknown[] = [];
+    for (const level of ['info', 'warn'] as const)
+      vi.spyOn(node.log, level).mockImplementation((about: unknown, text?: string) => {
+        if (Object(about).op === 'drain') said.push(text);
+      });
+    drain.start('maintenance', 'operator');
+    await pass(10_000);
+    expect(said).toEqual(['draining: no new mounts here']);
+    await unmount('a', 'id-a');
+    await pass(60_000);
+    expect(said).toEqual(['draining: no new mounts here', 'drained: all volumes are released']);
+  });
+
   it('names what is in use, by whom and by what, and releases it as soon as its user goes', async () => {
     const { host, node, drain, unmount } = await bench('a');
     host.mountedElsewhere.add('vol-1');
