@@ -9,7 +9,7 @@ import type { Taken } from '../copies/taken.ts';
 import { type RolledBack, rollback } from '../requests/rollback.ts';
 import { heldAs } from '../state/held.ts';
 import { noSuchVolume } from '../state/lookup.ts';
-import type { Node } from '../state/node.ts';
+import { type Node, ofNode, waiting } from '../state/node.ts';
 
 /** Snapshots as an operator asks for them. */
 export interface SnapshotOperator {
@@ -37,7 +37,7 @@ const snapshotName = /^[\w.@+:-]{1,100}$/;
 export function createSnapshotOperator(node: Node): SnapshotOperator {
   return {
     list: async (name) => {
-      const all = await listSnapshots(node, name);
+      const all = await waiting(node, ofNode, 'EC2 to list the snapshots', () => listSnapshots(node, name));
       if (name !== undefined && all.length === 0 && (await node.lookup.named(name, { lane: 'list' })).length === 0)
         throw noSuchVolume(name, 'list its snapshots');
       return all;

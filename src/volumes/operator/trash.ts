@@ -15,7 +15,7 @@ import { lastAttachment, untilGivenBack } from '../names/given-back.ts';
 import { encodeName } from '../options/names.ts';
 import { monthlyCost, snapshotCost } from '../options/prices.ts';
 import { findKept, undelete } from '../requests/undelete.ts';
-import { type Node, ofNode } from '../state/node.ts';
+import { type Node, ofNode, waiting } from '../state/node.ts';
 import { collectGarbage } from './gc.ts';
 import type { TrashEntry, TrashOperator } from './trash-types.ts';
 
@@ -61,7 +61,10 @@ type Item = Trashed | TrashedSnapshot;
 const idOf = (each: Item): string => ('volume' in each ? each.volume.id : each.snapshot.id);
 
 /** What is in the trash: volumes, and snapshots that are all there is of one. */
-async function inTrash({ ec2 }: Node): Promise<Item[]> {
+const inTrash = (node: Node): Promise<Item[]> =>
+  waiting(node, ofNode, 'EC2 to list the trash of the cluster', () => readTrash(node));
+
+async function readTrash({ ec2 }: Node): Promise<Item[]> {
   const snapshots = ec2.listSnapshots().catch((error: unknown) => {
     // A role without snapshots has none in the trash.
     if (isCode(error, 'EC2_DENIED')) return [];
