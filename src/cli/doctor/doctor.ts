@@ -1,4 +1,4 @@
-import { readSettings, settingFlags, settingsHelp } from '../../config.ts';
+import { readSettings, refuseUnknown, settingFlags, settingsHelp } from '../../config.ts';
 import { DriverError } from '../../errors.ts';
 import { type Grammar, readFlags } from '../../flags.ts';
 import { nodeVariables } from '../node-variables.ts';
@@ -42,6 +42,7 @@ const deadlineMs = 10_000;
 export async function run(argv: readonly string[]): Promise<number> {
   const { env, variables } = nodeVariables(process.env);
   const { json = false, live, yes = false, ...flags } = readFlags(argv, grammar).values;
+  if (variables.from === 'file') refuseUnknown(env, variables.file);
   const settings = readSettings(flags, env);
   // The AWS SDK reads this process's own.
   Object.assign(process.env, env);
