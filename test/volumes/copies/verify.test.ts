@@ -95,7 +95,7 @@ test.each([
   ],
   [
     'its filesystem is not there',
-    () => ec2.contents.delete('vol-2'),
+    () => ec2.contents.set('vol-1', { kind: 'blank' }),
     /should hold a filesystem \(ext4\), and holds nothing/,
   ],
 ])('a snapshot fails where %s', async (_, arrange, words) => {
