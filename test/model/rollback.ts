@@ -47,15 +47,6 @@ export const safe: readonly TrashVariant[] = [
     crashes,
     large: true,
   },
-  {
-    name: 'two rollbacks, two mounts, crashes, calls however late, attachments ended by others (a refusal as ambiguous is none)',
-    kinds: ['rollback to W', 'rollback to E', 'mount', 'mount'],
-    protocol: { fencesLiving: true, lateIsBounded: false },
-    unwatched: ['ambiguous'],
-    named,
-    crashes,
-    large: true,
-  },
 ];
 
 const crashing: Pick<TrashVariant, 'kinds' | 'named' | 'crashes' | 'mounts'> = {

@@ -19,8 +19,6 @@ export interface TrashVariant {
   readonly crashes?: number;
   /** How often each mounter mounts. */
   readonly mounts?: 1 | 2;
-  /** What may be broken here. */
-  readonly unwatched?: readonly string[];
   /** Part of `npm run model` alone. */
   readonly large?: boolean;
   /** What the search finds, and how soon; nothing where it is absent. */
@@ -88,9 +86,7 @@ const ends = (kinds: readonly Kind[], { processes }: State): boolean =>
 
 /** Searches it. `stuck` counts states from which an undelete never ends though nobody dies any more. */
 export function searchTrash(variant: TrashVariant) {
-  const { unwatched = [] } = variant;
-  const sought = watched.filter((each) => !unwatched.includes(each));
-  const found = explore(modelOf(variant), { watched: sought, keeps: (did) => !did.includes('CRASHES') });
+  const found = explore(modelOf(variant), { watched, keeps: (did) => !did.includes('CRASHES') });
   const { states, violation } = found;
   const stuck =
     violation === undefined
