@@ -10,7 +10,7 @@ import {
   terminalWidth,
   UsageError,
 } from '../operator-client.ts';
-import { type Column, tableLines } from '../table.ts';
+import { type Column, tableLines, wrapped } from '../table.ts';
 
 /** What `--help` prints. */
 export const usage = () => `Usage: docker-volume-ebs trash COMMAND [OPTIONS]
@@ -88,7 +88,8 @@ function lines({ volumes }: Trash, command: string, yes: boolean): string[] {
     rm: `Deleted for good: ${volumes.length}.`,
     empty: yes ? `Deleted for good: ${volumes.length}.` : 'Nothing was done. With --yes these are deleted for good.',
   }[command];
-  return [...tableLines(columns, rows, terminalWidth()), ...(end === undefined ? [] : [end])];
+  const width = terminalWidth();
+  return [...tableLines(columns, rows, width), ...(end === undefined ? [] : wrapped(end, width))];
 }
 
 const cellsOf = ({ name, id, zone, sizeGiB, type, removed, expires, monthlyCost }: TrashEntry): string[] => [
