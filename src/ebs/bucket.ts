@@ -24,6 +24,8 @@ export interface Bucket {
 const leastRate = 0.005;
 /** The least share that a first refusal tells: one whose only call is refused, since others were busy just then, waits for seconds. */
 const leastShare = 0.02;
+/** The first refusal is followed by another try within this time: whoever has one call to make waits no longer for it. */
+const firstWaitSeconds = 2;
 /** What one refusal leaves of the rate. Small steps: the first refusal has told the share already. */
 const slowing = 0.85;
 /**
@@ -77,7 +79,8 @@ export function refused(bucket: Bucket, sentAt: number, now: number, random: num
   const sharing = rate === perSecond;
   const share = Math.min(slowing, Math.max(leastShare, (burst - level - 1) / burst));
   const slower = sharing ? perSecond * share : Math.max(perSecond * leastRate, rate * slowing);
-  return { ...bucket, level: -random, rate: slower, at: now, refusedAt: now, sharing };
+  const lowest = sharing ? 1 - slower * firstWaitSeconds * (0.5 + random / 2) : -1;
+  return { ...bucket, level: Math.max(-random, lowest), rate: slower, at: now, refusedAt: now, sharing };
 }
 
 /** Its rate grows by time alone, so that a quiet hour heals too; how often it is looked at makes no difference. */

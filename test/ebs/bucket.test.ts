@@ -64,6 +64,15 @@ describe('the bucket', () => {
     );
   });
 
+  it('lets a call go again within two seconds of the first refusal, however little of the budget it has had', () => {
+    fc.assert(
+      fc.property(allowances, fc.double({ min: 0, max: 1, noNaN: true }), (allowance, random) => {
+        const once = refused(spent(fullBucket(allowance, 0), 0), 0, 60, random);
+        expect(readyIn(once, 60)).toBeLessThanOrEqual(2000);
+      }),
+    );
+  });
+
   it('lets a call go within a bounded time, however often it was refused', () => {
     fc.assert(
       fc.property(allowances, events, (allowance, happenings) => {

@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { access } from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Verification, VerificationPlan } from '../../volumes/types.ts';
-import { callDaemon, type Invocation, onlyWord, print, printJson, tell, UsageError } from '../operator-client.ts';
+import { callDaemon, type Invocation, onlyWord, print, printJson, UsageError } from '../operator-client.ts';
 import { openProgress } from '../progress.ts';
 import { planText, progressText, verdictText } from './verify-text.ts';
 
@@ -92,17 +92,14 @@ async function runCommand(
   await callDaemon(invocation, 'VerifyCommandEnded', { snapshotId, failed: await failureOf(command, mountpoint) });
 }
 
-/** Why it failed, as a clause. */
+/** Why it failed, as a clause. @throws Error where it cannot be run here: that says nothing of the snapshot. */
 async function failureOf(command: string, mountpoint: string): Promise<string | undefined> {
-  if (
-    !(await access(mountpoint).then(
-      () => true,
-      () => false,
-    ))
-  ) {
-    tell(`${mountpoint} is the daemon's directory, and cannot be seen from here: run this where the daemon runs.\n`);
-    return `the command was not run, as ${mountpoint} cannot be seen where it was typed`;
-  }
+  await access(mountpoint).catch(() => {
+    throw new Error(
+      `cannot run the command of --run: ${mountpoint}, where the daemon has mounted the copy, cannot be seen from here. ` +
+        'Nothing is told of the snapshot, and the copy is taken away within a minute. Run this where the daemon runs: in a managed plugin by docker ebs',
+    );
+  });
   const child = spawn('sh', ['-c', command], {
     stdio: ['ignore', 2, 2],
     env: { ...process.env, DVE_MOUNTPOINT: mountpoint },
