@@ -127,7 +127,7 @@ const mayBeLong = (line: string, of: string): boolean =>
   (of.startsWith('where') && line.startsWith('  ')) ||
   /^ *(?:docker|docker-volume-ebs|aws) /.test(line) ||
   !line.trim().includes(' ') ||
-  /vol-|snap-/.test(line);
+  /vol-|snap-|:\/\//.test(line);
 
 function parsed(text: string): unknown {
   try {
