@@ -112,7 +112,9 @@ function whyNotNeeded(
   const isNamed = name !== undefined && present.some((volume) => nameOf(volume) === name);
   if (source !== undefined || isNamed) return undefined;
   const gone = `its volume ${name ?? ''} (${volumeId}) is gone`.replace('  ', ' ');
-  if (kind === 'scheduled') return { why: `${gone}, and its schedule with it`, named: false };
-  const what = kind === 'manual' ? `somebody took it as ${own ?? 'a snapshot'}` : 'it is what is left of it';
-  return { why: `${gone}; ${what}`, named: true };
+  const words: Partial<Record<typeof kind, string>> = {
+    scheduled: ', and its schedule with it; it may be the last copy of its data',
+    manual: `; somebody took it as ${own ?? 'a snapshot'}`,
+  };
+  return { why: `${gone}${words[kind] ?? '; it is what is left of it'}`, named: true };
 }

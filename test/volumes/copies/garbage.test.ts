@@ -80,7 +80,7 @@ describe('gc', () => {
       [ids.scratch]: 'scratch',
       [ids.unmade]: 'unmade, named',
       [ids.manual]: 'snapshot, named',
-      [ids.scheduled]: 'snapshot',
+      [ids.scheduled]: 'snapshot, named',
       [ids.served]: 'snapshot',
     });
     expect(found.find(({ id }) => id === ids.scratch)).toMatchObject({
@@ -109,20 +109,20 @@ describe('gc', () => {
     expect((await gc()).map((each) => each.id)).not.toContain(id);
   });
 
-  it('applied, does away with what is proven, and leaves what has a name', async () => {
+  it('applied, does away with what is proven, and leaves what has a name or may be the last copy of something', async () => {
     const { gc, ids, ec2 } = await untidy();
     const outcomes = Object.fromEntries((await gc({ apply: true })).map(({ id, outcome }) => [id, outcome]));
     expect(outcomes).toEqual({
       [ids.scratch]: 'removed',
       [ids.unmade]: 'found',
       [ids.manual]: 'found',
-      [ids.scheduled]: 'removed',
+      [ids.scheduled]: 'found',
       [ids.served]: 'removed',
     });
     expect([...ec2.volumes.keys()].sort()).toEqual(
       [ids.used, ids.busyScratch, ids.oddScratch, ids.nameless, ids.unmade, ids.removed].sort(),
     );
-    expect(ec2.snapshots.map(({ id }) => id)).toEqual([ids.manual, ids.scheduledOfA, ids.foreign]);
+    expect(ec2.snapshots.map(({ id }) => id)).toEqual([ids.manual, ids.scheduled, ids.scheduledOfA, ids.foreign]);
   });
 
   it('puts a volume that is named by its id into the trash, also where its removal would delete it', async () => {
