@@ -8,14 +8,13 @@ import { parseArgs } from 'node:util';
 
 const help = `Usage: npm run plugin -- [OPTIONS]
 
-Builds the managed Docker plugin and gives it to the engine that the docker command talks to, or writes it into a file that
-needs no registry. Prints the plugin's name, or the file. Needs docker and tar; run it as root, so that the plugin's files
-are root's.
+Builds the managed Docker plugin and gives it to the engine that the docker command talks to. Prints the plugin's name.
+Needs docker and tar; run it as root, so that the plugin's files are root's.
 
   --name NAME        The plugin's name [ebs]. Without a tag it gets VERSION-ARCHITECTURE as one.
   --arch ARCH        amd64 or arm64 [the engine's own]; another than its own only where its builder can.
-  --output DIR       Write docker-volume-ebs-plugin-VERSION-ARCHITECTURE.tar.gz there, and beside it its checksum and
-                     install-plugin, which installs it
+  --output DIR       Also write docker-volume-ebs-plugin-VERSION-ARCHITECTURE.tar.gz there, for hosts without a registry,
+                     and beside it its checksum and install-plugin, which installs it. Prints the file's name, too
   --config FILE      Configuration of the plugin [plugin-config.json].
   --build-arg A=B    Passed to docker build: BASE, an image of Debian; NODE, one with /usr/local/bin/node. Repeatable.
   --network NAME     Passed to docker build.
@@ -48,8 +47,8 @@ async function createPlugin(): Promise<void> {
     await mkdir(plugin);
     await copyFile(values.config, join(plugin, 'config.json'));
     await unpack(image, platform, join(plugin, 'rootfs'));
-    const made = values.output === undefined ? await give(plugin, arch) : await pack(plugin, arch, values.output);
-    process.stdout.write(`${made}\n`);
+    if (values.output !== undefined) process.stdout.write(`${await pack(plugin, arch, values.output)}\n`);
+    process.stdout.write(`${await give(plugin, arch)}\n`);
   } finally {
     await rm(dir, { recursive: true, force: true });
   }

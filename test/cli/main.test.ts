@@ -28,10 +28,14 @@ test.each([['help'], ['--help'], ['-h']])('%s lists the commands', (word) => {
   for (const [command, { summary = '' }] of typed) expect(stdout).toContain(`\n  ${command.padEnd(16)}${summary}\n`);
 });
 
-test.each(typed.map(([command]) => command))('help %s is what %s --help says, and nothing is done', (command) => {
-  const answer = run(['help', command]);
-  expect(answer).toEqual({ status: 0, stdout: expect.stringMatching(/^Usage: .*\n$/s), stderr: '' });
-  expect(run([command, '--help'])).toEqual(answer);
+test.each(typed)('%s --help says how it is used, and nothing is done', async (command, { load }) => {
+  const { usage } = await load();
+  expect(usage()).toMatch(/^Usage: .*\n$/s);
+  expect(run([command, '--help'])).toEqual({ status: 0, stdout: usage(), stderr: '' });
+});
+
+test('help COMMAND is what COMMAND --help says', () => {
+  expect(run(['help', 'drain'])).toEqual(run(['drain', '--help']));
 });
 
 test('help of what is no command says so', () => {

@@ -1,5 +1,5 @@
 import { readdir, readFile, stat, writeFile } from 'node:fs/promises';
-import { basename, dirname, join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { startTimeOf } from '../../src/sandbox/processes.ts';
 import { openPage } from '../docs/page.ts';
@@ -20,7 +20,6 @@ describe.skipIf(skip)('the managed plugin in a real dockerd', () => {
   let registry: Registry;
   let reference: string;
   let settings: string[];
-  let images: string;
   beforeAll(async () => {
     box = await testSandbox({ nodes: 1 });
     [registry, engine] = await Promise.all([startRegistry(), startDockerd(undefined)]);
@@ -28,10 +27,10 @@ describe.skipIf(skip)('the managed plugin in a real dockerd', () => {
     await importPluginImages(engine, box.dir);
     const config = join(box.dir, 'plugin-config.json');
     await writeFile(config, JSON.stringify(await sandboxedConfig(dirname(box.node(0).socket))));
-    images = `--config ${config} --build-arg BASE=plugin-base --build-arg NODE=plugin-node --network none`;
+    const images = `--config ${config} --build-arg BASE=plugin-base --build-arg NODE=plugin-node --network none`;
     const built = await docs('npm ci', {
       'npm ci && ': '',
-      '--name REGISTRY/ebs': `--name ${registry.host}/ebs ${images}`,
+      '--name REGISTRY/ebs': `--name ${registry.host}/ebs --output ${join(box.dir, 'release')} ${images}`,
       REGISTRY: registry.host,
     });
     reference = /^\S+\/ebs:\S+$/m.exec(built.stdout)?.[0] ?? '';
@@ -86,11 +85,11 @@ describe.skipIf(skip)('the managed plugin in a real dockerd', () => {
   /** Installs it without a registry, after the same file with another byte in it was refused. */
   const installFromFile = async () => {
     const release = join(box.dir, 'release');
-    const made = await docs('npm run -s plugin', { '--output dist': `--output ${release} ${images}` });
-    const file = made.stdout.trim();
+    const [name = ''] = (await readdir(release)).filter((each) => each.endsWith('.tar.gz'));
+    const file = join(release, name);
     const env = { DOCKER_HOST: engine.host };
     const replace = {
-      'docker-volume-ebs-plugin-0.1.0-amd64.tar.gz': basename(file),
+      'docker-volume-ebs-plugin-0.1.0-amd64.tar.gz': name,
       'DVE_CLUSTER=production': ['DVE_CLUSTER=production', ...settings].join(' '),
     };
     const install = () => page.run('sh install-plugin', { env, replace, cwd: release });

@@ -20,8 +20,8 @@ test.each([
   [['--nodes', 'two'], '--nodes takes a number from 1 to 20, not "two"'],
   [['--zones', '7'], '--zones takes a number from 1 to 6, not "7"'],
   [['--timing', 'slow'], '--timing takes none, bench, aws, not "slow"'],
-  [['--colour'], "'--colour'"],
-  [['stray'], "'stray'"],
+  [['--colour'], 'no option --colour'],
+  [['stray'], 'no argument "stray"'],
 ])('%j is refused', (argv, message) => {
   const { status, stderr, stdout } = sandbox(...argv);
   expect([status, stdout]).toEqual([2, '']);

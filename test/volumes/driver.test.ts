@@ -279,9 +279,7 @@ describe('at the start', () => {
 
 describe('a driver that is closed while nobody knows yet which instance this is', () => {
   it('answers what is in hand with that, not as a defect', async () => {
-    const { driver } = await bench(async () => {
-      throw new Error('no metadata service');
-    });
+    const { driver } = await bench(() => Promise.reject(new Error('no metadata service')));
     const calls = [
       driver.mount('a', 'id-1'),
       driver.unmount('a', 'id-1'),

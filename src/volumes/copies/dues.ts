@@ -34,9 +34,11 @@ export function scheduleOf(tags: Tags): Schedule | undefined {
   }
 }
 
-/** Whether an attachment began by a takeover: its last owner has not given it back. */
-export const isTakenOver = ({ volume, attachTime }: Pick<Held, 'volume' | 'attachTime'>): boolean =>
-  readFenceLog(volume.tags).some(({ at }) => at === attachTime);
+/** Whether an attachment began by a takeover: its last owner has not given it back. The log has whole seconds. */
+export function isTakenOver({ volume, attachTime }: Pick<Held, 'volume' | 'attachTime'>): boolean {
+  const second = Math.floor(Date.parse(attachTime ?? '') / 1000) * 1000;
+  return readFenceLog(volume.tags).some(({ at }) => Date.parse(at) === second);
+}
 
 /**
  * What the schedule of a volume in use wants; undefined where it has none. A slot that has begun while it was attached here is
