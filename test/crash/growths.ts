@@ -55,7 +55,7 @@ export const growths: readonly Scenario[] = [
   },
   {
     title: 'growth from outside, followed',
-    main: true,
+    main: false,
     only: changes,
     prepare: ofOneGib,
     act: async (bench, name) => {

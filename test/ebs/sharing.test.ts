@@ -68,7 +68,6 @@ describe('daemons that share an account', () => {
     { daemons: 5, attaches: 80, everyMs: 40, most: { refused: 0.3, slowness: 1.1 } },
     { daemons: 20, attaches: 20, everyMs: 40, most: { refused: 0.3, slowness: 1.15 } },
     { daemons: 20, attaches: 20, everyMs: 0, most: { refused: 0.4, slowness: 1.15 } },
-    { daemons: 100, attaches: 10, everyMs: 40, most: { refused: 0.8, slowness: 1.1 } },
     { daemons: 100, attaches: 4, everyMs: 0, most: { refused: 0.6, slowness: 1.2 } },
   ])(
     '$daemons of them, with $attaches attaches each, one every $everyMs ms',

@@ -9,7 +9,7 @@ vi.mock('node:timers/promises', () => import('../support/virtual-time.ts'));
 /** The same interleavings at every run, so that a red run is the change's fault; other seeds are for hunts. */
 const usualSeed = 20261122;
 const { PROPERTY_RUNS, PROPERTY_SEED, PROPERTY_PATH } = process.env;
-const budgetMs = 42_000;
+const budgetMs = 24_000;
 const shrinkMs = 20_000;
 const realNow = performance.now.bind(performance);
 
