@@ -4,7 +4,7 @@ import type { Awaited } from '../progress.ts';
 
 /** What each step is waited for, as a clause, and how much is behind it. */
 const steps: Readonly<Record<Verification['step'], readonly [what: string, share: number]>> = {
-  waiting: ['another verification on this node to end', 0],
+  waiting: ['its turn: a node verifies one snapshot at a time', 0],
   make: ['EC2 to make a scratch volume of it', 0.05],
   attach: ['the scratch volume to be attached', 0.2],
   replay: ['its journal to be replayed', 0.4],

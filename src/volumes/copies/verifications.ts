@@ -142,7 +142,7 @@ export function createVerifications(node: Node): Verifications {
       turn.resolve();
       return operation.run({ op: 'verify', volume: snapshot.volume ?? snapshot.id }, () => work(snapshot, running));
     });
-    void waiting(node, name, 'another verification on this node to end', () => turn.promise);
+    void waiting(node, name, 'its turn: a node verifies one snapshot at a time', () => turn.promise);
     running.done.catch(() => undefined);
     all.delete(snapshot.id);
     all.set(snapshot.id, running);

@@ -35,6 +35,10 @@ export function growthTags(options: Pick<CreateOptions, GrowthOption>): Tags {
   );
 }
 
+/** The options that a volume's tags hold, as they were given; undefined where there is none. */
+export const growthTold = (tags: Tags) =>
+  Object.fromEntries(growthOptions.map((option) => [option, tags[growthOptionTags[option]]]));
+
 /** The option that a tag holds. */
 export const optionOfTag = (key: string): string => growthOptions.find((each) => growthOptionTags[each] === key) ?? key;
 

@@ -2,6 +2,7 @@ import { tagKeys } from '../../ebs/tags.ts';
 import type { EbsVolume } from '../../ebs/types.ts';
 import { attachmentOf } from '../../ebs/volume-record.ts';
 import { lastTaken, scheduleStatus } from '../copies/dues.ts';
+import { growthTold } from '../options/growth-options.ts';
 import { type Held, heldAs } from '../state/held.ts';
 import type { DiskSize, GrowthNote, LocalState, ScheduleFault } from '../state/local.ts';
 import { nameOf, noSuchVolume } from '../state/lookup.ts';
@@ -101,6 +102,7 @@ function facts(volume: EbsVolume) {
     encrypted: volume.encrypted,
     snapshotId: volume.snapshotId,
     rollback: volume.tags[tagKeys.replacing],
+    ...growthTold(volume.tags),
     onRemove: volume.tags[tagKeys.onRemove],
     ttl: volume.tags[tagKeys.ttl],
     snapshots: volume.tags[tagKeys.snapshots],

@@ -127,7 +127,7 @@ test('one at a time: another waits for its turn, the same one again joins', asyn
   const first = verifications.run(one);
   const second = verifications.run(two);
   expect(verifications.run(one)).toBe(first);
-  expect(verifications.look(other)).toMatchObject({ step: 'waiting', waitingFor: expect.stringContaining('another') });
+  expect(verifications.look(other)).toMatchObject({ step: 'waiting', waitingFor: expect.stringContaining('its turn') });
   expect((await played(Promise.all([first, second]))).map(({ ok }) => ok)).toEqual([true, true]);
   const changes = ec2.calls.map(({ method }) => method).filter((each) => /^(create|delete)Volume$/.test(each));
   expect(changes).toEqual(['createVolume', 'deleteVolume', 'createVolume', 'deleteVolume']);

@@ -54,6 +54,13 @@ describe('what get shows', () => {
     expect(Object.values(status)).not.toContain(undefined);
   });
 
+  it('how a volume grows by itself, as it was asked for', () => {
+    const tags = { [tagKeys.autoGrow]: '80%', [tagKeys.autoGrowMax]: '500' };
+    const { status } = remoteInfo('a', volumeWith({ tags }), undefined);
+    expect(status).toMatchObject({ autoGrow: '80%', autoGrowMax: '500' });
+    expect(status).not.toHaveProperty('autoGrowBy');
+  });
+
   it('of a volume that EC2 still lists under an attachment that is over: it is free', () => {
     const volume = volumeWith({ attachments: [attachmentWith({ state: 'detached' })] });
     const { status } = remoteInfo('a', volume, undefined);
