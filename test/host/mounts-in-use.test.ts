@@ -104,6 +104,8 @@ describe.skipIf(disks.skip)('shutting down', () => {
     });
     await file.close().catch(() => {});
     await host.unmount(target);
+    // A mount namespace that was made meanwhile has a copy of the mount, and so the filesystem as it was shut down.
+    await expect.poll(() => host.isDeviceBusy(disk.device)).toBe(false);
     await host.checkFilesystem(disk.device, type);
     await host.mount(disk.device, target, type, []);
     expect(await readFile(join(target, 'synced'), 'utf8')).toBe('kept');
