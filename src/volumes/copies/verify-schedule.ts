@@ -1,20 +1,14 @@
 import { tagKeys } from '../../ebs/tags.ts';
 import type { Tags } from '../../ebs/types.ts';
 import { operation } from '../../log.ts';
-import {
-  dueAt,
-  patienceOf,
-  type VerifyEvery,
-  type VerifySlot,
-  verifyIntervals,
-  verifySlot,
-} from '../options/verify.ts';
+import { type VerifyEvery, verifyIntervals } from '../options/verify.ts';
 import type { Held } from '../state/held.ts';
 import type { Node } from '../state/node.ts';
 import { listSnapshots } from './find.ts';
 import { claimText, type Proof, readClaim, readProof } from './verdict.ts';
 import type { Verifications } from './verifications.ts';
 import { tagVolume } from './verify.ts';
+import { dueAt, patienceOf, type VerifySlot, verifySlot } from './verify-slots.ts';
 
 /** What is held is looked through from memory. */
 const lookMs = 60_000;

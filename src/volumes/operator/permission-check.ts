@@ -1,9 +1,9 @@
-import { createHash } from 'node:crypto';
 import { uptime } from 'node:os';
 import { tagKeys } from '../../ebs/tags.ts';
 import type { Tags } from '../../ebs/types.ts';
 import { askFor, type Missing, questionsOf } from '../../fencing/permissions.ts';
 import { operation, over } from '../../log.ts';
+import { spreadOf } from '../state/alarms.ts';
 import type { Allowance } from '../state/journal.ts';
 import type { Node } from '../state/node.ts';
 
@@ -88,7 +88,7 @@ export function createPermissionCheck(node: Node): PermissionCheck {
       });
     return running;
   };
-  const timer = setTimeout(() => void missing(), firstMs + spreadOf(instanceId)).unref();
+  const timer = setTimeout(() => void missing(), firstMs + spreadMs * spreadOf(instanceId)).unref();
   return { missing, close: () => clearTimeout(timer) };
 }
 
@@ -99,9 +99,3 @@ const demanding = [
 ] as const;
 const optionsOf = (volumes: readonly { readonly tags: Tags }[]): string[] =>
   demanding.flatMap(([key, word]) => (volumes.some(({ tags }) => key in tags) ? [word] : []));
-
-/** Different instances get different parts of the spread, and each the same at every start. */
-function spreadOf(instanceId: string): number {
-  const digest = createHash('sha256').update(instanceId).digest();
-  return (digest.readUInt32BE() / 2 ** 32) * spreadMs;
-}

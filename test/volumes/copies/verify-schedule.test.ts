@@ -4,8 +4,9 @@ import { snapshotTags } from '../../../src/volumes/copies/snapshot-tags.ts';
 import { claimText, proofText } from '../../../src/volumes/copies/verdict.ts';
 import { createVerifications } from '../../../src/volumes/copies/verifications.ts';
 import { createVerifySchedule, proofNote } from '../../../src/volumes/copies/verify-schedule.ts';
+import { dueAt, verifySlot } from '../../../src/volumes/copies/verify-slots.ts';
 import { setOptions } from '../../../src/volumes/operator/set.ts';
-import { dueAt, verifyIntervals, verifySlot } from '../../../src/volumes/options/verify.ts';
+import { verifyIntervals } from '../../../src/volumes/options/verify.ts';
 import { nodeWithVolume } from '../../support/fake-node.ts';
 import { pass, played, useVirtualTime } from '../../support/virtual-time.ts';
 
