@@ -80,6 +80,7 @@ export interface HealthCheck {
   readonly impairedSince: string | undefined;
 }
 
+/** EC2's own view of an instance's health. */
 export interface InstanceHealth {
   readonly instanceId: string;
   readonly system: HealthCheck;
@@ -101,6 +102,7 @@ export interface VolumeStatus {
   readonly initialized?: { readonly share: number; readonly secondsLeft: number | undefined } | undefined;
 }
 
+/** How many EBS volumes an instance type takes. */
 export interface AttachmentLimit {
   readonly maximum: number;
   /** "shared": network interfaces and instance-store disks count against the same number; "dedicated": they do not. */

@@ -1,10 +1,10 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { tagKeys } from '../../ebs/tags.ts';
-import type { EbsVolume, Tags } from '../../ebs/types.ts';
+import type { EbsVolume } from '../../ebs/types.ts';
 import { attachmentOf, isGone, ownerText } from '../../ebs/volume-record.ts';
 import { DriverError, isCode } from '../../errors.ts';
 import { operation } from '../../log.ts';
-import { growthOptionTags } from '../options/growth-options.ts';
+import { growthTagsIn } from '../options/growth-options.ts';
 import { isUnused } from '../state/duplicates.ts';
 import { type Leaving, leavingMark, readLeaving, refuseLeaving } from '../state/leaving.ts';
 import { nameOf } from '../state/lookup.ts';
@@ -165,7 +165,8 @@ export function createDepartures(node: Needs, signal: AbortSignal): Departures {
       {
         ...carriedTags(volume.tags),
         ...snapshotShape(volume),
-        ...growthTagsOf(volume.tags),
+        // Other snapshots do not carry on how their volume grows by itself.
+        ...growthTagsIn(volume.tags),
         [tagKeys.displayName]: volume.tags[tagKeys.displayName] ?? name,
         [tagKeys.cluster]: settings.cluster,
         [tagKeys.retained]: volume.tags[tagKeys.name] ?? name,
@@ -222,12 +223,6 @@ export function createDepartures(node: Needs, signal: AbortSignal): Departures {
     },
   };
 }
-
-/** How it grows by itself, which other snapshots do not carry on. */
-const growthTagsOf = (tags: Tags): Tags =>
-  Object.fromEntries(
-    Object.values(growthOptionTags).flatMap((key) => (tags[key] === undefined ? [] : [[key, tags[key]]])),
-  );
 
 function refused(name: string, { id }: EbsVolume, why: string): DriverError {
   return new DriverError('ATTACHED_ELSEWHERE', {

@@ -23,6 +23,13 @@ export async function listSnapshots({ ec2, lookup }: Asked, name?: string): Prom
     .sort((a, b) => (a.startedAt < b.startedAt ? 1 : -1));
 }
 
+/** The snapshots that carry the tag of the cluster; a role that may not list snapshots has taken none. @throws DriverError EC2_* */
+export const takenHere = (ec2: Node['ec2'], options?: typeof lane): Promise<EbsSnapshot[]> =>
+  ec2.listSnapshots(options).catch((error: unknown) => {
+    if (isCode(error, 'EC2_DENIED')) return [];
+    throw error;
+  });
+
 /**
  * The one snapshot of a volume that a word means: its id, or its name.
  * @throws DriverError INVALID_REQUEST where there is none, or several have the name; EC2_*.

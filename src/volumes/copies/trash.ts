@@ -8,6 +8,7 @@ import { type Locked, takeName } from '../names/take-name.ts';
 import { createAlarms } from '../state/alarms.ts';
 import type { SavedTrash as Saved } from '../state/journal.ts';
 import type { Node } from '../state/node.ts';
+import { takenHere } from './find.ts';
 import { attached, isOnItsWay, type TrashMark, trashed, trashedSnapshot, trashMark, whyKept } from './trash-mark.ts';
 
 /** The whole trash is looked through at most this often, with a removal. */
@@ -153,7 +154,7 @@ export function createTrash(
     publish('trash', size());
   };
   const findSnapshots = async () => {
-    for (const snapshot of await ec2.listSnapshots({ lane: 'list' })) {
+    for (const snapshot of await takenHere(ec2, { lane: 'list' })) {
       const mark = trashedSnapshot(snapshot)?.mark;
       if (mark !== undefined) see(snapshot, mark);
     }
@@ -182,8 +183,7 @@ export function createTrash(
       if (performance.now() - sweptAt <= sweepMs) return;
       sweptAt = performance.now();
       void operation.run({ op: 'purge' }, look).catch((error: unknown) => {
-        // A role without snapshots has put none there.
-        if (!isCode(error, 'EC2_DENIED')) log.warn({ err: error }, 'the trash was not looked through');
+        log.warn({ err: error }, 'the trash was not looked through');
       });
     },
     found(listed) {

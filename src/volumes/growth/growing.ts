@@ -2,7 +2,7 @@ import { tagKeys } from '../../ebs/tags.ts';
 import type { EbsVolume, Tags, VolumeModification } from '../../ebs/types.ts';
 import { isCode } from '../../errors.ts';
 import { publish } from '../../events.ts';
-import { growthOptionTags } from '../options/growth-options.ts';
+import { growthOptionTags, growthTagsIn } from '../options/growth-options.ts';
 import type { Held } from '../state/held.ts';
 import { keep, type Node } from '../state/node.ts';
 import { allGrowths, type Growth, growthsTag, readGrowths } from './history.ts';
@@ -91,8 +91,7 @@ async function agree(node: Node, held: Held, seen: EbsVolume, state: Growing): P
   return false;
 }
 
-const optionsOf = (tags: Tags): [string, string][] =>
-  Object.values(growthOptionTags).flatMap((key) => (tags[key] === undefined ? [] : [[key, tags[key]]]));
+const optionsOf = (tags: Tags): [string, string][] => Object.entries(growthTagsIn(tags));
 
 async function write(node: Node, { name, volume }: Held, growths: readonly Growth[]): Promise<void> {
   const tags = { [tagKeys.growth]: growthsTag(growths) };

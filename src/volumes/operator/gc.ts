@@ -1,7 +1,8 @@
 import { readScratch, tagKeys } from '../../ebs/tags.ts';
 import { attachmentOf, isGone } from '../../ebs/volume-record.ts';
-import { DriverError, isCode } from '../../errors.ts';
+import { DriverError } from '../../errors.ts';
 import { readDuration } from '../../kinds.ts';
+import { takenHere } from '../copies/find.ts';
 import { findGarbage, type Garbage } from '../copies/garbage.ts';
 import { removeVolume } from '../requests/remove.ts';
 import { nameOf } from '../state/lookup.ts';
@@ -55,13 +56,8 @@ function millisecondsOf(idle: string): number {
 }
 
 async function look({ ec2 }: Node, idleMs: number): Promise<Garbage[]> {
-  const snapshots = ec2.listSnapshots(lane).catch((error: unknown) => {
-    // A role without snapshots has made none.
-    if (isCode(error, 'EC2_DENIED')) return [];
-    throw error;
-  });
-  const [volumes, taken] = await Promise.all([ec2.listVolumes(lane), snapshots]);
-  return findGarbage({ volumes, snapshots: taken, now: Date.now(), idleMs });
+  const [volumes, snapshots] = await Promise.all([ec2.listVolumes(lane), takenHere(ec2, lane)]);
+  return findGarbage({ volumes, snapshots, now: Date.now(), idleMs });
 }
 
 function none(id: string): never {

@@ -1,6 +1,7 @@
 import type { EbsVolume } from '../../ebs/types.ts';
 import { isGone } from '../../ebs/volume-record.ts';
-import { DriverError, isCode } from '../../errors.ts';
+import { DriverError } from '../../errors.ts';
+import { takenHere } from '../copies/find.ts';
 import { purge } from '../copies/trash.ts';
 import {
   isOnItsWay,
@@ -65,12 +66,7 @@ const inTrash = (node: Node): Promise<Item[]> =>
   waiting(node, ofNode, 'EC2 to list the trash of the cluster', () => readTrash(node));
 
 async function readTrash({ ec2 }: Node): Promise<Item[]> {
-  const snapshots = ec2.listSnapshots().catch((error: unknown) => {
-    // A role without snapshots has none in the trash.
-    if (isCode(error, 'EC2_DENIED')) return [];
-    throw error;
-  });
-  const [listed, taken] = await Promise.all([ec2.listVolumes(), snapshots]);
+  const [listed, taken] = await Promise.all([ec2.listVolumes(), takenHere(ec2)]);
   const present = new Map<string, EbsVolume>(listed.filter((each) => !isGone(each)).map((each) => [each.id, each]));
   const items: Item[] = [
     ...listed.flatMap((volume) => trashed(volume) ?? []),

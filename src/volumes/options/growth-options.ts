@@ -35,9 +35,15 @@ export function growthTags(options: Pick<CreateOptions, GrowthOption>): Tags {
   );
 }
 
-/** The options that a volume's tags hold, as they were given; undefined where there is none. */
-export const growthTold = (tags: Tags) =>
-  Object.fromEntries(growthOptions.map((option) => [option, tags[growthOptionTags[option]]]));
+/** Of a volume's or a snapshot's tags, those that hold the options. */
+export const growthTagsIn = (tags: Tags): Tags =>
+  Object.fromEntries(
+    Object.values(growthOptionTags).flatMap((key) => (tags[key] === undefined ? [] : [[key, tags[key]]])),
+  );
+
+/** The options that tags hold, as they were given. */
+export const growthTold = (tags: Tags): Record<string, string> =>
+  Object.fromEntries(Object.entries(growthTagsIn(tags)).map(([key, value]) => [optionOfTag(key), value]));
 
 /** The option that a tag holds. */
 export const optionOfTag = (key: string): string => growthOptions.find((each) => growthOptionTags[each] === key) ?? key;

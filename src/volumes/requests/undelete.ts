@@ -2,10 +2,11 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { tagKeys } from '../../ebs/tags.ts';
 import type { EbsSnapshot, EbsVolume } from '../../ebs/types.ts';
 import { isGone } from '../../ebs/volume-record.ts';
-import { DriverError, isCode } from '../../errors.ts';
+import { DriverError } from '../../errors.ts';
+import { takenHere } from '../copies/find.ts';
 import { isOnItsWay, readTrash, trashedSnapshot } from '../copies/trash-mark.ts';
 import { giveName } from '../names/give-name.ts';
-import { growthOptions, growthOptionTags } from '../options/growth-options.ts';
+import { growthTold } from '../options/growth-options.ts';
 import { decodeName } from '../options/names.ts';
 import { heldAs } from '../state/held.ts';
 import { readLeaving } from '../state/leaving.ts';
@@ -66,15 +67,10 @@ export async function findKept(node: Node, which: string): Promise<Kept & Pick<U
 const since = ({ removed, volume }: Kept): string => removed ?? volume?.createdAt ?? '';
 
 async function allKept({ ec2 }: Node): Promise<Kept[]> {
-  const snapshots = ec2.listSnapshots().catch((error: unknown) => {
-    // A role without snapshots has none in the trash.
-    if (isCode(error, 'EC2_DENIED')) return [];
-    throw error;
-  });
   const [tagged, leaving, taken] = await Promise.all([
     ec2.findTagged(tagKeys.retained),
     ec2.findTagged(tagKeys.leaving),
-    snapshots,
+    takenHere(ec2),
   ]);
   const leavingById = new Map(leaving.map((volume) => [volume.id, volume]));
   return [
@@ -146,7 +142,8 @@ function refuseOtherZone(node: Node, name: string, { id, zone }: EbsVolume, want
 /** The create of a name is what keeps it from being given twice; the snapshot is not needed once there is a volume of it. */
 async function madeAnew(node: Node, name: string, snapshot: EbsSnapshot | undefined): Promise<EbsVolume> {
   if (snapshot === undefined) throw new Error('neither a volume nor a snapshot');
-  await createVolume(node, name, { ...growthOf(snapshot), fromSnapshot: snapshot.id });
+  // A copy of a volume does not inherit how that grows by itself; this is the volume.
+  await createVolume(node, name, { ...growthTold(snapshot.tags), fromSnapshot: snapshot.id });
   const made = await findVolume(node, name);
   if (made?.snapshotId !== snapshot.id) {
     throw new DriverError('EXISTS_DIFFERENT', {
@@ -167,12 +164,3 @@ async function madeAnew(node: Node, name: string, snapshot: EbsSnapshot | undefi
   });
   return made;
 }
-
-/** How its volume grew by itself, as options of create: a copy of a volume does not inherit that. */
-const growthOf = ({ tags }: EbsSnapshot): Record<string, string> =>
-  Object.fromEntries(
-    growthOptions.flatMap((option) => {
-      const value = tags[growthOptionTags[option]];
-      return value === undefined ? [] : [[option, value]];
-    }),
-  );
